@@ -1,0 +1,38 @@
+"""Embeddings of animal behaviour at several timescales, learnt from keypoints without labels.
+
+The legend of axes, used in every docstring: S recordings, A individuals in a recording, N tracks (one
+individual in one recording; N = S*A, S-major), T frames, K keypoints, F input features, D action features,
+Q bins of the histogram of actions, W its window in frames, C embedding channels of one encoder, B tracks in
+a batch. `valid` is True where something was observed. Angles are radians in (-pi, pi]; lengths are in the
+caller's unit; time is in frames unless a name ends in `_s`.
+"""
+
+from importlib.metadata import version
+
+from bams.checkpoint import load_checkpoint, load_released
+from bams.data import Dataset, KeypointsDataset, Statistics
+from bams.losses import HoALoss, bootstrap_loss, earth_mover_distance, histogram_of_actions
+from bams.models import BAMS, MLP, TemporalConvNet
+from bams.represent import compute_representations, pool_individuals
+from bams.train import TrainConfig, train
+
+__version__ = version("bams")
+
+__all__ = [
+    "BAMS",
+    "MLP",
+    "Dataset",
+    "HoALoss",
+    "KeypointsDataset",
+    "Statistics",
+    "TemporalConvNet",
+    "TrainConfig",
+    "bootstrap_loss",
+    "compute_representations",
+    "earth_mover_distance",
+    "histogram_of_actions",
+    "load_checkpoint",
+    "load_released",
+    "pool_individuals",
+    "train",
+]

@@ -1,0 +1,180 @@
+"""What a trained model is on disk: one file that rebuilds it, and opens without running code."""
+
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bams import files
+from bams.models import BAMS
+
+FORMAT = "bams-checkpoint-1"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained model with all that is needed to use it on new data, or to train on.
+
+    Attributes:
+        model: the network, in eval mode.
+        dataset: what it was trained on, for example 'mouse_triplets'.
+        statistics: arrays fitted on the training tracks, as `Dataset(statistics=...)` takes them.
+        marginal_loss: (D,) float32, see `bams.losses.marginal_loss`.
+        features: names of inputs and actions, and how they are made.
+        settings: the training configuration.
+        progress: epoch, step, and the state of the optimiser and the scheduler.
+        versions: of bams, torch, numpy and Python, at the time of writing.
+    """
+
+    model: BAMS
+    dataset: str
+    statistics: dict[str, np.ndarray]
+    marginal_loss: np.ndarray
+    features: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    progress: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+def save(path: str | Path, checkpoint: Checkpoint) -> Path:
+    """Write a checkpoint, whole or not at all.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    content = {name: value for name, value in vars(checkpoint).items() if name != "model"}
+    content |= {
+        "format": FORMAT,
+        "model": checkpoint.model.config,
+        "weights": checkpoint.model.state_dict(),
+    }
+    with files.atomic_write(path) as file:
+        torch.save(_storable(content), file)
+    return Path(path)
+
+
+def load(path: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
+    """Read a checkpoint of this library; the model is ready, in eval mode, on `device`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is damaged, or not a checkpoint of this library.
+    """
+    content = _read(path)
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        hint = " (it looks like bare weights: see bams.checkpoint.load_released)" if _is_bare(content) else ""
+        raise ValueError(f"{path} is not a checkpoint of this version of bams{hint}")
+    try:
+        model = BAMS(**content.pop("model"))
+        model.load_state_dict(content.pop("weights"))
+        content.pop("format")
+        content["statistics"] = {name: value.numpy() for name, value in content["statistics"].items()}
+        content["marginal_loss"] = content["marginal_loss"].numpy()
+        return Checkpoint(model=model.to(device).eval(), **content)
+    except (KeyError, TypeError, RuntimeError, AttributeError) as error:
+        raise ValueError(f"{path} is a checkpoint with parts missing or of another size: {error}") from error
+
+
+def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> BAMS:
+    """The model of a checkpoint, ready for use; the errors of `load`."""
+    return load(path, device).model
+
+
+def load_released(
+    path: str | Path,
+    *,
+    dilations: Mapping[str, int] | None = None,
+    device: str | torch.device = "cpu",
+) -> BAMS:
+    """Rebuild a model from the bare weights that the paper's released code saves.
+
+    Sizes are inferred from the tensors. The dilation bases are not in such a file: 2 for every encoder but
+    long_term, which has 4, unless given by name. The input is not scaled.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is damaged, or the names in it are not those of the released code.
+    """
+    weights = _read(path)
+    if not _is_bare(weights):
+        raise ValueError(f"{path} does not hold weights under the names of the released code")
+    dilations = {"long_term": 4, **(dilations or {})}
+    try:
+        model = BAMS(**_released_config(weights, dilations))
+        renamed = {_released_name(key): value for key, value in weights.items() if ".net." not in key}
+        renamed |= {k: v for k, v in model.state_dict().items() if k.startswith("scale.")}
+        model.load_state_dict(renamed)
+    except (KeyError, IndexError, RuntimeError) as error:
+        raise ValueError(f"{path} does not fit the released architecture: {error}") from error
+    return model.to(device).eval()
+
+
+def _read(path: str | Path) -> Any:
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no checkpoint {path}")
+    try:
+        with zipfile.ZipFile(path) as archive:  # torch itself does not look at the checksums
+            damaged = archive.testzip()
+        if damaged:
+            raise ValueError(f"its part {damaged} has changed")
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # zipfile, pickle and torch each raise their own kinds
+        reason = " ".join(str(error).split())[:150]
+        raise ValueError(f"{path} is not a checkpoint, or is damaged: {reason}") from error
+
+
+def _storable(value: Any) -> Any:
+    """Plain containers, numbers, strings and tensors only: all that a `weights_only` load admits."""
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(value.copy())
+    if isinstance(value, Mapping):
+        return {key: _storable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_storable(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _is_bare(content: Any) -> bool:
+    return isinstance(content, dict) and any(str(key).startswith("encoders.") for key in content)
+
+
+def _released_config(weights: Mapping[str, torch.Tensor], dilations: Mapping[str, int]) -> dict[str, Any]:
+    """The arguments of `BAMS`, from the shapes of the tensors."""
+    names = list(dict.fromkeys(key.split(".")[1] for key in weights if key.startswith("encoders.")))
+    config: dict[str, Any] = {}
+    for name in names:
+        prefix = f"encoders.{name}.network."
+        blocks = 1 + max(int(key[len(prefix) :].split(".")[0]) for key in weights if key.startswith(prefix))
+        first = [weights[f"{prefix}{i}.conv1.weight"] for i in range(blocks)]
+        config["input_size"] = first[0].shape[1]
+        layers = len({key for key in weights if re.fullmatch(re.escape(prefix) + r"0\.conv\d+\.bias", key)})
+        trained = any(key.startswith(f"byol_predictors.{name}.") for key in weights)
+        config[name] = {
+            "num_channels": [len(weight) for weight in first],
+            "kernel_size": first[0].shape[2],
+            "dilation": dilations.get(name, 2),
+            "num_layers_per_block": layers,
+        }
+        if not trained:
+            config[name]["bootstrap"] = "none"
+        elif name not in ("short_term", "long_term"):
+            config[name]["bootstrap"] = "near"
+    linear = [w for key, w in weights.items() if re.fullmatch(r"predictor\.layers\.\d+\.weight", key)]
+    sizes = [linear[0].shape[1]] + [len(weight) for weight in linear if weight.ndim == 2]
+    return {**config, "predictor": {"hidden_layers": sizes}}
+
+
+def _released_name(key: str) -> str:
+    """A released parameter's name -> ours."""
+    key = key.replace("byol_predictors.", "bootstrap.").replace(".network.", ".blocks.")
+    key = key.replace(".downsample.", ".residual.").replace(".relu.", ".activation.")
+    key = re.sub(r"\.relu(\d+)\.", lambda m: f".activations.{int(m[1]) - 1}.", key)
+    key = re.sub(r"\.conv(\d+)\.", lambda m: f".convs.{int(m[1]) - 1}.", key)
+    key = key.replace(".weight_g", ".parametrizations.weight.original0")
+    return key.replace(".weight_v", ".parametrizations.weight.original1")

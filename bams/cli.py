@@ -1,0 +1,285 @@
+"""What the scripts share: flags and YAML from the settings, one-sentence errors, the two jobs."""
+
+import argparse
+import dataclasses
+import functools
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from jsonargparse import ArgumentParser, set_parsing_settings
+
+from bams import checkpoint, files
+from bams.checkpoint import Checkpoint
+from bams.data import Dataset, long_enough, split_recordings
+from bams.models import BAMS
+from bams.train import Interrupted, TrainConfig, pick_device, train
+
+set_parsing_settings(docstring_parse_attribute_docstrings=True)
+
+# Never taken from a checkpoint: a file must not decide what is opened or written, nor which job runs.
+_NOT_KEPT = ("job", "data_root", "cache_path", "ckpt_path", "output_dir", "log_dir", "resume", "debug")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What to do, with which data, and where the results go."""
+
+    job: Literal["train", "compute_representations"] = "train"
+    """train a model, or embed recordings with a trained one"""
+    data_root: str = ""
+    """where the recordings are"""
+    ckpt_path: str | None = None
+    """the checkpoint: for train the file to write (a dated name in output_dir unless given),
+    for compute_representations the file to read"""
+    resume: str | None = None
+    """checkpoint of an interrupted run to go on from; its settings hold unless given anew"""
+    output_dir: str = "."
+    """folder for checkpoints"""
+    log_dir: str = "runs"
+    """folder for TensorBoard files; each run has its own folder in it"""
+    cache_path: str | None = None
+    """folder to keep quantised actions in, so that the next start is quicker; nothing is kept unless given"""
+    hoa_bins: int = 32
+    """Q: bins of the histogram of actions, 2 to 256"""
+    sequence_length: int = 1800
+    """frames of a training window; longer recordings are cut, and embedded whole"""
+    val_share: float = 0.1
+    """share of the recordings that is held out to watch the skill on"""
+    debug: bool = False
+    """show the full traceback of an error"""
+
+    def __post_init__(self):
+        if not 2 <= self.hoa_bins <= 256:
+            raise ValueError(f"hoa_bins is {self.hoa_bins}; it must be from 2 to 256")
+        if not 0 <= self.val_share < 1:
+            raise ValueError(f"val_share is {self.val_share}; it must be from 0 to below 1")
+        if self.sequence_length < 2:
+            raise ValueError(f"sequence_length is {self.sequence_length}; it must be at least 2")
+        if self.job == "compute_representations" and not self.ckpt_path:
+            raise ValueError("--job compute_representations needs --ckpt_path, the checkpoint to embed with")
+        if self.resume and self.ckpt_path:
+            raise ValueError("--resume goes on in its own file; leave --ckpt_path out")
+
+
+class Settings(NamedTuple):
+    """Everything that flags and files said.
+
+    Attributes:
+        run, train: the settings that all scripts share.
+        script: those of this script, or None.
+        resume: the checkpoint to go on from, or None.
+    """
+
+    run: RunConfig
+    train: TrainConfig
+    script: Any = None
+    resume: Checkpoint | None = None
+
+    def kept(self) -> dict[str, Any]:
+        """The settings that a checkpoint keeps, without paths."""
+        script = asdict(self.script) if self.script is not None else {}
+        return {k: v for k, v in {**asdict(self.run), **script}.items() if k not in _NOT_KEPT}
+
+
+def script(main: Callable[[Sequence[str]], None]) -> Callable[[Sequence[str] | None], None]:
+    """Make a script's `main(argv)` end in one sentence and exit status 2 where the user is to mend something.
+
+    A run that was told to stop exits with 128 + the signal's number. `--debug` shows tracebacks.
+    """
+
+    @functools.wraps(main)
+    def wrapped(argv: Sequence[str] | None = None) -> None:
+        argv = list(sys.argv[1:] if argv is None else argv)
+        try:
+            main(argv)
+        except Interrupted as stop:
+            print(stop, file=sys.stderr)
+            sys.exit(stop.exit_status)
+        except (ValueError, OSError, FloatingPointError, argparse.ArgumentError) as error:
+            if "--debug" in argv:
+                raise
+            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+            sys.exit(2)
+
+    return wrapped
+
+
+def parse(
+    argv: Sequence[str],
+    description: str,
+    script_config: type | None = None,
+    defaults: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Settings from flags and a YAML file (`--config`); flags come first, then the file, then the defaults.
+
+    Args:
+        argv: the command line without the program's name.
+        description: what `--help` says first.
+        script_config: a dataclass of this script's own settings.
+        defaults: where this script's defaults differ.
+
+    Raises:
+        ValueError: an unknown flag or key, or a value that does not fit, as one sentence.
+    """
+    classes = [RunConfig, TrainConfig, *([script_config] if script_config else [])]
+    parser = ArgumentParser(description=description, exit_on_error=False, allow_abbrev=False)
+    parser.add_argument("--config", action="config", help="YAML file with any of these settings")
+    for cls in classes:
+        parser.add_class_arguments(cls)
+    parser.set_defaults(dict(defaults or {}))
+    switches = {f"--{f.name}" for cls in classes for f in dataclasses.fields(cls) if f.type is bool}
+    argv = _with_values(argv, switches)
+    values = _parse(parser, argv)
+    resume = None
+    if values["resume"]:
+        resume = checkpoint.load(values["resume"])
+        known = {f.name for cls in classes for f in dataclasses.fields(cls)} - set(_NOT_KEPT)
+        parser.set_defaults({k: v for k, v in resume.settings.items() if k in known})
+        values = _parse(parser, argv)
+    made = [cls(**{f.name: values[f.name] for f in dataclasses.fields(cls)}) for cls in classes]
+    return Settings(made[0], made[1], made[2] if script_config else None, resume)
+
+
+def run_training(
+    settings: Settings,
+    name: str,
+    train_set: Dataset,
+    val_set: Dataset | None,
+    sizes: Mapping[str, Any],
+    features: Mapping[str, Any],
+) -> Path:
+    """The job `train` of every script: build or rebuild the model, train it, say what lies where.
+
+    Args:
+        settings: from `parse`.
+        name: of the data set; the checkpoint is named after it.
+        train_set, val_set: training and held-out windows.
+        sizes: encoders by name, and `hidden_layers` of the action predictor without its last size.
+        features: kept in the checkpoint.
+
+    Returns:
+        the checkpoint's path.
+    """
+    run, config, resume = settings.run, settings.train, settings.resume
+    path = _checkpoint_path(run, name)
+    files.check_writable(path.parent)
+    log_dir = files.check_writable(run.log_dir) / path.stem
+    if resume is not None:
+        check_kind(resume, name, run.resume)
+        model = resume.model
+    else:
+        torch.manual_seed(config.seed)
+        outputs = train_set.target_size * train_set.statistics.bins
+        encoders = {key: value for key, value in sizes.items() if key != "hidden_layers"}
+        model = BAMS(
+            train_set.input_size,
+            predictor={"hidden_layers": (-1, *sizes["hidden_layers"], outputs)},
+            **encoders,
+        )
+    held_out = f"{val_set.n_tracks} held out" if val_set is not None else "none held out"
+    print(
+        f"{train_set.n_tracks} tracks ({held_out}), {len(train_set)} windows of "
+        f"{train_set.sequence_length} frames; "
+        f"{train_set.input_size} input and {train_set.target_size} action features; "
+        f"receptive fields {', '.join(f'{n} {e.receptive_field}' for n, e in model.encoders.items())} frames; "
+        f"on {pick_device(config.device)}"
+    )
+    begun = time.perf_counter()
+    train(
+        model,
+        train_set,
+        config,
+        ckpt_path=path,
+        log_dir=log_dir,
+        val_dataset=val_set,
+        resume=resume,
+        about={"dataset": name, "features": features, "settings": settings.kept()},
+    )
+    print(f"trained {config.epochs} epochs in {(time.perf_counter() - begun) / 60:.1f} minutes")
+    print(f"checkpoint: {path}\ncurves: tensorboard --logdir {run.log_dir}")
+    return path
+
+
+def split_datasets(
+    recordings: list[np.ndarray], settings: Settings, make_dataset: Callable[..., Dataset]
+) -> tuple[Dataset, Dataset | None]:
+    """Training and held-out windows: whole recordings are held out; those too short to learn from are skipped.
+
+    Args:
+        recordings: arrays (A, T, ...).
+        settings: from `parse`.
+        make_dataset: (recordings, statistics=...) -> `Dataset`.
+
+    Raises:
+        ValueError: every recording is too short.
+    """
+    least = settings.train.skip_frames + settings.train.hoa_window + 1
+    kept = long_enough([recording.shape[1] for recording in recordings], least)
+    train_part, val_part = split_recordings(len(kept), settings.run.val_share, settings.train.seed)
+    statistics = settings.resume.statistics if settings.resume is not None else None
+    train_set = make_dataset([recordings[kept[i]] for i in train_part], statistics=statistics)
+    if len(val_part) == 0:
+        return train_set, None
+    held_out = [recordings[kept[i]] for i in val_part]
+    return train_set, make_dataset(held_out, statistics=train_set.statistics)
+
+
+def load_trained(settings: Settings, name: str, features: Mapping[str, Any]) -> Checkpoint:
+    """The checkpoint to embed with, if it fits the data set and the features.
+
+    Raises:
+        FileNotFoundError, ValueError: it is missing, damaged, or of other data.
+    """
+    path = settings.run.ckpt_path
+    trained = checkpoint.load(path)
+    check_kind(trained, name, path)
+    for kind, names in features.items():
+        if names != trained.features[kind]:
+            raise ValueError(
+                f"{path} was trained on {len(trained.features[kind])} {kind} features, which are not the "
+                f"{len(names)} of these data: embed recordings with the same keypoints as in training"
+            )
+    return trained
+
+
+def check_kind(found: Checkpoint, name: str, path: str) -> None:
+    """Raise ValueError unless the checkpoint is of the data set `name`."""
+    if found.dataset != name:
+        raise ValueError(f"{path} was trained on {found.dataset}, not on {name}; use the script it came from")
+
+
+def _checkpoint_path(run: RunConfig, name: str) -> Path:
+    if run.resume:
+        return Path(run.resume)
+    if run.ckpt_path:
+        if Path(run.ckpt_path).exists():
+            raise ValueError(f"{run.ckpt_path} exists already; --resume it, or choose another --ckpt_path")
+        return Path(run.ckpt_path)
+    base = f"bams-{name.replace('_', '-')}-{time.strftime('%Y-%m-%d-%H-%M-%S')}"
+    path, number = Path(run.output_dir) / f"{base}.pt", 1
+    while path.exists():
+        number += 1
+        path = path.with_name(f"{base}-{number}.pt")
+    return path
+
+
+def _parse(parser: ArgumentParser, argv: Sequence[str]) -> dict[str, Any]:
+    try:
+        return parser.parse_args(argv).as_dict()
+    except argparse.ArgumentError as error:
+        raise ValueError(f"{error}; --help lists all settings") from error
+
+
+def _with_values(argv: Sequence[str], switches: set[str]) -> list[str]:
+    """Let `--simulate` stand for `--simulate true`."""
+    following = [*argv[1:], "--"]
+    result = []
+    for flag, after in zip(argv, following, strict=True):
+        result.append(f"{flag}=true" if flag in switches and after.startswith("-") else flag)
+    return result

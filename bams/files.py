@@ -1,0 +1,190 @@
+"""Writing files whole or not at all, and reading them without running code that hides in them."""
+
+import hashlib
+import os
+import pickle
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+# All that a pickled dict of arrays needs, under the module names of every numpy and pickle protocol.
+_ARRAY_MODULES = (
+    "numpy",
+    "numpy.core.multiarray",
+    "numpy._core.multiarray",
+    "numpy.core.numeric",
+    "numpy._core.numeric",
+)
+_ARRAY_NAMES = ("_reconstruct", "_frombuffer", "scalar", "ndarray", "dtype")
+_PLAIN_NAMES = {
+    ("_codecs", "encode"),
+    ("builtins", "bytearray"),
+    ("__builtin__", "bytearray"),
+    ("collections", "OrderedDict"),
+}
+
+
+class _DataUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        arrays = module in _ARRAY_MODULES and name in _ARRAY_NAMES
+        dtypes = module == "numpy.dtypes" and name.endswith("DType")
+        if arrays or dtypes or (module, name) in _PLAIN_NAMES:
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not data")
+
+
+@contextmanager
+def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
+    """Open a binary file that appears under `path` only once it is whole and on disk.
+
+    Until then it lives under a temporary name in the same folder; an error inside the block removes it
+    and leaves what was at `path` untouched. Missing parent folders are made.
+
+    Raises:
+        OSError: the folder cannot be made or written.
+    """
+    path = Path(path)
+    make_folder(path.parent)
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    except OSError as error:
+        raise OSError(f"cannot write in the folder {path.parent}: {error.strerror}") from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp makes private files; give the result the permissions of an ordinary new file
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def make_folder(path: str | Path) -> Path:
+    """Make a folder with its parents, if it is not there, and return it.
+
+    Raises:
+        OSError: it cannot be made, or a file is in its place.
+    """
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"cannot make the folder {path}: {error.strerror}") from error
+    return path
+
+
+def check_writable(folder: str | Path) -> Path:
+    """Make `folder` and try a small file in it, so that a long job does not end in a write error.
+
+    Raises:
+        OSError: the folder cannot be made or written.
+    """
+    folder = make_folder(folder)
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        raise OSError(f"cannot write in the folder {folder}: {error.strerror}") from error
+
+
+def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
+    """Read a `.npy` file (as {'keypoints': array}) or all arrays of an `.npz` file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is neither, is damaged, or holds Python objects.
+    """
+    path = _existing(path)
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return {"keypoints": loaded}
+        with loaded:
+            return {name: loaded[name] for name in loaded.files}
+    except Exception as error:  # numpy, zipfile and zlib each raise their own kinds
+        raise ValueError(
+            f"{path} cannot be read as plain .npy or .npz arrays ({_short(error)}); "
+            "save it with numpy.save or numpy.savez, without Python objects"
+        ) from error
+
+
+def write_arrays(path: str | Path, **arrays: np.ndarray) -> Path:
+    """Write named arrays to an uncompressed `.npz`, whole or not at all."""
+    with atomic_write(path) as file:
+        np.savez(file, **arrays)
+    return Path(path)
+
+
+def read_pickled_dict(path: str | Path) -> dict[str, Any]:
+    """Read a dict that `numpy.save` pickled into a `.npy` file, admitting nothing but data.
+
+    Dicts, lists, tuples, numbers, strings and numpy arrays are read; a file that names any other class
+    or function is refused before that is looked up.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is damaged, holds something else than a dict, or asks for code.
+    """
+    path = _existing(path)
+    try:
+        with path.open("rb") as file:
+            version = np.lib.format.read_magic(file)
+            read_header = getattr(np.lib.format, f"read_array_header_{version[0]}_0")
+            shape, _, dtype = read_header(file)
+            if dtype.kind != "O" or shape != ():
+                raise ValueError(f"it holds an array of {dtype} with axes {shape}, not a pickled dict")
+            content = _DataUnpickler(file).load()
+    except Exception as error:  # a damaged pickle can raise nearly anything
+        raise ValueError(f"{path} is not a readable file of a dict of arrays: {_short(error)}") from error
+    content = content.item() if isinstance(content, np.ndarray) and content.ndim == 0 else content
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds a {type(content).__name__}, not a dict")
+    return content
+
+
+def write_pickled_dict(path: str | Path, content: Mapping[str, Any]) -> Path:
+    """Write a dict as `numpy.save` does (read it with `numpy.load(path, allow_pickle=True).item()`).
+
+    Pickle protocol 5 writes each array straight from its memory, where numpy.save's own copies it first.
+    """
+    with atomic_write(path) as file:
+        header = {"descr": "|O", "fortran_order": False, "shape": ()}
+        np.lib.format.write_array_header_1_0(file, header)
+        pickle.dump(np.array(dict(content), dtype=object), file, protocol=5)
+    return Path(path)
+
+
+def content_key(*parts: np.ndarray | str) -> str:
+    """A short name that is the same for the same arrays and settings, and for nothing else."""
+    digest = hashlib.blake2b(digest_size=12)
+    for part in parts:
+        if isinstance(part, str):
+            digest.update(b"s" + part.encode() + b"\0")
+            continue
+        digest.update(f"a{part.dtype.str}{part.shape}".encode())
+        digest.update(memoryview(np.ascontiguousarray(part)).cast("B") if part.size else b"")
+    return digest.hexdigest()
+
+
+def _existing(path: str | Path) -> Path:
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file {path}")
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder, not a file")
+    if path.stat().st_size == 0:
+        raise ValueError(f"{path} is empty")
+    return path
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,0 +1,204 @@
+"""What is learnt: the histogram of actions to come, and the bootstrap between two views of a track.
+
+Pure functions of tensors, on any device. Axes: B tracks, T frames, M frames that are predicted, D action
+features, Q bins, P pairs of views, C channels. `valid` is True where an action was observed.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+NEAR_FRAMES = 5  # the near views of a track are at most this far apart
+LEAST_MARGINAL_LOSS = 1e-7  # below: the action is always in one bin, and there is nothing to learn
+
+
+def histogram_of_actions(
+    actions: Tensor, valid: Tensor, *, bins: int, window: int, frames: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """The distribution over bins of each action in the `window` frames after each frame (Azabou et al. 2023).
+
+    Args:
+        actions: (B, T, D) uint8, bins.
+        valid: (B, T, D) bool.
+        bins: Q.
+        window: W, in frames: t+1 ... t+W count, as far as they exist.
+        frames: (M,) int64, the frames t that are asked for; all T unless given.
+
+    Returns:
+        histogram (B, M, D, Q) float32, sums to 1, or is 0 where nothing was observed; and weight (B, M, D)
+        float32, the share of the W frames that exist and are valid.
+    """
+    batch, total, size = actions.shape
+    frames = torch.arange(total, device=actions.device) if frames is None else frames
+    last = torch.clamp(frames + window, max=total - 1)
+    # Bin by bin, a running count over time makes every window one subtraction, whatever its length.
+    counter = torch.int16 if total < 2**15 else torch.int32
+    by_time = actions.transpose(1, 2).contiguous()
+    known = valid.transpose(1, 2).contiguous()
+    counts = torch.empty(bins, batch, size, len(frames), device=actions.device)
+    for q in range(bins):
+        running = torch.cumsum((by_time == q) & known, dim=2, dtype=counter)
+        counts[q] = running[..., last] - running[..., frames]
+    counts = counts.permute(1, 3, 2, 0)
+    total_count = counts.sum(-1)
+    return counts / total_count.clamp(min=1).unsqueeze(-1), total_count / window
+
+
+def earth_mover_distance(predicted: Tensor, target: Tensor) -> Tensor:
+    """Mean over bins of the squared difference of two cumulative distributions.
+
+    Args:
+        predicted, target: (..., Q) float, histograms over ordered bins.
+
+    Returns:
+        (...) float, from 0 (equal) to below 1.
+    """
+    return torch.cumsum(predicted - target, dim=-1).square().mean(-1)
+
+
+class HoASums(NamedTuple):
+    """Per action feature (D,): the weighted sum of distances over all frames, and the sum of weights."""
+
+    distance: Tensor
+    weight: Tensor
+
+
+class HoAScores(NamedTuple):
+    """Scalars: what is minimised, the plain mean distance, and 1 - distance / marginal distance."""
+
+    loss: Tensor
+    distance: Tensor
+    skill: Tensor
+
+
+@dataclass(frozen=True)
+class HoALoss:
+    """Loss of the action predictor.
+
+    Attributes:
+        bins: Q.
+        window: W, frames.
+        skip_frames: the first frames of a track, without context, do not count.
+        marginal: (D,) float32, the marginal loss of each action feature (see `marginal_loss`).
+        normalised: minimise each feature's distance divided by its marginal loss, instead of the plain mean.
+    """
+
+    bins: int
+    window: int
+    skip_frames: int
+    marginal: Tensor
+    normalised: bool = True
+
+    def predicted_frames(self, total: int, share: float, generator: torch.Generator | None = None) -> Tensor:
+        """A random `share` of the frames that can count, of `total`: (M,) int64, sorted, on the CPU."""
+        count = max(total - 1 - self.skip_frames, 0)
+        chosen = torch.randperm(count, generator=generator)[: max(round(share * count), min(count, 1))]
+        return self.skip_frames + chosen.sort().values
+
+    def sums(self, logits: Tensor, actions: Tensor, valid: Tensor, frames: Tensor) -> HoASums:
+        """Distances and weights of one batch, summed; estimated without bias from the predicted frames.
+
+        Args:
+            logits: (B, M, D*Q) float32, at `frames`.
+            actions: (B, T, D) uint8.
+            valid: (B, T, D) bool.
+            frames: (M,) int64, drawn by `predicted_frames`.
+        """
+        batch, total, size = actions.shape
+        target, weight = histogram_of_actions(actions, valid, bins=self.bins, window=self.window, frames=frames)
+        predicted = F.softmax(logits.float().view(batch, len(frames), size, self.bins), dim=-1)
+        share = len(frames) / max(total - 1 - self.skip_frames, 1)
+        distance = (weight * earth_mover_distance(predicted, target)).sum((0, 1)) / max(share, 1e-9)
+        return HoASums(distance, total_weight(valid, self.window, self.skip_frames))
+
+    def scores(self, sums: HoASums) -> HoAScores:
+        """The ratios, from sums over one or more batches; 0 where nothing was observed."""
+        learnable = self.marginal > LEAST_MARGINAL_LOSS
+        weight = torch.where(learnable, sums.weight, 0).sum().clamp(min=1e-9)
+        relative = torch.where(learnable, sums.distance / self.marginal.clamp(min=LEAST_MARGINAL_LOSS), 0)
+        relative = relative.sum() / weight
+        distance = sums.distance.sum() / sums.weight.sum().clamp(min=1e-9)
+        return HoAScores(relative if self.normalised else distance, distance, 1 - relative)
+
+
+def total_weight(valid: Tensor, window: int, skip_frames: int) -> Tensor:
+    """The histograms' weights summed over all tracks and frames from `skip_frames` on: (D,) float32.
+
+    Frame s lies in the windows of s-W ... s-1; those from `skip_frames` on count.
+    """
+    _, total, _ = valid.shape
+    frame = torch.arange(total, device=valid.device)
+    windows = torch.clamp(frame - torch.clamp(frame - window, min=skip_frames), min=0)
+    return (valid.sum(0) * windows.unsqueeze(-1)).sum(0) / window
+
+
+def marginal_loss(
+    counts: Tensor, batches: list[tuple[Tensor, Tensor]], *, window: int, skip_frames: int
+) -> Tensor:
+    """The distance that the data-wide histogram reaches as a prediction, per action feature.
+
+    Args:
+        counts: (D, Q), valid frames in each bin over the whole data set.
+        batches: actions (B, T, D) uint8 and valid (B, T, D) bool of some training tracks.
+        window, skip_frames: those of the loss.
+
+    Returns:
+        (D,) float32; 0 for a feature that is always in one bin or never observed.
+    """
+    size, bins = counts.shape
+    marginal = counts / counts.sum(-1, keepdim=True).clamp(min=1)
+    distance, weight = torch.zeros(size), torch.zeros(size)
+    for actions, valid in batches:
+        frames = torch.arange(skip_frames, actions.shape[1])
+        target, weights = histogram_of_actions(actions, valid, bins=bins, window=window, frames=frames)
+        distance += (weights * earth_mover_distance(marginal.float(), target)).sum((0, 1))
+        weight += weights.sum((0, 1))
+    return distance / weight.clamp(min=1e-9)
+
+
+def sample_views(
+    admissible: Tensor, kind: str, anchors: int, generator: torch.Generator | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw pairs of frames of the same track.
+
+    Args:
+        admissible: (B, T) bool, frames that may be drawn.
+        kind: 'near' (an anchor and an admissible frame 0 to 5 later) or 'far' (two independent frames).
+        anchors: pairs per track.
+        generator: of the CPU; the draws do not depend on the device.
+
+    Returns:
+        track, first frame, second frame, each (P,) int64; tracks without an admissible frame give none.
+    """
+    batch, total = admissible.shape
+    draws = torch.rand(2, batch, anchors, generator=generator).to(admissible.device)
+    rank = torch.cumsum(admissible, dim=1)
+    first = _nth_admissible(rank, torch.zeros_like(rank[:, :1]), rank[:, -1:], draws[0])
+    if kind == "near":
+        end = torch.clamp(first + NEAR_FRAMES, max=total - 1)
+        before = torch.gather(rank, 1, first.clamp(max=total - 1)) - 1
+        second = _nth_admissible(rank, before, torch.gather(rank, 1, end), draws[1])
+    else:
+        second = _nth_admissible(rank, torch.zeros_like(rank[:, :1]), rank[:, -1:], draws[1])
+    track = torch.arange(batch, device=admissible.device).unsqueeze(1).expand(-1, anchors)
+    usable = (rank[:, -1:] > 0).expand(-1, anchors)
+    return track[usable], first[usable], second[usable]
+
+
+def bootstrap_loss(predicted: Tensor, target: Tensor) -> Tensor:
+    """1 - cosine of view 1 through its predictor and view 2 with stop-gradient; (P, C) twice -> scalar.
+
+    0 without pairs.
+    """
+    if len(predicted) == 0:
+        return predicted.sum()
+    return 1 - F.cosine_similarity(predicted.float(), target.detach().float(), dim=-1).mean()
+
+
+def _nth_admissible(rank: Tensor, low: Tensor, high: Tensor, draw: Tensor) -> Tensor:
+    """The frame at which `rank`, a running count (B, T), first exceeds low + a uniform draw below high."""
+    chosen = low + torch.minimum((draw * (high - low)).long(), (high - low - 1).clamp(min=0))
+    return torch.searchsorted(rank, (chosen + 1).contiguous())

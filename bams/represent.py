@@ -1,0 +1,143 @@
+"""A frozen model -> embeddings of every frame, per track and per group."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from bams.models import BAMS
+
+FRAMES_AT_ONCE = 60_000  # tracks of equal length are embedded together up to this many frames
+RECORDINGS_AT_ONCE = 16  # so that the features of all recordings are never in memory together
+
+
+def embed_tracks(
+    model: BAMS, tracks: list[np.ndarray], device: str | torch.device = "cpu"
+) -> Iterator[dict[str, np.ndarray]]:
+    """Embed whole tracks one after the other, in their order, without gradients or dropout.
+
+    Args:
+        model: in any mode; it is left in the mode in which it came.
+        tracks: (T, F) float32 each, unscaled and finite, as `Dataset.track_input` gives them.
+        device: where to compute; the model is moved there.
+
+    Yields:
+        by encoder name, (T, C) float32 of the next track.
+    """
+    training = model.training
+    model.to(device).eval()
+    try:
+        first = 0
+        while first < len(tracks):
+            last, frames = first + 1, len(tracks[first])
+            while (
+                last < len(tracks)
+                and len(tracks[last]) == frames
+                and (last - first + 1) * frames <= FRAMES_AT_ONCE
+            ):
+                last += 1
+            with torch.inference_mode():
+                embs = model.encode(torch.from_numpy(np.stack(tracks[first:last])).to(device))
+            arrays = {name: emb.float().cpu().numpy() for name, emb in embs.items()}
+            for i in range(last - first):
+                yield {name: array[i] for name, array in arrays.items()}
+            first = last
+    finally:
+        model.train(training)
+
+
+def compute_representations(
+    model: BAMS, dataset: torch.utils.data.Dataset, device: str | torch.device = "cpu"
+) -> dict[str, np.ndarray]:
+    """Embeddings of all tracks of a `Dataset`, each embedded whole.
+
+    Returns:
+        by encoder name, (N, T, C) float32, T the longest track; NaN where a track has no frame.
+    """
+    tracks = [dataset.track_input(i) for i in range(dataset.n_tracks)]
+    shape = len(tracks), max(map(len, tracks))
+    result: dict[str, np.ndarray] = {}
+    for i, embs in enumerate(embed_tracks(model, tracks, device)):
+        for name, emb in embs.items():
+            if name not in result:
+                result[name] = np.full((*shape, emb.shape[1]), np.nan, np.float32)
+            result[name][i, : len(emb)] = emb
+    return result
+
+
+def embed_recordings(
+    model: BAMS,
+    recordings: list[np.ndarray],
+    make_dataset: Callable[[list[np.ndarray]], Any],
+    device: str | torch.device = "cpu",
+) -> Iterator[np.ndarray]:
+    """Embed recordings with several individuals, a few at a time, pooled over the individuals.
+
+    Args:
+        model: as in `embed_tracks`.
+        recordings: (A, T, K, d) float32 each; NaN = not tracked.
+        make_dataset: recordings -> `Dataset` with one track per individual, with the model's statistics.
+        device: where to compute.
+
+    Yields:
+        (T, 2*C) float32 of the next recording, C of all encoders joined: mean, then range. Frames in which
+        nobody is present pool all individuals, so that every number is finite.
+    """
+    for first in range(0, len(recordings), RECORDINGS_AT_ONCE):
+        some = recordings[first : first + RECORDINGS_AT_ONCE]
+        dataset = make_dataset(some)
+        tracks = embed_tracks(model, [dataset.track_input(i) for i in range(dataset.n_tracks)], device)
+        for recording in some:
+            embs = [np.concatenate(list(next(tracks).values()), axis=-1) for _ in recording]
+            present = presence(np.isfinite(recording).all(-1).any(-1))
+            present |= ~present.any(axis=0)
+            yield pool_individuals(np.stack(embs), present)
+
+
+def pool_individuals(embs: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """Mean over the individuals present, joined with their range; free of order and number.
+
+    Args:
+        embs: (A, T, C) float32, embeddings of the individuals of one recording.
+        present: (A, T) bool.
+
+    Returns:
+        (T, 2*C) float32; NaN where nobody is present.
+    """
+    there = present[..., None]
+    count = there.sum(axis=0)
+    mean = np.where(there, embs, 0).sum(axis=0) / np.maximum(count, 1)
+    highest = np.where(there, embs, -np.inf).max(axis=0)
+    lowest = np.where(there, embs, np.inf).min(axis=0)
+    spread = np.subtract(highest, lowest, out=np.zeros_like(mean), where=count > 0)
+    return np.where(count > 0, np.concatenate([mean, spread], axis=-1), np.nan).astype(np.float32)
+
+
+def presence(tracked: np.ndarray) -> np.ndarray:
+    """Whether an individual is in the recording: from its first to its last tracked frame.
+
+    Args:
+        tracked: (..., T) bool, True = any of its keypoints was observed.
+
+    Returns:
+        (..., T) bool.
+    """
+    begun = np.logical_or.accumulate(tracked, axis=-1)
+    to_come = np.logical_or.accumulate(tracked[..., ::-1], axis=-1)[..., ::-1]
+    return begun & to_come
+
+
+def standardise(table: np.ndarray) -> np.ndarray:
+    """Bring each column of (frames, C) float32 to mean 0 and deviation 1, in place, as the table may be large.
+
+    A constant column becomes 0.
+    """
+    frames, _ = table.shape
+    parts = [slice(first, first + 2**16) for first in range(0, frames, 2**16)]
+    mean = sum(table[part].sum(axis=0, dtype=np.float64) for part in parts) / frames
+    variance = sum(np.square(table[part] - mean).sum(axis=0) for part in parts) / frames
+    deviation = np.where(variance > 0, np.sqrt(variance), 1)
+    for part in parts:
+        table[part] = (table[part] - mean) / deviation
+    return table
