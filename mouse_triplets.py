@@ -16,6 +16,7 @@ from bams import cli, files, mabe, simulate
 from bams.data import Dataset
 from bams.features import Body, PoseTable, Segment, pose_features
 from bams.represent import embed_recordings, standardise
+from bams.statistics import Statistics
 from bams.train import pick_device
 
 NAME = "mouse_triplet"
@@ -98,7 +99,7 @@ def load_tracks(path: Path) -> tuple[list[str], list[np.ndarray]]:
     return mabe.load_sequences(path, keypoints=len(FEATURES.keypoints), individuals=INDIVIDUALS)
 
 
-def make_dataset(clips: list[np.ndarray], settings: cli.Settings, **options: object) -> Dataset:
+def make_dataset(clips: list[np.ndarray], settings: cli.Settings, statistics: Statistics | None = None) -> Dataset:
     """One track per mouse, with the features of the table above."""
     made = [pose_features(clip, FEATURES) for clip in clips]
     return Dataset(
@@ -109,7 +110,7 @@ def make_dataset(clips: list[np.ndarray], settings: cli.Settings, **options: obj
         sequence_length=settings.run.sequence_length,
         cache_path=settings.run.cache_path,
         cache=settings.run.cache_path is not None,
-        **options,
+        statistics=statistics,
     )
 
 
@@ -129,7 +130,8 @@ def run_compute_representations(settings: cli.Settings, root: Path) -> None:
     files.check_writable(target.parent)
     ids, clips = load_tracks(root / TEST_FILE)
     lengths = [clip.shape[1] for clip in clips]
-    trained = cli.load_trained(settings, NAME, feature_names(clips[0]))
+    trained = cli.load_trained(settings, NAME)
+    cli.check_features(trained, feature_names(clips[0]), settings.run.ckpt_path)
     rows = expected = mabe.frame_map(ids, lengths)
     for found in (root / name for name in FRAME_MAPS if (root / name).exists()):
         rows = expected = mabe.read_frame_map(found)

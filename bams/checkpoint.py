@@ -3,7 +3,7 @@
 import re
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 
 from bams import files
 from bams.models import BAMS
+from bams.statistics import Statistics
 
 FORMAT = "bams-checkpoint-1"
 
@@ -23,7 +24,7 @@ class Checkpoint:
     Attributes:
         model: the network, in eval mode.
         dataset: what it was trained on, for example 'mouse_triplets'.
-        statistics: arrays fitted on the training tracks, as `Dataset(statistics=...)` takes them.
+        statistics: fitted on the training tracks; `Dataset(statistics=...)` takes them for new data.
         marginal_loss: (D,) float32, see `bams.losses.marginal_loss`.
         features: names of inputs and actions, and how they are made.
         settings: the training configuration.
@@ -33,7 +34,7 @@ class Checkpoint:
 
     model: BAMS
     dataset: str
-    statistics: dict[str, np.ndarray]
+    statistics: Statistics
     marginal_loss: np.ndarray
     features: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
@@ -51,6 +52,7 @@ def save(path: str | Path, checkpoint: Checkpoint) -> Path:
     content |= {
         "format": FORMAT,
         "model": checkpoint.model.config,
+        "statistics": asdict(checkpoint.statistics),
         "weights": checkpoint.model.state_dict(),
     }
     with files.atomic_write(path) as file:
@@ -73,7 +75,8 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
         model = BAMS(**content.pop("model"))
         model.load_state_dict(content.pop("weights"))
         content.pop("format")
-        content["statistics"] = {name: value.numpy() for name, value in content["statistics"].items()}
+        arrays = {name: value.numpy() for name, value in content["statistics"].items()}
+        content["statistics"] = Statistics(**arrays)
         content["marginal_loss"] = content["marginal_loss"].numpy()
         return Checkpoint(model=model.to(device).eval(), **content)
     except (KeyError, TypeError, RuntimeError, AttributeError) as error:

@@ -16,8 +16,9 @@ from jsonargparse import ArgumentParser, set_parsing_settings
 
 from bams import checkpoint, files
 from bams.checkpoint import Checkpoint
-from bams.data import Dataset, long_enough, split_recordings
+from bams.data import Dataset
 from bams.models import BAMS
+from bams.recordings import long_enough, split_recordings
 from bams.train import Interrupted, TrainConfig, pick_device, train
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
@@ -230,22 +231,27 @@ def split_datasets(
     return train_set, make_dataset(held_out, statistics=train_set.statistics)
 
 
-def load_trained(settings: Settings, name: str, features: Mapping[str, Any]) -> Checkpoint:
-    """The checkpoint to embed with, if it fits the data set and the features.
+def load_trained(settings: Settings, name: str) -> Checkpoint:
+    """The checkpoint to embed with, if it is of the data set `name`.
 
     Raises:
         FileNotFoundError, ValueError: it is missing, damaged, or of other data.
     """
-    path = settings.run.ckpt_path
-    trained = checkpoint.load(path)
-    check_kind(trained, name, path)
-    for kind, names in features.items():
-        if names != trained.features[kind]:
-            raise ValueError(
-                f"{path} was trained on {len(trained.features[kind])} {kind} features, which are not the "
-                f"{len(names)} of these data: embed recordings with the same keypoints as in training"
-            )
+    trained = checkpoint.load(settings.run.ckpt_path)
+    check_kind(trained, name, settings.run.ckpt_path)
     return trained
+
+
+def check_features(trained: Checkpoint, found: Mapping[str, list[str]], path: str) -> None:
+    """Raise ValueError unless the features of the data are those of the checkpoint at `path`."""
+    for kind, names in found.items():
+        expected = trained.features[kind]
+        if names != expected:
+            other = next((a for a, b in zip(names, expected, strict=False) if a != b), "more or fewer of them")
+            raise ValueError(
+                f"{path} was trained on {len(expected)} {kind} features, these data give {len(names)} (first "
+                f"difference: {other}): embed recordings with the same keypoints, by the same names"
+            )
 
 
 def check_kind(found: Checkpoint, name: str, path: str) -> None:

@@ -3,9 +3,8 @@
 Axes: N tracks, T frames, K keypoints, F input features, D action features, Q bins of the histogram.
 """
 
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,32 +12,8 @@ import numpy as np
 import torch
 
 from bams import features, files
-
-SAMPLED_FRAMES = 1_000_000  # more frames do not move a percentile that anyone could see
-EDGE_PERCENTILES = (0.5, 99.5)
-
-
-@dataclass(frozen=True)
-class Statistics:
-    """What is fitted on the training tracks and travels in the checkpoint.
-
-    Attributes:
-        centre: (F,) float32, median of each input feature, in its unit.
-        scale: (F,) float32, half of its 1-99 percentile range; where that is 0 the standard deviation, else 1.
-        edges: (D, Q-1) float32, bin edges of each action feature, in its unit; an action is in bin q when
-            q edges are less than or equal to it.
-        counts: (D, Q) int64, valid frames in each bin.
-    """
-
-    centre: np.ndarray
-    scale: np.ndarray
-    edges: np.ndarray
-    counts: np.ndarray
-
-    @property
-    def bins(self) -> int:
-        """Q."""
-        return self.counts.shape[1]
+from bams.recordings import check_keypoints, frames_present
+from bams.statistics import Statistics, fit_statistics, quantise
 
 
 class Dataset(torch.utils.data.Dataset):
@@ -82,7 +57,7 @@ class Dataset(torch.utils.data.Dataset):
         *,
         hoa_bins: int = 32,
         hoa_window: int = 30,
-        statistics: Statistics | Mapping[str, np.ndarray] | None = None,
+        statistics: Statistics | None = None,
         sequence_length: int | None = None,
         labels: Mapping[str, Any] | None = None,
         cache_path: str | Path | None = None,
@@ -93,8 +68,6 @@ class Dataset(torch.utils.data.Dataset):
         if self.lengths.tolist() != target_lengths.tolist():
             raise ValueError("input_feats and target_feats differ in their tracks or frames")
         known = _joined_valid(valid, targets, self.lengths)
-        if isinstance(statistics, Mapping):
-            statistics = Statistics(**statistics)
         if statistics is None and not 2 <= hoa_bins <= 256:
             raise ValueError(f"hoa_bins is {hoa_bins}; it must be from 2 to 256")
         path = _cache_file(cache_path, inputs, targets, known, hoa_bins, statistics) if cache else None
@@ -150,7 +123,9 @@ class Dataset(torch.utils.data.Dataset):
         }
         for name, values in self.labels.items():
             value = np.asarray(values[track])
-            item[name] = value[first : first + length] if value.shape[:1] == (total,) else value
+            if value.shape[:1] == (total,):
+                value = np.concatenate([value[first : first + count], _no_label(value, length - count)])
+            item[name] = value
         return item
 
     def track_input(self, track: int) -> np.ndarray:
@@ -163,23 +138,25 @@ class KeypointsDataset(Dataset):
 
     Args:
         keypoints: (N, T, K, d) keypoints or (N, T, F) series, float, any unit, or a list of arrays without
-            the first axis; NaN = missing. Frames at the end of a track in which everything is missing are
-            taken for padding and dropped.
+            the first axis; NaN = missing. Frames at the end of a track of an array in which everything is
+            missing are taken for padding and dropped; tracks of a list are taken as they are.
         keypoint_names: K names, for the names of the features.
         options: all others of `Dataset`.
 
     Attributes:
-        input_names, action_names: names of the F input and D action features.
+        feature_names: `inputs`, F names, and `actions`, D names.
     """
 
     def __init__(
         self,
         keypoints: np.ndarray | Sequence[np.ndarray],
         *,
-        keypoint_names: tuple[str, ...] | None = None,
+        keypoint_names: Sequence[str] | None = None,
         **options: Any,
     ):
-        tracks = [_without_padding(check_keypoints(track)) for track in keypoints]
+        tracks = [check_keypoints(track) for track in keypoints]
+        if isinstance(keypoints, np.ndarray):
+            tracks = [track[: frames_present(track)] for track in tracks]
         if not tracks:
             raise ValueError("there is no track in the keypoints")
         if len({track.shape[1:] for track in tracks}) > 1:
@@ -188,75 +165,10 @@ class KeypointsDataset(Dataset):
             found = [features.keypoint_features(track[None], keypoint_names) for track in tracks]
         else:
             found = [features.series_features(track[None]) for track in tracks]
-        self.input_names, self.action_names = found[0].input_names, found[0].action_names
+        self.feature_names = {"inputs": list(found[0].input_names), "actions": list(found[0].action_names)}
         super().__init__(
             [f.inputs[0] for f in found], [f.actions[0] for f in found], [f.valid[0] for f in found], **options
         )
-
-
-def check_keypoints(keypoints: np.ndarray) -> np.ndarray:
-    """One track (T, K, d) or (T, F), or any array of tracks, as float32.
-
-    Raises:
-        ValueError: not numbers, infinite values, no frame, or another number of axes.
-    """
-    keypoints = np.asarray(keypoints)
-    if keypoints.ndim not in (2, 3) or 0 in keypoints.shape:
-        raise ValueError(
-            f"a track has axes {keypoints.shape}; expected (frames, keypoints, coordinates) or (frames, features)"
-        )
-    if keypoints.dtype.kind not in "fiub":
-        raise ValueError(f"keypoints are of type {keypoints.dtype}, not numbers")
-    if keypoints.ndim == 3 and keypoints.shape[-1] not in (1, 2, 3):
-        raise ValueError(
-            f"keypoints have {keypoints.shape[-1]} coordinates; expected 1, 2 or 3 (drop confidences)"
-        )
-    if np.isinf(keypoints).any():
-        raise ValueError("keypoints hold infinite values; write NaN where a keypoint is not tracked")
-    return keypoints.astype(np.float32, copy=False)
-
-
-def fit_statistics(inputs: np.ndarray, targets: np.ndarray, valid: np.ndarray, bins: int) -> Statistics:
-    """Fit centre, scale and bins on valid frames, robust to tracker jumps.
-
-    Args:
-        inputs: (frames, F) float32, any units; NaN = not known.
-        targets: (frames, D) float32, any units.
-        valid: (frames, D) bool, True = observed.
-        bins: Q.
-
-    Raises:
-        ValueError: no action is valid anywhere.
-    """
-    seen = valid.any(axis=1)
-    if not seen.any():
-        raise ValueError(
-            "no action is valid in any frame: nothing to learn from (is everything missing, or one frame long?)"
-        )
-    rows = np.flatnonzero(seen)
-    if rows.size > SAMPLED_FRAMES:
-        rows = np.sort(np.random.default_rng(0).choice(rows, SAMPLED_FRAMES, replace=False))
-    centre, scale = zip(*(_robust_scale(column[np.isfinite(column)]) for column in inputs[rows].T), strict=True)
-    columns = [column[known] for column, known in zip(targets[rows].T, valid[rows].T, strict=True)]
-    edges = np.stack([_edges(column, bins) for column in columns])
-    counts = np.stack(
-        [
-            np.bincount(quantise(column[:, None], edge[None])[:, 0], minlength=bins)
-            for column, edge in zip(columns, edges, strict=True)
-        ]
-    )
-    return Statistics(np.float32(centre), np.float32(scale), edges, counts.astype(np.int64))
-
-
-def quantise(targets: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Bins of action features: (frames, D) float32 and edges (D, Q-1) -> (frames, D) uint8; NaN -> 0."""
-    _, size = targets.shape
-    if edges.shape[0] != size:
-        raise ValueError(f"there are {size} action features; the statistics are for {edges.shape[0]}")
-    bins = np.empty(targets.shape, np.uint8)
-    for column in range(size):
-        bins[:, column] = np.searchsorted(edges[column], np.nan_to_num(targets[:, column]), side="right")
-    return bins
 
 
 def cut_windows(lengths: np.ndarray, window: int) -> np.ndarray:
@@ -277,38 +189,6 @@ def cut_windows(lengths: np.ndarray, window: int) -> np.ndarray:
         firsts = np.linspace(0, max(int(length) - window, 0), count).round().astype(int)
         rows.append(np.stack([np.full(count, track), firsts], axis=1))
     return np.concatenate(rows)
-
-
-def split_recordings(count: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Whole recordings for training and held out: `count` recordings, `share` of them held out, by seed.
-
-    At least one is held out if `share` is above 0 and there are two; a single recording is for training.
-
-    Returns:
-        two sorted int arrays of indices, training and held out.
-    """
-    if not 0 <= share < 1:
-        raise ValueError(f"the held-out share is {share}; it must be from 0 to below 1")
-    held_out = min(max(round(count * share), 1), count - 1) if share > 0 else 0
-    order = np.random.default_rng(seed).permutation(count)
-    return np.sort(order[held_out:]), np.sort(order[:held_out])
-
-
-def long_enough(lengths: Sequence[int], least: int) -> np.ndarray:
-    """Indices of the recordings of at least `least` frames; says on stderr which are skipped.
-
-    Raises:
-        ValueError: there is none.
-    """
-    kept = np.flatnonzero(np.asarray(lengths) >= least)
-    if len(kept) == 0:
-        raise ValueError(
-            f"every recording is too short to learn from: the longest has {max(lengths)} frames, and skip_frames "
-            f"and hoa_window need {least}: lower these, or add longer recordings"
-        )
-    if len(kept) < len(lengths):
-        print(f"skipped {len(lengths) - len(kept)} recordings shorter than {least} frames", file=sys.stderr)
-    return kept
 
 
 def _join(arrays: np.ndarray | Sequence[np.ndarray], name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -337,27 +217,14 @@ def _joined_valid(valid: Any, targets: np.ndarray, lengths: np.ndarray) -> np.nd
     return np.concatenate(arrays) & finite
 
 
-def _robust_scale(values: np.ndarray) -> tuple[float, float]:
-    if values.size == 0:
-        return 0.0, 1.0
-    low, centre, high = np.percentile(values, (1, 50, 99))
-    return centre, (high - low) / 2 or values.std(dtype=np.float64) or 1.0
-
-
-def _edges(values: np.ndarray, bins: int) -> np.ndarray:
-    if values.size == 0:
-        return np.zeros(bins - 1, np.float32)
-    return np.linspace(*np.percentile(values, EDGE_PERCENTILES), bins - 1).astype(np.float32)
-
-
 def _pad(rows: np.ndarray, length: int, mode: str) -> np.ndarray:
     missing = length - len(rows)
     return np.pad(rows, ((0, missing), (0, 0)), mode=mode) if missing else rows.copy()
 
 
-def _without_padding(track: np.ndarray) -> np.ndarray:
-    present = np.flatnonzero(np.isfinite(track).reshape(len(track), -1).any(axis=1))
-    return track[: present[-1] + 1] if present.size else track[:1]
+def _no_label(values: np.ndarray, count: int) -> np.ndarray:
+    """`count` entries that say 'not labelled': NaN, or -1 for whole numbers."""
+    return np.full((count, *values.shape[1:]), np.nan if values.dtype.kind == "f" else -1, values.dtype)
 
 
 def _cache_file(

@@ -90,9 +90,29 @@ def embed_recordings(
         tracks = embed_tracks(model, [dataset.track_input(i) for i in range(dataset.n_tracks)], device)
         for recording in some:
             embs = [np.concatenate(list(next(tracks).values()), axis=-1) for _ in recording]
-            present = presence(np.isfinite(recording).all(-1).any(-1))
+            present = tracked_presence(recording)
             present |= ~present.any(axis=0)
             yield pool_individuals(np.stack(embs), present)
+
+
+def pool_recordings(embs: np.ndarray, recordings: list[np.ndarray]) -> np.ndarray:
+    """Pool the individuals of each recording.
+
+    Args:
+        embs: (N, T, C) float32, tracks in the order of recordings and individuals.
+        recordings: S arrays (A, T_i, K, d), NaN = not tracked: they say who is present when.
+
+    Returns:
+        (S, T, 2*C) float32, NaN where nobody is present.
+    """
+    _, frames, size = embs.shape
+    pooled = np.full((len(recordings), frames, 2 * size), np.nan, np.float32)
+    track = 0
+    for recording, row in zip(recordings, pooled, strict=True):
+        individuals, length = recording.shape[:2]
+        row[:length] = pool_individuals(embs[track : track + individuals, :length], tracked_presence(recording))
+        track += individuals
+    return pooled
 
 
 def pool_individuals(embs: np.ndarray, present: np.ndarray) -> np.ndarray:
@@ -114,17 +134,18 @@ def pool_individuals(embs: np.ndarray, present: np.ndarray) -> np.ndarray:
     return np.where(count > 0, np.concatenate([mean, spread], axis=-1), np.nan).astype(np.float32)
 
 
-def presence(tracked: np.ndarray) -> np.ndarray:
-    """Whether an individual is in the recording: from its first to its last tracked frame.
+def tracked_presence(recording: np.ndarray) -> np.ndarray:
+    """Who is in a recording when: each individual from its first to its last tracked frame.
 
     Args:
-        tracked: (..., T) bool, True = any of its keypoints was observed.
+        recording: (A, T, K, d), NaN = not tracked.
 
     Returns:
-        (..., T) bool.
+        (A, T) bool.
     """
+    tracked = np.isfinite(recording).all(axis=-1).any(axis=-1)
     begun = np.logical_or.accumulate(tracked, axis=-1)
-    to_come = np.logical_or.accumulate(tracked[..., ::-1], axis=-1)[..., ::-1]
+    to_come = np.logical_or.accumulate(tracked[:, ::-1], axis=-1)[:, ::-1]
     return begun & to_come
 
 

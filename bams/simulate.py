@@ -167,7 +167,7 @@ def _per_bout(states: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def _move(rng: Generator, modes: np.ndarray, actions: np.ndarray):
-    """Centre (complex, px), heading (radians, not wrapped), its change per frame: each (S, A, T)."""
+    """(S, A, T) each: centre (complex, px), heading (radians, unwrapped), change per frame."""
     shape = clips, individuals, frames = modes.shape
     aims = _bouts(rng, np.zeros(shape, int), AIM_FOLLOWS, AIM_SPANS)
     step = _per_bout(aims, rng.integers(1, max(individuals, 2), shape))

@@ -304,7 +304,7 @@ def _snapshot(
     return Checkpoint(
         model=state.model,
         dataset=about.get("dataset", "unnamed"),
-        statistics=asdict(dataset.statistics),
+        statistics=dataset.statistics,
         marginal_loss=state.hoa.marginal.cpu().numpy(),
         features=dict(about.get("features", {})),
         settings={**about.get("settings", {}), **asdict(config)},

@@ -1,0 +1,141 @@
+"""Recordings as they come: of any length, with names, checked once at the border.
+
+Axes: S recordings, A individuals, N tracks, T frames, K keypoints, d coordinates, F features.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """Recordings of any length, with their names.
+
+    Attributes:
+        keypoints: S arrays (A, T_i, K, d), or (1, T_i, F) for series; NaN = missing.
+        names: S names.
+        individual_names: A names.
+        keypoint_names: K names, or None.
+        grouped: whether a recording has several individuals.
+    """
+
+    keypoints: list[np.ndarray]
+    names: list[str]
+    individual_names: list[str]
+    keypoint_names: list[str] | None
+    grouped: bool
+
+    @property
+    def track_names(self) -> list[str]:
+        """N names, recording by recording."""
+        if not self.grouped:
+            return self.names
+        return [f"{name}/{individual}" for name in self.names for individual in self.individual_names]
+
+
+def as_recordings(
+    keypoints: np.ndarray, names: Mapping[str, Sequence[str]], lengths: Sequence[int] | None = None
+) -> Recordings:
+    """Recordings from one padded array.
+
+    Args:
+        keypoints: (N, T, F), (N, T, K, d) or (S, A, T, K, d), any unit; NaN = missing or padding.
+        names: `keypoint_names`, `recording_ids`, `individual_names`, as far as known.
+        lengths: frames of each recording; without them, frames at the end in which everything is missing
+            are taken for padding.
+
+    Raises:
+        ValueError: other axes, not numbers, infinite values, or names or lengths of another number.
+    """
+    keypoints = np.asarray(keypoints)
+    if keypoints.ndim not in (3, 4, 5) or 0 in keypoints.shape:
+        raise ValueError(
+            f"keypoints have axes {keypoints.shape}; expected (tracks, frames, features), (tracks, frames, "
+            "keypoints, coordinates) or (recordings, individuals, frames, keypoints, coordinates), none of them 0"
+        )
+    grouped = keypoints.ndim == 5
+    found = [
+        [check_keypoints(track) for track in (recording if grouped else [recording])] for recording in keypoints
+    ]
+    arrays = [np.stack(tracks) for tracks in found]
+    count, individuals = len(arrays), len(arrays[0])
+    if lengths is None:
+        lengths = [max(frames_present(track) for track in array) for array in arrays]
+    if len(lengths) != count or not all(1 <= length <= arrays[0].shape[1] for length in lengths):
+        raise ValueError(
+            f"lengths must be {count} numbers from 1 to {arrays[0].shape[1]}, the frames of the array"
+        )
+    expected = {"recording_ids": count, "individual_names": individuals, "keypoint_names": keypoints.shape[-2]}
+    for kind, values in names.items():
+        if (kind != "keypoint_names" or keypoints.ndim > 3) and len(values) != expected[kind]:
+            raise ValueError(f"there are {len(values)} {kind} for {expected[kind]} in the keypoints")
+    return Recordings(
+        keypoints=[array[:, : int(length)] for array, length in zip(arrays, lengths, strict=True)],
+        names=list(names.get("recording_ids", [f"recording{i}" for i in range(count)])),
+        individual_names=list(names.get("individual_names", [f"individual{i}" for i in range(individuals)])),
+        keypoint_names=list(names["keypoint_names"]) if "keypoint_names" in names else None,
+        grouped=grouped,
+    )
+
+
+def frames_present(track: np.ndarray) -> int:
+    """Frames of a track (T, ...) up to the last with anything in it; at least 1."""
+    present = np.flatnonzero(np.isfinite(track).reshape(len(track), -1).any(axis=1))
+    return int(present[-1]) + 1 if present.size else 1
+
+
+def check_keypoints(keypoints: np.ndarray) -> np.ndarray:
+    """One track (T, K, d) or (T, F), or any array of tracks, as float32.
+
+    Raises:
+        ValueError: not numbers, infinite values, no frame, or another number of axes.
+    """
+    keypoints = np.asarray(keypoints)
+    if keypoints.ndim not in (2, 3) or 0 in keypoints.shape:
+        raise ValueError(
+            f"a track has axes {keypoints.shape}; expected (frames, keypoints, coordinates) or (frames, features)"
+        )
+    if keypoints.dtype.kind not in "fiub":
+        raise ValueError(f"keypoints are of type {keypoints.dtype}, not numbers")
+    if keypoints.ndim == 3 and keypoints.shape[-1] not in (1, 2, 3):
+        raise ValueError(
+            f"keypoints have {keypoints.shape[-1]} coordinates; expected 1, 2 or 3 (drop confidences)"
+        )
+    if np.isinf(keypoints).any():
+        raise ValueError("keypoints hold infinite values; write NaN where a keypoint is not tracked")
+    return keypoints.astype(np.float32, copy=False)
+
+
+def split_recordings(count: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Whole recordings for training and held out: `count` recordings, `share` of them held out, by seed.
+
+    At least one is held out if `share` is above 0 and there are two; a single recording is for training.
+
+    Returns:
+        two sorted int arrays of indices, training and held out.
+    """
+    if not 0 <= share < 1:
+        raise ValueError(f"the held-out share is {share}; it must be from 0 to below 1")
+    held_out = min(max(round(count * share), 1), count - 1) if share > 0 else 0
+    order = np.random.default_rng(seed).permutation(count)
+    return np.sort(order[held_out:]), np.sort(order[:held_out])
+
+
+def long_enough(lengths: Sequence[int], least: int) -> np.ndarray:
+    """Indices of the recordings of at least `least` frames; says on stderr which are skipped.
+
+    Raises:
+        ValueError: there is none.
+    """
+    kept = np.flatnonzero(np.asarray(lengths) >= least)
+    if len(kept) == 0:
+        raise ValueError(
+            f"every recording is too short to learn from: the longest has {max(lengths)} frames, and skip_frames "
+            f"and hoa_window need {least}: lower these, or add longer recordings"
+        )
+    if len(kept) < len(lengths):
+        print(f"skipped {len(lengths) - len(kept)} recordings shorter than {least} frames", file=sys.stderr)
+    return kept

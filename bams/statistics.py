@@ -1,0 +1,90 @@
+"""What is fitted on the training tracks: the inputs' scale and the bins of the actions.
+
+Axes: F input features, D action features, Q bins.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+SAMPLED_FRAMES = 1_000_000  # more frames do not move a percentile that anyone could see
+EDGE_PERCENTILES = (0.5, 99.5)
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What is fitted on the training tracks and travels in the checkpoint.
+
+    Attributes:
+        centre: (F,) float32, median of each input feature, in its unit.
+        scale: (F,) float32, half of its 1-99 percentile range; where that is 0 the standard deviation, else 1.
+        edges: (D, Q-1) float32, bin edges of each action feature, in its unit; an action is in bin q when
+            q edges are less than or equal to it.
+        counts: (D, Q) int64, valid frames in each bin.
+    """
+
+    centre: np.ndarray
+    scale: np.ndarray
+    edges: np.ndarray
+    counts: np.ndarray
+
+    @property
+    def bins(self) -> int:
+        """Q."""
+        return self.counts.shape[1]
+
+
+def fit_statistics(inputs: np.ndarray, targets: np.ndarray, valid: np.ndarray, bins: int) -> Statistics:
+    """Fit centre, scale and bins on valid frames, robust to tracker jumps.
+
+    Args:
+        inputs: (frames, F) float32, any units; NaN = not known.
+        targets: (frames, D) float32, any units.
+        valid: (frames, D) bool, True = observed.
+        bins: Q.
+
+    Raises:
+        ValueError: no action is valid anywhere.
+    """
+    seen = valid.any(axis=1)
+    if not seen.any():
+        raise ValueError(
+            "no action is valid in any frame: nothing to learn from (is everything missing, or one frame long?)"
+        )
+    rows = np.flatnonzero(seen)
+    if rows.size > SAMPLED_FRAMES:
+        rows = np.sort(np.random.default_rng(0).choice(rows, SAMPLED_FRAMES, replace=False))
+    centre, scale = zip(*(_robust_scale(column[np.isfinite(column)]) for column in inputs[rows].T), strict=True)
+    columns = [column[known] for column, known in zip(targets[rows].T, valid[rows].T, strict=True)]
+    edges = np.stack([_edges(column, bins) for column in columns])
+    counts = np.stack(
+        [
+            np.bincount(quantise(column[:, None], edge[None])[:, 0], minlength=bins)
+            for column, edge in zip(columns, edges, strict=True)
+        ]
+    )
+    return Statistics(np.float32(centre), np.float32(scale), edges, counts.astype(np.int64))
+
+
+def quantise(targets: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Bins of action features: (frames, D) float32 and edges (D, Q-1) -> (frames, D) uint8; NaN -> 0."""
+    _, size = targets.shape
+    if edges.shape[0] != size:
+        raise ValueError(f"there are {size} action features; the statistics are for {edges.shape[0]}")
+    bins = np.empty(targets.shape, np.uint8)
+    for column in range(size):
+        bins[:, column] = np.searchsorted(edges[column], np.nan_to_num(targets[:, column]), side="right")
+    return bins
+
+
+def _robust_scale(values: np.ndarray) -> tuple[float, float]:
+    if values.size == 0:
+        return 0.0, 1.0
+    low, centre, high = np.percentile(values, (1, 50, 99))
+    return centre, (high - low) / 2 or values.std(dtype=np.float64) or 1.0
+
+
+def _edges(values: np.ndarray, bins: int) -> np.ndarray:
+    if values.size == 0:
+        return np.zeros(bins - 1, np.float32)
+    return np.linspace(*np.percentile(values, EDGE_PERCENTILES), bins - 1).astype(np.float32)

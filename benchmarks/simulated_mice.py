@@ -1,0 +1,176 @@
+"""Linear read-outs of the causes behind simulated mice: from the raw input, random weights and trained ones.
+
+    python -m benchmarks.simulated_mice --ckpt_path X.pt --data_root FOLDER     one trained model
+    python -m benchmarks.simulated_mice --seeds 0 1 2                           trains, with the ablation
+
+With --seeds, models are trained with the histogram of actions to come, and with the current frame's bin
+in its place (what the released code of the paper learns), on the same data and steps. 16 minutes on 2 cores.
+"""
+
+import argparse
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+import mouse_triplets
+from bams import BAMS, TrainConfig, checkpoint, cli, files, mabe, plots, simulate, train
+from bams.checkpoint import Checkpoint
+from bams.linear_eval import cross_validated_f1
+from bams.represent import embed_tracks
+
+CAUSES = ("action", "mode", "strain", "lights")
+FIRST_FRAME, EVERY = 60, 15  # frames that are read out
+STEPS = {"epochs": 12, "batch_size": 16, "skip_frames": 60, "lr_milestones": (9,), "log_every_step": 50}
+SEQUENCE_LENGTH, CLIPS = 600, 60
+
+
+def read_causes(root: Path) -> dict[str, np.ndarray]:
+    """Of the test clips' read-out frames, mouse by mouse: the four causes and the clip's number, (rows,) int."""
+    causes = files.read_arrays(root / "mouse_triplet_test_causes.npz")
+    clips, mice, frames = causes["actions"].shape
+    whole = np.broadcast_to(np.arange(clips)[:, None, None], (clips, mice, frames))
+    tables = {
+        "action": causes["actions"],
+        "mode": causes["modes"],
+        "strain": causes["strain"][whole],
+        "lights": causes["lights"][whole],
+        "clip": whole,
+    }
+    return {name: table[..., FIRST_FRAME::EVERY].ravel() for name, table in tables.items()}
+
+
+def embed(model: BAMS, tracks: list[np.ndarray]) -> dict[str, np.ndarray]:
+    """Embeddings of the read-out frames, (rows, C), short, long and both."""
+    parts = [
+        {name: emb[FIRST_FRAME::EVERY] for name, emb in embs.items()}
+        for embs in tqdm(embed_tracks(model, tracks), "embedding", total=len(tracks), leave=False)
+    ]
+    short, long = (np.concatenate([part[name] for part in parts]) for name in ("short_term", "long_term"))
+    return {"short": short, "long": long, "both": np.concatenate([short, long], axis=1)}
+
+
+def raw_rows(tracks: list[np.ndarray]) -> np.ndarray:
+    """The input of each read-out frame joined with its mean over the last second."""
+    rows = []
+    for track in tracks:
+        total = np.cumsum(np.pad(track.astype(np.float64), ((simulate.FPS + 1, 0), (0, 0)))[1:], axis=0)
+        mean = (total[simulate.FPS :] - total[: -simulate.FPS]) / simulate.FPS
+        rows.append(np.concatenate([track, mean], axis=1)[FIRST_FRAME::EVERY])
+    return np.concatenate(rows).astype(np.float32)
+
+
+def random_like(model: BAMS, seed: int) -> BAMS:
+    """The same network with random weights and the same input scale."""
+    torch.manual_seed(seed)
+    fresh = BAMS(**model.config)
+    fresh.scale.load_state_dict(model.scale.state_dict())
+    return fresh
+
+
+def read_out(rows: np.ndarray, causes: dict[str, np.ndarray]) -> dict[str, float]:
+    """Mean macro F1 over 5 folds of held-out clips, by cause."""
+    return {name: cross_validated_f1(rows, causes[name], causes["clip"]).mean() for name in CAUSES}
+
+
+def table(rows: dict[str, list[dict[str, float]]]) -> str:
+    """Text: one row per input, one column per cause; the mean, and with several seeds the spread."""
+    lines = [f"{'macro F1, clips held out':26s}" + "".join(f"{name:>16s}" for name in CAUSES)]
+    for name, scores in rows.items():
+        cells = []
+        for cause in CAUSES:
+            values = np.array([score[cause] for score in scores])
+            spread = f" ± {values.std(ddof=1):.3f}" if len(values) > 1 else ""
+            cells.append(f"{f'{values.mean():.3f}{spread}':>16s}")
+        lines.append(f"{name:26s}" + "".join(cells))
+    return "\n".join(lines)
+
+
+def score_checkpoint(trained: Checkpoint, root: Path, figure: str | None) -> None:
+    """Print the table of one model, and draw its latents."""
+    tracks, causes = test_tracks(trained, root), read_causes(root)
+    embs = embed(trained.model, tracks)
+    rows = {"raw, with 1 s mean": [read_out(raw_rows(tracks), causes)]}
+    untrained = embed(random_like(trained.model, 0), tracks)
+    rows |= {f"random weights, {name}": [read_out(emb, causes)] for name, emb in untrained.items()}
+    rows |= {f"trained, {name}": [read_out(emb, causes)] for name, emb in embs.items()}
+    print(table(rows))
+    if figure:
+        drawn = plots.plot_latents(
+            {"short term": embs["short"], "long term": embs["long"]},
+            {"action": (causes["action"], simulate.ACTIONS), "strain": (causes["strain"], ("A", "B"))},
+        )
+        with files.atomic_write(figure) as file:
+            drawn.savefig(file, dpi=110, format="png")
+
+
+def test_tracks(trained: Checkpoint, root: Path) -> list[np.ndarray]:
+    """Inputs of all mice of the test clips, (T, F) each, made as in training."""
+    _, clips = mouse_triplets.load_tracks(root / mouse_triplets.TEST_FILE)
+    dataset = mouse_triplets.make_dataset(clips, cli.Settings(cli.RunConfig(), TrainConfig()), trained.statistics)
+    return [dataset.track_input(i) for i in range(dataset.n_tracks)]
+
+
+def train_model(root: Path, seed: int, target: str) -> Checkpoint:
+    """Train on the training clips; target 'to come' or 'current frame'."""
+    _, clips = mouse_triplets.load_tracks(root / mouse_triplets.TRAIN_FILE)
+    config = TrainConfig(**STEPS, seed=seed, hoa_window=30 if target == "to come" else 1)
+    settings = cli.Settings(cli.RunConfig(sequence_length=SEQUENCE_LENGTH), config)
+    dataset = mouse_triplets.make_dataset(clips, settings)
+    if target == "current frame":
+        # with a window of one frame, moving the actions one frame on makes the current one the target
+        dataset.actions = np.roll(dataset.actions, 1, axis=0)
+        dataset.valid = np.roll(dataset.valid, 1, axis=0)
+        dataset.valid[dataset.starts[:-1]] = False
+    torch.manual_seed(seed)
+    outputs = dataset.target_size * dataset.statistics.bins
+    sizes = dict(mouse_triplets.SIZES)
+    model = BAMS(
+        dataset.input_size, predictor={"hidden_layers": (-1, *sizes.pop("hidden_layers"), outputs)}, **sizes
+    )
+    name = f"{target.replace(' ', '-')}-{seed}"
+    return train(model, dataset, config, ckpt_path=root / f"{name}.pt", log_dir=root / "runs" / name)
+
+
+def compare_targets(root: Path, seeds: list[int]) -> None:
+    """Train with both targets and all seeds, and print the table with the spread over seeds."""
+    mabe.simulate_mouse_files(root, CLIPS)
+    causes = read_causes(root)
+    rows: dict[str, list[dict[str, float]]] = {}
+    for seed in seeds:
+        for target in ("to come", "current frame"):
+            trained = train_model(root, seed, target)
+            tracks = test_tracks(trained, root)
+            if not rows:
+                rows["raw, with 1 s mean"] = [read_out(raw_rows(tracks), causes)]
+            if target == "to come":
+                for name, emb in embed(random_like(trained.model, seed), tracks).items():
+                    rows.setdefault(f"random weights, {name}", []).append(read_out(emb, causes))
+            for name, emb in embed(trained.model, tracks).items():
+                rows.setdefault(f"{target}, {name}", []).append(read_out(emb, causes))
+    print(table(rows))
+
+
+def main() -> None:
+    """Read the command line and run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ckpt_path", help="score this trained model")
+    parser.add_argument("--data_root", type=Path, help="folder of simulated files (a temporary one with --seeds)")
+    parser.add_argument("--figure", help="write the latents of this model to this PNG")
+    parser.add_argument("--seeds", type=int, nargs="+", help="train with these seeds and compare the targets")
+    args = parser.parse_args()
+    warnings.filterwarnings("ignore", module="sklearn")
+    if args.seeds:
+        with tempfile.TemporaryDirectory() as folder:
+            compare_targets(args.data_root or Path(folder), args.seeds)
+    elif args.ckpt_path and args.data_root:
+        score_checkpoint(checkpoint.load(args.ckpt_path), args.data_root, args.figure)
+    else:
+        parser.error("give --ckpt_path and --data_root, or --seeds")
+
+
+if __name__ == "__main__":
+    main()
