@@ -46,8 +46,8 @@ ACTION_FOLLOWS = np.array([  # by mode; each from still, walk, run; turn, groom,
      [2, 3, 5, 0, 0, 0], [2, 3, 3, 2, 0, 0], [0, 4, 4, 2, 0, 0]],
 ])  # fmt: skip
 
-SPEED = np.array([0.0, 4.0, 8.5, 0.5, 0.0, 0.0])  # by action, px per frame
-STRIDE = np.array([0.0, 8.0, 11.0, 4.0, 0.0, 0.0])  # by action, amplitude of the paws, px
+SPEED = np.array([0.0, 5.0, 6.5, 0.5, 0.0, 0.0])  # by action, px per frame
+STRIDE = np.array([0.0, 7.0, 12.0, 4.0, 0.0, 0.0])  # by action, amplitude of the paws, px
 BACK, PAWS = 6, [4, 5, 7, 8]  # keypoints
 PAW_PHASE = np.array([0.0, np.pi, np.pi, 0.0])  # diagonal paws together
 SMOOTH = 5  # frames over which one posture turns into the next
@@ -65,6 +65,9 @@ _TABLE = np.array([
 POSTURES = np.insert(_TABLE[:, [0, 1, 1, 2, 3, 3, 4, 4, 5, 6, 7]], 6, 0, axis=1).astype(complex)
 POSTURES[:, [1, 4, 7]] -= 1j * _TABLE[:, 8:]
 POSTURES[:, [2, 5, 8]] += 1j * _TABLE[:, 8:]
+# A posture alone says little about the action: actions differ in rhythm and speed above all.
+POSTURES = POSTURES.mean(0) + 0.1 * (POSTURES - POSTURES.mean(0))
+LOOSENESS = 0.1  # mice stretch and crouch by so much, whatever they do
 
 
 @dataclass(frozen=True)
@@ -223,14 +226,14 @@ def _pose(rng: Generator, actions, gait_hz: float, centre, heading, rate) -> np.
     """True keypoints of one clip, (A, T, K) complex, px in [1, 849]."""
     recent = np.maximum(np.arange(actions.shape[1])[:, None] - np.arange(SMOOTH), 0)
     mix = np.eye(len(ACTIONS))[actions[:, recent]].mean(2)  # (A, T, 6) shares of the postures
-    body = mix @ POSTURES
+    body = mix @ POSTURES * (1 + LOOSENESS * _drift(rng, actions.shape)[..., None])
 
     stride, phase = (mix @ STRIDE)[..., None], _phase(rng, actions, gait_hz)[..., None]
     body[..., PAWS] += stride * np.cos(phase + PAW_PHASE)
     body[..., 7:10] += 0.15j * stride * np.sin(phase)  # the hips sway
     strokes = (mix[..., GROOM] * np.cos(_phase(rng, actions, 7.0)))[..., None]
     body[..., [0, 4, 5]] += strokes * [2, 5, 5]
-    body[..., :6] += 3 * (mix[..., REAR] * np.cos(_phase(rng, actions, 1.2)))[..., None]
+    body[..., :6] += 7 * (mix[..., REAR] * np.cos(_phase(rng, actions, 2.0)))[..., None]
     body[..., 10:] += 1j * _drift(rng, actions.shape)[..., None] * [5, 12]  # the tail swings
     breath = 1 + 0.03 * np.sin(_phase(rng, actions, 2.5))[..., None]
 

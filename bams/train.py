@@ -143,7 +143,7 @@ def train(
         epochs = tqdm(range(first_epoch, config.epochs), "epochs", initial=first_epoch, total=config.epochs)
         for epoch in epochs:
             model.train()
-            since, frames_seen = time.perf_counter(), 0
+            since, recent = time.perf_counter(), []
             steps = tqdm(_batches(dataset, config, epoch, state.step % per_epoch), leave=False, desc="steps")
             for windows, batch in steps:
                 batch = {name: batch[name].to(device) for name in ("input", "actions", "valid")}
@@ -155,12 +155,14 @@ def train(
                 state.optimizer.step()
                 state.scheduler.step()
                 state.step += 1
-                frames_seen += batch["valid"][..., 0].numel()
+                recent.append({name: value.detach() for name, value in values.items()})
                 if state.step % config.log_every_step == 0 or state.step == 1:
-                    logged = {name: float(value.detach()) for name, value in values.items()}
+                    logged = {name: float(torch.stack([r[name] for r in recent]).mean()) for name in values}
                     steps.set_postfix(loss=f"{logged['total_loss']:.3f}", skill=f"{logged['hoa_skill']:.3f}")
                     logged["lr"] = state.optimizer.param_groups[0]["lr"]
-                    logged["frames_per_second"] = frames_seen / (time.perf_counter() - since)
+                    frames = len(recent) * batch["valid"][..., 0].numel()
+                    logged["frames_per_second"] = frames / (time.perf_counter() - since)
+                    since, recent = time.perf_counter(), []
                     for name, value in logged.items():
                         writer.add_scalar(f"train/{name}", value, state.step)
                 if stopped:

@@ -1,0 +1,743 @@
+"""features.py against plain loops, complex numbers and cases worked out by hand."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bams.features import (
+    Body,
+    PoseTable,
+    Segment,
+    angle_difference,
+    difference,
+    egocentric,
+    fill_gaps,
+    keypoint_features,
+    observed,
+    polar,
+    pose_features,
+    rotate,
+    series_features,
+    wrap_angle,
+)
+
+PI = np.float32(np.pi)
+NAN = np.nan
+
+
+def turned(points: np.ndarray, quarters: int) -> np.ndarray:
+    """Points (..., 2) turned by exact quarter turns."""
+    for _ in range(quarters):
+        points = np.stack([-points[..., 1], points[..., 0]], axis=-1)
+    return points
+
+
+def distance_on_circle(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    return np.abs(np.exp(1j * np.asarray(left, float)) - np.exp(1j * np.asarray(right, float)))
+
+
+def random_keypoints(seed: int, shape: tuple[int, ...] = (3, 40, 4, 2), missing: float = 0.2) -> np.ndarray:
+    """Whole numbers, so that sums, shifts and doublings of them are exact in float32."""
+    rng = np.random.default_rng(seed)
+    keypoints = rng.integers(-200, 200, shape).astype(np.float32)
+    keypoints[rng.random(shape[:-1]) < missing] = NAN
+    return keypoints
+
+
+def column(found, name: str, kind: str = "inputs") -> np.ndarray:
+    """One feature (N, T) by its name; kind inputs, actions or valid."""
+    names = found.input_names if kind == "inputs" else found.action_names
+    return getattr(found, kind)[..., names.index(name)]
+
+
+def columns(found, part: str, kind: str = "inputs") -> np.ndarray:
+    """All features (N, T, n) with `part` in the name."""
+    names = found.input_names if kind == "inputs" else found.action_names
+    chosen = [i for i, name in enumerate(names) if part in name]
+    assert chosen
+    return getattr(found, kind)[..., chosen]
+
+
+# --- angles ------------------------------------------------------------------------------------
+
+
+def test_both_ends_of_the_circle_are_plus_pi():
+    for end in (-PI, PI, np.float64(-np.pi), np.float64(np.pi)):
+        assert wrap_angle(end) == PI
+    assert wrap_angle(np.float32(0)) == 0
+    assert wrap_angle(np.nextafter(-PI, np.float32(0))) == np.nextafter(-PI, np.float32(0))
+
+
+def test_angles_inside_the_interval_stay_as_they_are():
+    inside = np.linspace(-3.1415925, 3.1415925, 100_001).astype(np.float32)
+    inside = np.concatenate([inside, [np.float32(1e-30), np.float32(-1e-30), PI]])
+    np.testing.assert_array_equal(wrap_angle(inside), inside)
+
+
+def test_wrapped_angles_lie_in_the_interval_and_point_the_same_way():
+    rng = np.random.default_rng(0)
+    angle = np.float32(rng.uniform(-7 * np.pi, 7 * np.pi, 100_000))
+    wrapped = wrap_angle(angle)
+    assert wrapped.dtype == np.float32
+    assert (wrapped > -PI).all()
+    assert (wrapped <= PI).all()
+    assert distance_on_circle(wrapped, angle).max() < 1e-5
+
+
+@pytest.mark.parametrize("turns", [1, 3, 7, 15, 21, 1001])
+def test_angles_next_to_odd_multiples_of_pi_wrap_into_the_interval(turns):
+    ends = np.float32([turns * np.pi, -turns * np.pi])
+    step = np.arange(-50, 51)
+    angle = (ends[:, None].view(np.int32) + step.astype(np.int32)).view(np.float32)  # the 101 nearest numbers
+    wrapped = wrap_angle(angle)
+    assert (wrapped > -PI).all()
+    assert (wrapped <= PI).all()
+
+
+def test_wrapping_keeps_nan():
+    np.testing.assert_array_equal(wrap_angle([NAN, 1]), np.float32([NAN, 1]))
+
+
+def test_polar_is_modulus_and_argument():
+    vectors = np.random.default_rng(0).normal(size=(4, 5, 6, 2)).astype(np.float32)
+    number = vectors[..., 0] + 1j * vectors[..., 1].astype(float)
+    length, angle = polar(vectors)
+    assert length.dtype == angle.dtype == np.float32
+    np.testing.assert_allclose(length, np.abs(number), rtol=1e-6)
+    np.testing.assert_allclose(angle, np.angle(number), rtol=1e-6, atol=1e-6)
+
+
+def test_polar_by_hand():
+    vectors = [[3, 4], [0, 0], [-2, 0], [-2, -0.0], [0, -5], [NAN, 1]]
+    length, angle = polar(np.float32(vectors))
+    np.testing.assert_array_equal(length, np.float32([5, 0, 2, 2, 5, NAN]))
+    np.testing.assert_allclose(angle, np.float32([np.arctan2(4, 3), 0, PI, PI, -np.pi / 2, NAN]), rtol=1e-6)
+
+
+def test_rotate_is_multiplication_by_a_unit_number():
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(4, 5, 2)).astype(np.float32)
+    angle = rng.uniform(-9, 9, (4, 5)).astype(np.float32)
+    expected = (vectors[..., 0] + 1j * vectors[..., 1]) * np.exp(1j * angle.astype(float))
+    found = rotate(vectors, angle)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found[..., 0] + 1j * found[..., 1], expected, atol=2e-6)
+
+
+def test_a_quarter_turn_is_counter_clockwise():
+    np.testing.assert_allclose(rotate(np.float32([1, 0]), np.float32(np.pi / 2)), [0, 1], atol=1e-7)
+
+
+def test_egocentric_is_division_by_the_heading():
+    rng = np.random.default_rng(0)
+    points, origin = (
+        rng.normal(size=(2, 3, 4, 2)).astype(np.float32),
+        rng.normal(size=(2, 3, 2)).astype(np.float32),
+    )
+    heading = rng.uniform(-np.pi, np.pi, (2, 3)).astype(np.float32)
+    found = egocentric(points, origin, heading)
+    assert found.dtype == np.float32
+    for n, t, k in np.ndindex(2, 3, 4):
+        z = complex(*(points[n, t, k] - origin[n, t])) / np.exp(1j * heading[n, t])
+        np.testing.assert_allclose(found[n, t, k], [z.real, z.imag], atol=1e-6)
+
+
+def test_in_its_own_frame_the_animal_is_at_0_and_looks_along_x():
+    origin, front = np.float32([[[3, 4]]]), np.float32([[[3, -6]]])
+    _, orientation = polar(front - origin)
+    points = np.stack([origin, front], axis=2)
+    np.testing.assert_allclose(egocentric(points, origin, orientation)[0, 0], [[0, 0], [10, 0]], atol=1e-5)
+
+
+# --- gaps --------------------------------------------------------------------------------------
+
+
+def slow_fill_gaps(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    out = np.full(values.shape, NAN, np.float32)
+    for index in np.ndindex(valid.shape[:1] + valid.shape[2:]):
+        n, rest = index[0], index[1:]
+        held = NAN
+        for t in range(values.shape[1]):
+            if valid[(n, t, *rest)]:
+                held = values[(n, t, *rest)]
+            out[(n, t, *rest)] = held
+    return out
+
+
+@pytest.mark.parametrize("axes", [2, 3, 4])
+def test_fill_gaps_equals_the_loop(axes):
+    rng = np.random.default_rng(axes)
+    for missing in (0, 0.3, 0.9, 1):
+        values = rng.normal(size=(3, 20, 4, 2)).astype(np.float32)
+        valid = rng.random(values.shape[:axes]) >= missing
+        found = fill_gaps(values, valid)
+        assert found.dtype == np.float32
+        np.testing.assert_array_equal(found, slow_fill_gaps(values, valid))
+
+
+def test_fill_gaps_by_hand():
+    values = np.float32([[NAN, 1, NAN, NAN, 4, NAN]])
+    np.testing.assert_array_equal(fill_gaps(values, np.isfinite(values)), np.float32([[NAN, 1, 1, 1, 4, 4]]))
+
+
+def test_what_lies_under_an_invalid_frame_is_not_used():
+    values = np.float32([[7, 1, 999, 2]])
+    valid = np.array([[False, True, False, True]])
+    np.testing.assert_array_equal(fill_gaps(values, valid), np.float32([[NAN, 1, 1, 2]]))
+
+
+@settings(max_examples=50, deadline=None)
+@given(seed=st.integers(0, 2**32), now=st.integers(0, 19))
+def test_filled_values_do_not_depend_on_the_future(seed, now):
+    rng = np.random.default_rng(seed)
+    values, valid = rng.normal(size=(2, 20, 3)).astype(np.float32), rng.random((2, 20, 3)) < 0.5
+    before = fill_gaps(values, valid)[:, : now + 1]
+    values[:, now + 1 :], valid[:, now + 1 :] = 99, rng.random((2, 19 - now, 3)) < 0.5
+    np.testing.assert_array_equal(fill_gaps(values, valid)[:, : now + 1], before)
+
+
+def test_observed_needs_every_coordinate():
+    keypoints = np.float32([[[[1, 2], [NAN, 2], [1, NAN], [NAN, NAN], [0, 0]]]])
+    np.testing.assert_array_equal(observed(keypoints), [[[True, False, False, False, True]]])
+
+
+# --- differences -------------------------------------------------------------------------------
+
+
+def slow_difference(values: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    change, both = np.zeros(values.shape, np.float32), np.zeros(valid.shape, bool)
+    for index in np.ndindex(valid.shape):
+        n, t, *rest = index
+        if t > 0 and valid[index] and valid[(n, t - 1, *rest)]:
+            both[index] = True
+            change[index] = values[index] - values[(n, t - 1, *rest)]
+    return change, both
+
+
+@pytest.mark.parametrize("axes", [2, 3, 4])
+def test_difference_equals_the_loop(axes):
+    rng = np.random.default_rng(axes)
+    for missing in (0, 0.3, 0.9, 1):
+        values = rng.normal(size=(3, 20, 4, 2)).astype(np.float32)
+        valid = rng.random(values.shape[:axes]) >= missing
+        values[~valid] = NAN
+        change, both = difference(values, valid)
+        assert (change.dtype, both.dtype) == (np.float32, bool)
+        slow_change, slow_both = slow_difference(values, valid)
+        np.testing.assert_array_equal(change, slow_change)
+        np.testing.assert_array_equal(both, slow_both)
+
+
+def test_difference_by_hand():
+    values = np.float32([[5, 7, 4, NAN, 900, 901]])
+    change, both = difference(values, np.isfinite(values))
+    np.testing.assert_array_equal(change, [[0, 2, -3, 0, 0, 1]])
+    np.testing.assert_array_equal(both, [[False, True, True, False, False, True]])
+
+
+@pytest.mark.parametrize("find", [difference, angle_difference])
+def test_a_single_frame_has_no_change(find):
+    change, both = find(np.float32([[3], [4]]), np.ones((2, 1), bool))
+    np.testing.assert_array_equal(change, [[0], [0]])
+    assert not both.any()
+
+
+def test_angle_difference_equals_the_loop():
+    rng = np.random.default_rng(0)
+    angle = rng.uniform(-np.pi, np.pi, (3, 50, 2)).astype(np.float32)
+    valid = rng.random(angle.shape) < 0.7
+    angle[~valid] = NAN
+    change, both = angle_difference(angle, valid)
+    assert change.dtype == np.float32
+    _, slow_both = slow_difference(angle, valid)
+    np.testing.assert_array_equal(both, slow_both)
+    for n, t, k in np.ndindex(angle.shape):
+        expected = np.angle(np.exp(1j * (float(angle[n, t, k]) - angle[n, t - 1, k]))) if both[n, t, k] else 0
+        np.testing.assert_allclose(change[n, t, k], expected, atol=1e-6)
+
+
+def test_the_short_way_round_is_taken():
+    change, _ = angle_difference(np.float32([[3, -3, 3]]), np.ones((1, 3), bool))
+    np.testing.assert_allclose(change, [[0, 2 * np.pi - 6, 6 - 2 * np.pi]], atol=1e-6)
+
+
+def test_half_a_turn_is_plus_pi_whichever_way():
+    change, _ = angle_difference(np.float32([[0, PI, 0]]), np.ones((1, 3), bool))
+    np.testing.assert_array_equal(change, [[0, PI, PI]])
+
+
+# --- series ------------------------------------------------------------------------------------
+
+
+def test_series_features_by_hand():
+    found = series_features(np.float32([[[1, NAN], [3, 10], [NAN, 12], [7, 12]]]))
+    assert found.input_names == (
+        *("feature0", "feature1", "feature0_change", "feature1_change", "feature0_observed", "feature1_observed"),
+    )
+    assert found.action_names == ("feature0_change", "feature1_change")
+    np.testing.assert_array_equal(
+        found.inputs[0], [[1, NAN, 0, 0, 1, 0], [3, 10, 2, 0, 1, 1], [3, 12, 0, 2, 0, 1], [7, 12, 0, 0, 1, 1]]
+    )
+    np.testing.assert_array_equal(found.actions[0], [[0, 0], [2, 0], [0, 2], [0, 0]])
+    np.testing.assert_array_equal(found.valid[0], np.array([[0, 0], [1, 0], [0, 1], [0, 1]], bool))
+
+
+# --- keypoints ---------------------------------------------------------------------------------
+
+
+def test_keypoint_features_by_hand():
+    # two keypoints: `nose` is lost at frame 2, `tail` is first seen at frame 1
+    keypoints = np.float32([[[[0, 0], [NAN, NAN]], [[2, 0], [4, 2]], [[NAN, NAN], [4, 4]], [[10, 10], [4, 4]]]])
+    found = keypoint_features(keypoints, ("nose", "tail"))
+    expected = {
+        "centre_x": [0, 3, 3, 7],
+        "centre_y": [0, 1, 2, 7],
+        "nose_x_relative": [0, -1, -1, 3],
+        "nose_y_relative": [0, -1, -2, 3],
+        "tail_x_relative": [NAN, 1, 1, -3],
+        "tail_y_relative": [NAN, 1, 2, -3],
+        "nose_x_moved": [0, 2, 0, 0],
+        "nose_y_moved": [0, 0, 0, 0],
+        "tail_x_moved": [0, 0, 0, 0],
+        "tail_y_moved": [0, 0, 2, 0],
+        "nose_observed": [1, 1, 0, 1],
+        "tail_observed": [0, 1, 1, 1],
+    }
+    assert found.input_names == tuple(expected)
+    for name, values in expected.items():
+        np.testing.assert_array_equal(column(found, name)[0], values, err_msg=name)
+    assert found.action_names == ("nose_x_moved", "nose_y_moved", "tail_x_moved", "tail_y_moved")
+    np.testing.assert_array_equal(found.actions[0], found.inputs[0, :, 6:10])
+    np.testing.assert_array_equal(
+        found.valid[0], np.array([[0, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]], bool)
+    )
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_keypoint_features_equal_a_loop(dims):
+    keypoints = random_keypoints(dims, (2, 30, 4, dims))
+    found = keypoint_features(keypoints)
+    for n in range(2):
+        held = np.full((4, dims), NAN)
+        for t in range(30):
+            for k in range(4):
+                now, name = keypoints[n, t, k], f"keypoint{k}"
+                both = t > 0 and np.isfinite([now, keypoints[n, t - 1, k]]).all()
+                held[k] = now if np.isfinite(now).all() else held[k]
+                assert column(found, f"{name}_observed")[n, t] == np.isfinite(now).all()
+                for d in range(dims):
+                    moved = now[d] - keypoints[n, t - 1, k, d] if both else 0
+                    action = f"{name}_{'xyz'[d]}_moved"
+                    assert column(found, action)[n, t] == column(found, action, "actions")[n, t] == moved
+                    assert column(found, action, "valid")[n, t] == both
+            known = held[np.isfinite(held).all(axis=1)]
+            centre = known.mean(axis=0) if len(known) else np.full(dims, NAN)
+            for d in range(dims):
+                np.testing.assert_allclose(column(found, f"centre_{'xyz'[d]}")[n, t], centre[d], rtol=1e-5)
+                for k in range(4):
+                    relative = column(found, f"keypoint{k}_{'xyz'[d]}_relative")[n, t]
+                    np.testing.assert_allclose(relative, held[k, d] - centre[d], atol=1e-3)
+
+
+def test_one_lost_keypoint_silences_only_itself():
+    keypoints = random_keypoints(0, missing=0)
+    lost = keypoints.copy()
+    lost[:, 10:20, 2] = NAN
+    whole, part = keypoint_features(keypoints), keypoint_features(lost)
+    for k in (0, 1, 3):
+        np.testing.assert_array_equal(
+            columns(part, f"keypoint{k}_", "valid"), columns(whole, f"keypoint{k}_", "valid")
+        )
+        for name in (f"keypoint{k}_x_moved", f"keypoint{k}_y_moved", f"keypoint{k}_observed"):
+            np.testing.assert_array_equal(column(part, name), column(whole, name))
+        np.testing.assert_array_equal(
+            columns(part, f"keypoint{k}_", "actions"), columns(whole, f"keypoint{k}_", "actions")
+        )
+    silent = columns(part, "keypoint2_", "valid")
+    assert not silent[:, 10:21].any()
+    assert silent[:, 21:].all()
+    assert silent[:, 1:10].all()
+
+
+def test_a_never_seen_keypoint_changes_no_other_feature():
+    keypoints = random_keypoints(0)
+    more = np.insert(keypoints, 2, NAN, axis=2)
+    names = ("a", "b", "never", "c", "d")
+    plain, found = keypoint_features(keypoints, ("a", "b", "c", "d")), keypoint_features(more, names)
+    for name in plain.input_names:
+        np.testing.assert_array_equal(column(found, name), column(plain, name), err_msg=name)
+    for name in plain.action_names:
+        for kind in ("actions", "valid"):
+            np.testing.assert_array_equal(column(found, name, kind), column(plain, name, kind))
+    assert np.isnan(columns(found, "never_x_relative")).all()
+    assert not columns(found, "never_", "valid").any()
+    assert not columns(found, "never_", "actions").any()
+
+
+def test_where_the_animal_is_changes_only_its_centre():
+    keypoints = random_keypoints(1)
+    here, there = keypoint_features(keypoints), keypoint_features(keypoints + np.float32([64, -32]))
+    np.testing.assert_allclose(columns(there, "centre"), columns(here, "centre") + np.float32([64, -32]), atol=1e-4)
+    np.testing.assert_allclose(columns(there, "relative"), columns(here, "relative"), atol=1e-4)
+    np.testing.assert_array_equal(columns(there, "moved"), columns(here, "moved"))
+    np.testing.assert_array_equal(there.actions, here.actions)
+    np.testing.assert_array_equal(there.valid, here.valid)
+
+
+def test_keypoint_features_scale_with_the_unit():
+    keypoints = random_keypoints(2)
+    one, double = keypoint_features(keypoints), keypoint_features(2 * keypoints)
+    factor = [1 if "observed" in name else 2 for name in one.input_names]
+    np.testing.assert_array_equal(double.inputs, one.inputs * np.float32(factor))
+    np.testing.assert_array_equal(double.actions, 2 * one.actions)
+    np.testing.assert_array_equal(double.valid, one.valid)
+
+
+def test_names_of_another_number_than_the_keypoints_are_refused():
+    with pytest.raises(ValueError, match="3"):
+        keypoint_features(random_keypoints(0), ("a", "b", "c"))
+
+
+# --- poses -------------------------------------------------------------------------------------
+
+TABLE = PoseTable(
+    keypoints=("nose", "neck", "paw", "tail"),
+    bodies=(Body("head", origin="neck", front="nose"), Body("rear", origin="tail", front="neck")),
+    segments=(
+        Segment("spine", start="tail", end="neck", body="rear"),
+        Segment("paw", start="neck", end="paw", body="head"),
+    ),
+    moving_segments=("paw",),
+)
+ACTIONS = (
+    *("head.speed", "head.heading", "head.heading_turn", "head.turn"),
+    *("rear.speed", "rear.heading", "rear.heading_turn", "rear.turn"),
+    *("paw.longer", "paw.swing"),
+)
+
+
+def walk() -> np.ndarray:
+    """(1, 5, 4, 2): two steps along x, a step along y with the head turned, a pause."""
+    nose = [[11, 0], [14, 0], [18, 0], [17, 6], [17, 6]]
+    neck = [[10, 0], [13, 0], [17, 0], [17, 5], [17, 5]]
+    paw = [[10, 2], [13, 2], [20, 0], [17, 8], [17, 8]]
+    tail = [[0, 0], [3, 0], [7, 0], [7, 5], [7, 5]]
+    return np.stack(np.float32([nose, neck, paw, tail]), axis=1)[None]
+
+
+def test_pose_features_by_hand():
+    found = pose_features(walk(), TABLE)
+    quarter = np.pi / 2
+    head, paw = np.array([0, 0, 0, quarter, quarter]), np.array([quarter, quarter, 0, 0, 0])
+    expected = {
+        "head.x": [10, 13, 17, 17, 17],
+        "head.y": [0, 0, 0, 5, 5],
+        "head.cos": np.cos(head),
+        "head.sin": np.sin(head),
+        "head.forward": [0, 3, 4, 5, 0],
+        "head.sideways": [0, 0, 0, 0, 0],
+        "head.turn": [0, 0, 0, quarter, 0],
+        "rear.x": [0, 3, 7, 7, 7],
+        "rear.y": [0, 0, 0, 5, 5],
+        "rear.cos": [1, 1, 1, 1, 1],
+        "rear.sin": [0, 0, 0, 0, 0],
+        "rear.forward": [0, 3, 4, 0, 0],
+        "rear.sideways": [0, 0, 0, 5, 0],
+        "rear.turn": [0, 0, 0, 0, 0],
+        "spine.length": [10, 10, 10, 10, 10],
+        "spine.cos": [1, 1, 1, 1, 1],
+        "spine.sin": [0, 0, 0, 0, 0],
+        "spine.longer": [0, 0, 0, 0, 0],
+        "spine.swing": [0, 0, 0, 0, 0],
+        "paw.length": [2, 2, 3, 3, 3],
+        "paw.cos": np.cos(paw),
+        "paw.sin": np.sin(paw),
+        "paw.longer": [0, 0, 1, 0, 0],
+        "paw.swing": [0, 0, -quarter, 0, 0],
+        **{f"{name}_observed": np.ones(5) for name in TABLE.keypoints},
+    }
+    assert found.input_names == tuple(expected)
+    assert found.inputs.dtype == found.actions.dtype == np.float32
+    for name, values in expected.items():
+        np.testing.assert_allclose(column(found, name)[0], values, atol=2e-6, err_msg=name)
+
+    actions = {  # values, and the frames in which they are valid
+        "head.speed": ([0, 3, 4, 5, 0], "-++++"),
+        "head.heading": ([0, 0, 0, quarter, 0], "-+++-"),
+        "head.heading_turn": ([0, 0, 0, quarter, 0], "--++-"),
+        "head.turn": ([0, 0, 0, quarter, 0], "-++++"),
+        "rear.speed": ([0, 3, 4, 5, 0], "-++++"),
+        "rear.heading": ([0, 0, 0, quarter, 0], "-+++-"),
+        "rear.heading_turn": ([0, 0, 0, quarter, 0], "--++-"),
+        "rear.turn": ([0, 0, 0, 0, 0], "-++++"),
+        "paw.longer": ([0, 0, 1, 0, 0], "-++++"),
+        "paw.swing": ([0, 0, -quarter, 0, 0], "-++++"),
+    }
+    assert found.action_names == tuple(actions) == ACTIONS
+    for name, (values, valid) in actions.items():
+        np.testing.assert_allclose(column(found, name, "actions")[0], values, atol=2e-6, err_msg=name)
+        assert "".join("-+"[v] for v in column(found, name, "valid")[0].astype(int)) == valid, name
+
+
+def test_pose_features_equal_complex_arithmetic():
+    keypoints = random_keypoints(0, (2, 60, 4, 2))
+    found = pose_features(keypoints, TABLE)
+    z = keypoints[..., 0] + 1j * keypoints[..., 1].astype(float)
+    at = {name: i for i, name in enumerate(TABLE.keypoints)}
+
+    def turn(now: complex, before: complex) -> float:
+        return np.angle(now * before.conjugate())
+
+    compared = 0
+    for n, t in np.ndindex(2, 60):
+        now, last, before = z[n, t], z[n, max(t - 1, 0)], z[n, max(t - 2, 0)]
+        for body in TABLE.bodies:
+            origin, front = at[body.origin], at[body.front]
+            step, last_step = now[origin] - last[origin], last[origin] - before[origin]
+            axis, last_axis = now[front] - now[origin], last[front] - last[origin]
+            expected = {
+                "speed": (abs(step), t >= 1 and np.isfinite(step)),
+                "heading": (np.angle(step), t >= 1 and np.isfinite(step) and step != 0),
+                "heading_turn": (
+                    turn(step, last_step),
+                    t >= 2 and np.isfinite(step + last_step) and step != 0 and last_step != 0,
+                ),
+                "turn": (
+                    turn(axis, last_axis),
+                    t >= 1 and np.isfinite(axis + last_axis) and axis != 0 and last_axis != 0,
+                ),
+            }
+            for name, (value, valid) in expected.items():
+                assert column(found, f"{body.name}.{name}", "valid")[n, t] == valid, (body, name, n, t)
+                if valid:
+                    got = column(found, f"{body.name}.{name}", "actions")[n, t]
+                    same = distance_on_circle(got, value) if name != "speed" else abs(got - value)
+                    assert same < 1e-4, (body, name, n, t)
+                    compared += 1
+            if expected["speed"][1] and np.isfinite(axis) and axis != 0:
+                own = step / (axis / abs(axis))
+                got = [column(found, f"{body.name}.{name}")[n, t] for name in ("forward", "sideways")]
+                np.testing.assert_allclose(got, [own.real, own.imag], atol=1e-3)
+                compared += 1
+        for segment in TABLE.segments:
+            body = next(body for body in TABLE.bodies if body.name == segment.body)
+            vectors = [v[at[segment.end]] - v[at[segment.start]] for v in (now, last)]
+            axes = [v[at[body.front]] - v[at[body.origin]] for v in (now, last)]
+            if t < 1 or not np.isfinite(sum(vectors) + sum(axes)) or 0 in (*vectors, *axes):
+                continue
+            angles = [np.angle(v * a.conjugate()) for v, a in zip(vectors, axes, strict=True)]
+            value = {name: column(found, f"{segment.name}.{name}")[n, t] for name in ("length", "longer", "swing")}
+            np.testing.assert_allclose(value["length"], abs(vectors[0]), rtol=1e-5)
+            np.testing.assert_allclose(value["longer"], abs(vectors[0]) - abs(vectors[1]), atol=1e-3)
+            assert distance_on_circle(value["swing"], angles[0] - angles[1]) < 1e-4
+            for name, of in (("cos", np.cos), ("sin", np.sin)):
+                np.testing.assert_allclose(column(found, f"{segment.name}.{name}")[n, t], of(angles[0]), atol=1e-4)
+            compared += 1
+    assert compared > 500
+
+
+def test_one_lost_paw_does_not_silence_the_rest_of_the_animal():
+    keypoints = random_keypoints(0, missing=0)
+    lost = keypoints.copy()
+    lost[:, 10:20, TABLE.keypoints.index("paw")] = NAN
+    whole, part = pose_features(keypoints, TABLE), pose_features(lost, TABLE)
+    for name in whole.input_names:
+        if not name.startswith("paw"):
+            np.testing.assert_array_equal(column(part, name), column(whole, name), err_msg=name)
+    for name in whole.action_names:
+        for kind in ("actions", "valid"):
+            if not name.startswith("paw"):
+                np.testing.assert_array_equal(column(part, name, kind), column(whole, name, kind), err_msg=name)
+    for name in ("paw.longer", "paw.swing"):
+        assert not column(part, name, "valid")[:, 10:21].any()
+        np.testing.assert_array_equal(column(part, name, "valid")[:, 21:], column(whole, name, "valid")[:, 21:])
+    assert not column(part, "paw_observed")[:, 10:20].any()
+
+
+def test_a_segment_needs_the_orientation_of_its_body_for_its_angle_only():
+    keypoints = random_keypoints(0, missing=0)
+    keypoints[:, 10:20, TABLE.keypoints.index("nose")] = NAN  # the head's orientation is lost
+    found = pose_features(keypoints, TABLE)
+    for name in ("paw.swing", "head.turn"):
+        assert not column(found, name, "valid")[:, 10:21].any()
+    for name in ("paw.longer", "head.speed", "rear.turn", "rear.speed"):
+        assert column(found, name, "valid")[:, 1:].all()
+
+
+def test_a_gap_never_looks_like_a_jump():
+    for gap in (1, 2, 10):
+        keypoints = np.repeat(walk(), 4, axis=1)  # moves of at most a few units
+        keypoints[:, 6 : 6 + gap] = NAN
+        keypoints[:, 6 + gap :] += 1000  # found again elsewhere
+        for found in (pose_features(keypoints, TABLE), keypoint_features(keypoints)):
+            assert not found.valid[:, 6 : 7 + gap].any()
+            assert np.abs(found.actions).max() < 20
+            for name in found.input_names:
+                if any(word in name for word in ("forward", "sideways", "turn", "longer", "swing", "moved")):
+                    assert np.abs(column(found, name)).max() < 20, name
+
+
+def test_a_heading_without_displacement_is_not_valid():
+    still = np.repeat(walk()[:, :1], 6, axis=1)
+    found = pose_features(still, TABLE)
+    for body in ("head", "rear"):
+        assert column(found, f"{body}.speed", "valid")[:, 1:].all()
+        assert not column(found, f"{body}.heading", "valid").any()
+        assert not column(found, f"{body}.heading_turn", "valid").any()
+        assert column(found, f"{body}.turn", "valid")[:, 1:].all()
+
+
+def test_an_orientation_without_length_is_not_valid():
+    keypoints = np.repeat(walk(), 3, axis=1)
+    keypoints[:, 7, TABLE.keypoints.index("nose")] = keypoints[:, 7, TABLE.keypoints.index("neck")]
+    found = pose_features(keypoints, TABLE)
+    for name in ("head.turn", "paw.swing"):
+        np.testing.assert_array_equal(np.flatnonzero(~column(found, name, "valid")[0]), [0, 7, 8], err_msg=name)
+    np.testing.assert_array_equal(np.flatnonzero(~column(found, "head.speed", "valid")[0]), [0])
+
+
+def test_a_segment_without_length_has_no_angle():
+    keypoints = np.repeat(walk(), 3, axis=1)
+    keypoints[:, 7, TABLE.keypoints.index("paw")] = keypoints[:, 7, TABLE.keypoints.index("neck")]
+    found = pose_features(keypoints, TABLE)
+    np.testing.assert_array_equal(np.flatnonzero(~column(found, "paw.swing", "valid")[0]), [0, 7, 8])
+    np.testing.assert_array_equal(np.flatnonzero(~column(found, "paw.longer", "valid")[0]), [0])
+
+
+def test_shifting_an_animal_changes_only_its_position():
+    keypoints = random_keypoints(3)
+    here, there = (pose_features(k, TABLE) for k in (keypoints, keypoints + np.float32([128, -256])))
+    for name in here.input_names:
+        shift = {"x": 128, "y": -256}.get(name.split(".")[-1], 0)
+        np.testing.assert_array_equal(column(there, name), column(here, name) + shift, err_msg=name)
+    np.testing.assert_array_equal(there.actions, here.actions)
+    np.testing.assert_array_equal(there.valid, here.valid)
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_turning_the_arena_changes_only_positions_orientations_and_headings(quarters):
+    keypoints = random_keypoints(4)
+    here, there = (pose_features(k, TABLE) for k in (keypoints, turned(keypoints, quarters)))
+    np.testing.assert_array_equal(there.valid, here.valid)
+    for name in here.input_names:
+        last = name.split(".")[-1]
+        of_body = name.split(".")[0] in ("head", "rear")
+        if of_body and last in ("x", "y", "cos", "sin"):
+            continue
+        after, before = column(there, name), column(here, name)
+        if last in ("turn", "swing"):
+            assert distance_on_circle(after, before).max() < 1e-5, name
+        else:
+            np.testing.assert_allclose(after, before, atol=1e-3, err_msg=name)
+    for body in ("head", "rear"):
+        before = column(here, f"{body}.cos") + 1j * column(here, f"{body}.sin")
+        after = column(there, f"{body}.cos") + 1j * column(there, f"{body}.sin")
+        np.testing.assert_allclose(after, before * 1j**quarters, atol=1e-6)
+    for name in here.action_names:
+        valid = column(here, name, "valid")
+        after, before = column(there, name, "actions")[valid], column(here, name, "actions")[valid]
+        if name.endswith(("longer", "speed")):
+            np.testing.assert_allclose(after, before, atol=1e-4)
+        else:
+            added = quarters * np.pi / 2 if name.endswith("heading") else 0
+            assert distance_on_circle(after, before + added).max() < 1e-5, name
+
+
+@pytest.mark.parametrize("factor", [2, 0.125])
+def test_lengths_scale_with_the_unit_and_angles_do_not(factor):
+    keypoints = random_keypoints(5)
+    one, other = (pose_features(k, TABLE) for k in (keypoints, np.float32(factor) * keypoints))
+    lengths = ("x", "y", "forward", "sideways", "length", "longer", "speed")
+    for kind, names in (("inputs", one.input_names), ("actions", one.action_names)):
+        for name in names:
+            scale = factor if name.split(".")[-1] in lengths else 1
+            np.testing.assert_array_equal(
+                column(other, name, kind), column(one, name, kind) * np.float32(scale), err_msg=name
+            )
+    np.testing.assert_array_equal(other.valid, one.valid)
+
+
+def test_a_table_of_other_keypoints_is_refused():
+    with pytest.raises(ValueError, match=r"has 5 keypoints.* names 4"):
+        pose_features(random_keypoints(0, (1, 5, 5, 2)), TABLE)
+
+
+# --- all of them -------------------------------------------------------------------------------
+
+ALL = {
+    "series": lambda keypoints: series_features(keypoints.reshape(*keypoints.shape[:2], -1)),
+    "keypoints": keypoint_features,
+    "pose": lambda keypoints: pose_features(keypoints, TABLE),
+}
+
+
+@pytest.fixture(params=list(ALL))
+def find(request):
+    return ALL[request.param]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_widths_types_and_names_fit_each_other(find, dtype):
+    found = find(random_keypoints(0).astype(dtype))
+    assert found.inputs.shape == (3, 40, len(found.input_names))
+    assert found.actions.shape == found.valid.shape == (3, 40, len(found.action_names))
+    assert (found.inputs.dtype, found.actions.dtype, found.valid.dtype) == (np.float32, np.float32, bool)
+    assert len(set(found.input_names)) == len(found.input_names)
+    assert len(set(found.action_names)) == len(found.action_names)
+
+
+def test_actions_are_finite_and_0_where_not_valid(find):
+    for missing in (0, 0.3, 1):
+        found = find(random_keypoints(1, missing=missing))
+        assert np.isfinite(found.actions).all()
+        assert not found.actions[~found.valid].any()
+        assert not np.isinf(found.inputs).any()
+        assert not found.valid[:, 0].any()
+
+
+def test_the_past_does_not_depend_on_the_future(find):
+    keypoints = random_keypoints(2)
+    for now in (0, 1, 17, 38):
+        other = keypoints.copy()
+        other[:, now + 1 :] = random_keypoints(3)[:, now + 1 :]
+        before, after = find(keypoints), find(other)
+        for kind in ("inputs", "actions", "valid"):
+            np.testing.assert_array_equal(getattr(after, kind)[:, : now + 1], getattr(before, kind)[:, : now + 1])
+
+
+def test_tracks_do_not_touch_each_other(find):
+    keypoints = random_keypoints(4)
+    together = find(keypoints)
+    for n in range(len(keypoints)):
+        alone = find(keypoints[n : n + 1])
+        for kind in ("inputs", "actions", "valid"):
+            np.testing.assert_array_equal(getattr(alone, kind)[0], getattr(together, kind)[n])
+
+
+def test_arguments_are_left_as_they_are(find):
+    keypoints = random_keypoints(5)
+    kept = keypoints.copy()
+    keypoints.flags.writeable = False
+    found = find(keypoints)
+    np.testing.assert_array_equal(keypoints, kept)
+    assert not any(np.shares_memory(array, keypoints) for array in found[:3])
+
+
+def test_geometry_leaves_its_arguments_as_they_are():
+    rng = np.random.default_rng(0)
+    values, angle = rng.normal(size=(2, 9, 3, 2)).astype(np.float32), rng.normal(size=(2, 9)).astype(np.float32)
+    valid = rng.random((2, 9, 3)) < 0.5
+    kept = [array.copy() for array in (values, angle, valid)]
+    for array in (values, angle, valid):
+        array.flags.writeable = False
+    fill_gaps(values, valid)
+    difference(values, valid)
+    angle_difference(values[..., 0], valid)
+    wrap_angle(angle)
+    polar(values)
+    rotate(values[:, :, 0], angle)
+    egocentric(values, values[:, :, 0], angle)
+    observed(values)
+    for array, before in zip((values, angle, valid), kept, strict=True):
+        np.testing.assert_array_equal(array, before)

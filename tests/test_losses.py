@@ -1,0 +1,483 @@
+"""Every loss against a slow, plain version, and every draw against its law."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bams.losses import (
+    HoALoss,
+    HoASums,
+    bootstrap_loss,
+    earth_mover_distance,
+    histogram_of_actions,
+    marginal_loss,
+    sample_views,
+    total_weight,
+)
+
+
+def random_batch(seed: int, tracks: int = 3, frames: int = 25, size: int = 2, bins: int = 4, missing: float = 0.3):
+    rng = np.random.default_rng(seed)
+    actions = torch.from_numpy(rng.integers(0, bins, (tracks, frames, size)).astype(np.uint8))
+    valid = torch.from_numpy(rng.random((tracks, frames, size)) >= missing)
+    return actions, valid
+
+
+def slow_histogram(actions, valid, bins: int, window: int, frames) -> tuple[np.ndarray, np.ndarray]:
+    """The target by its definition: which bins are seen at t+1 ... t+W, counted one by one."""
+    tracks, total, size = actions.shape
+    histogram = np.zeros((tracks, len(frames), size, bins))
+    weight = np.zeros((tracks, len(frames), size))
+    for b in range(tracks):
+        for m, t in enumerate(frames):
+            for d in range(size):
+                seen = [int(actions[b, s, d]) for s in range(t + 1, min(t + window + 1, total)) if valid[b, s, d]]
+                for q in seen:
+                    histogram[b, m, d, q] += 1 / len(seen)
+                weight[b, m, d] = len(seen) / window
+    return histogram, weight
+
+
+def slow_distance(predicted: np.ndarray, target: np.ndarray) -> float:
+    """Of two histograms (Q,)."""
+    a = b = total = 0.0
+    for p, t in zip(predicted, target, strict=True):
+        a, b = a + p, b + t
+        total += (a - b) ** 2
+    return total / len(target)
+
+
+def slow_sums(logits, actions, valid, hoa: HoALoss) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted distances and weights per action feature, over all frames from skip_frames on."""
+    tracks, total, size = actions.shape
+    histogram, weight = slow_histogram(actions, valid, hoa.bins, hoa.window, range(total))
+    distance, weights = np.zeros(size), np.zeros(size)
+    for b in range(tracks):
+        for t in range(hoa.skip_frames, total):
+            for d in range(size):
+                x = logits[b, t, d * hoa.bins : (d + 1) * hoa.bins].double().numpy()
+                predicted = np.exp(x) / np.exp(x).sum()
+                distance[d] += weight[b, t, d] * slow_distance(predicted, histogram[b, t, d])
+                weights[d] += weight[b, t, d]
+    return distance, weights
+
+
+# --- histogram of actions ---
+
+
+@pytest.mark.parametrize(
+    ("frames", "window", "missing"), [(25, 6, 0.3), (12, 30, 0.3), (12, 12, 0), (1, 3, 0), (9, 1, 0.8)]
+)
+def test_histogram_equals_the_loop_with_gaps_ends_and_windows_longer_than_the_track(frames, window, missing):
+    actions, valid = random_batch(0, frames=frames, missing=missing)
+    valid[1] = False  # a track in which nothing was observed
+    histogram, weight = histogram_of_actions(actions, valid, bins=4, window=window)
+    slow, slow_weight = slow_histogram(actions, valid, 4, window, range(frames))
+    assert histogram.dtype == weight.dtype == torch.float32
+    np.testing.assert_allclose(histogram.numpy(), slow, atol=1e-6)
+    np.testing.assert_allclose(weight.numpy(), slow_weight, atol=1e-6)
+    assert not histogram[1].any() and not weight[1].any()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    frames=st.integers(1, 20),
+    window=st.integers(1, 25),
+    bins=st.integers(2, 6),
+    missing=st.sampled_from([0.0, 0.5, 1.0]),
+)
+def test_histogram_equals_the_loop_on_any_input(seed, frames, window, bins, missing):
+    actions, valid = random_batch(seed, tracks=2, frames=frames, bins=bins, missing=missing)
+    found = histogram_of_actions(actions, valid, bins=bins, window=window)
+    for fast, slow in zip(found, slow_histogram(actions, valid, bins, window, range(frames)), strict=True):
+        np.testing.assert_allclose(fast.numpy(), slow, atol=1e-6)
+
+
+def test_histogram_by_hand():
+    actions = torch.tensor([[[2], [0], [1], [1], [2]]], dtype=torch.uint8)
+    valid = torch.tensor([[[True], [True], [False], [True], [True]]])
+    histogram, weight = histogram_of_actions(actions, valid, bins=3, window=3)
+    assert histogram[0, :, 0].tolist() == [[0.5, 0.5, 0], [0, 0.5, 0.5], [0, 0.5, 0.5], [0, 0, 1], [0, 0, 0]]
+    assert weight[0, :, 0].tolist() == pytest.approx([2 / 3, 2 / 3, 2 / 3, 1 / 3, 0])
+
+
+def test_histogram_holds_nothing_of_the_present_frame():
+    actions, valid = random_batch(1)
+    before = histogram_of_actions(actions, valid, bins=4, window=5)
+    actions[:, 10] = 3 - actions[:, 10]
+    valid[:, 10] = ~valid[:, 10]
+    after = histogram_of_actions(actions, valid, bins=4, window=5)
+    for old, new in zip(before, after, strict=True):
+        assert torch.equal(old[:, 10:], new[:, 10:])
+        assert not torch.equal(old[:, 9], new[:, 9])
+
+
+def test_histogram_of_any_frames_is_that_of_all_frames_there():
+    actions, valid = random_batch(2)
+    frames = torch.tensor([24, 0, 7, 7, 3])
+    histogram, weight = histogram_of_actions(actions, valid, bins=4, window=5)
+    some, some_weight = histogram_of_actions(actions, valid, bins=4, window=5, frames=frames)
+    assert some.shape == (3, 5, 2, 4)
+    assert torch.equal(some, histogram[:, frames]) and torch.equal(some_weight, weight[:, frames])
+    none, no_weight = histogram_of_actions(actions, valid, bins=4, window=5, frames=frames[:0])
+    assert none.shape == (3, 0, 2, 4) and no_weight.shape == (3, 0, 2)
+
+
+@pytest.mark.parametrize("total", [2**15 - 1, 2**15, 70_000])
+def test_running_counts_are_wide_enough_for_long_tracks(total):
+    actions = torch.zeros(2, total, 1, dtype=torch.uint8)
+    actions[0, -2:] = 1
+    valid = torch.ones(2, total, 1, dtype=bool)
+    frames = torch.tensor([0, total - 10, total - 2])
+    histogram, weight = histogram_of_actions(actions, valid, bins=2, window=8, frames=frames)
+    assert histogram[0, :, 0].tolist() == [[1, 0], [0.875, 0.125], [0, 1]]
+    assert histogram[1, :, 0].tolist() == [[1, 0]] * 3
+    assert weight[0, :, 0].tolist() == weight[1, :, 0].tolist() == [1, 1, 0.125]
+    whole, share = histogram_of_actions(actions, valid, bins=2, window=total, frames=frames[:1])
+    assert whole[0, 0, 0].tolist() == pytest.approx([(total - 3) / (total - 1), 2 / (total - 1)])
+    assert whole[1, 0, 0].tolist() == [1, 0]
+    assert share.flatten().tolist() == pytest.approx([(total - 1) / total] * 2)
+
+
+def test_histogram_of_256_bins():
+    actions = torch.tensor([0, 255, 254, 255], dtype=torch.uint8).view(1, 4, 1)
+    histogram, _ = histogram_of_actions(actions, torch.ones(1, 4, 1, dtype=bool), bins=256, window=4)
+    assert histogram[0, 0, 0, 254:].tolist() == pytest.approx([1 / 3, 2 / 3])
+
+
+# --- earth mover's distance ---
+
+
+def test_distance_by_hand():
+    first, last, middle = torch.eye(3)[[0, 2, 1]]
+    even = torch.full((3,), 1 / 3)
+    assert float(earth_mover_distance(first, last)) == pytest.approx(2 / 3)
+    assert float(earth_mover_distance(first, middle)) == pytest.approx(1 / 3)
+    assert float(earth_mover_distance(even, middle)) == pytest.approx((1 / 9 + 1 / 9) / 3)
+    assert float(earth_mover_distance(even, even)) == 0
+
+
+def test_distance_equals_the_loop():
+    predicted, target = np.random.default_rng(0).dirichlet(np.ones(6), (2, 3, 4))
+    found = earth_mover_distance(torch.from_numpy(predicted), torch.from_numpy(target))
+    assert found.shape == (3, 4)
+    for i in range(3):
+        for j in range(4):
+            assert float(found[i, j]) == pytest.approx(slow_distance(predicted[i, j], target[i, j]))
+
+
+# --- the loss ---
+
+
+def hoa_loss(bins: int = 4, window: int = 6, skip_frames: int = 5, marginal=(0.05, 0.02), normalised: bool = True):
+    return HoALoss(bins, window, skip_frames, torch.tensor(marginal), normalised)
+
+
+@pytest.mark.parametrize("normalised", [True, False])
+def test_loss_equals_the_loop(normalised):
+    actions, valid = random_batch(3)
+    valid[2] = False
+    logits = torch.randn(3, 25, 8, generator=torch.Generator().manual_seed(0))
+    hoa = hoa_loss(normalised=normalised)
+    frames = hoa.predicted_frames(25, 1.0)
+    sums = hoa.sums(logits[:, frames], actions, valid, frames)
+    distance, weight = slow_sums(logits, actions, valid, hoa)
+    np.testing.assert_allclose(sums.distance.numpy(), distance, rtol=1e-5)
+    np.testing.assert_allclose(sums.weight.numpy(), weight, rtol=1e-5)
+    scores = hoa.scores(sums)
+    plain = distance.sum() / weight.sum()
+    relative = (distance / hoa.marginal.double().numpy()).sum() / weight.sum()
+    assert float(scores.distance) == pytest.approx(plain, rel=1e-5)
+    assert float(scores.skill) == pytest.approx(1 - relative, rel=1e-5)
+    assert float(scores.loss) == pytest.approx(relative if normalised else plain, rel=1e-5)
+
+
+def test_sums_of_several_batches_add_up_to_those_of_all_tracks():
+    actions, valid = random_batch(4, tracks=5)
+    logits = torch.randn(5, 25, 8, generator=torch.Generator().manual_seed(0))
+    hoa = hoa_loss()
+    frames = hoa.predicted_frames(25, 1.0)
+    whole = hoa.sums(logits[:, frames], actions, valid, frames)
+    parts = [hoa.sums(logits[some][:, frames], actions[some], valid[some], frames) for some in ([0, 1, 2], [3, 4])]
+    torch.testing.assert_close(HoASums(*(a + b for a, b in zip(*parts, strict=True))), whole)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    frames=st.integers(1, 20),
+    window=st.integers(1, 25),
+    skip_frames=st.integers(0, 22),
+)
+def test_total_weight_equals_the_loop(seed, frames, window, skip_frames):
+    _, valid = random_batch(seed, frames=frames)
+    _, weight = slow_histogram(torch.zeros(3, frames, 2), valid, 1, window, range(frames))
+    found = total_weight(valid, window, skip_frames)
+    np.testing.assert_allclose(found.numpy(), weight[:, skip_frames:].sum((0, 1)), atol=1e-5)
+
+
+def test_loss_at_a_share_of_the_frames_is_unbiased():
+    actions, valid = random_batch(5, frames=40)
+    logits = torch.randn(3, 40, 8, generator=torch.Generator().manual_seed(0)) * 2
+    hoa = hoa_loss()
+    every = hoa.predicted_frames(40, 1.0)
+    whole = hoa.scores(hoa.sums(logits[:, every], actions, valid, every))
+    draws = torch.Generator().manual_seed(1)
+    for share in (0.1, 0.25):
+        losses, distances = [], []
+        for _ in range(1500):
+            frames = hoa.predicted_frames(40, share, draws)
+            scores = hoa.scores(hoa.sums(logits[:, frames], actions, valid, frames))
+            losses.append(float(scores.loss))
+            distances.append(float(scores.distance))
+        for found, expected in ((losses, float(whole.loss)), (distances, float(whole.distance))):
+            error = np.std(found) / math.sqrt(len(found))
+            assert error < 0.02 * expected, "too few draws to tell a bias"
+            assert abs(np.mean(found) - expected) < 4 * error
+
+
+@pytest.mark.parametrize(("total", "share", "count"), [(45, 0.25, 10), (45, 1.0, 39), (45, 0.001, 1), (7, 0.5, 1)])
+def test_predicted_frames_are_a_share_of_those_that_have_context_and_a_future(total, share, count):
+    frames = hoa_loss().predicted_frames(total, share, torch.Generator().manual_seed(0))
+    assert frames.dtype == torch.int64 and len(frames) == count
+    assert frames.tolist() == sorted(set(frames.tolist()))
+    assert frames.min() >= 5 and frames.max() <= total - 2
+
+
+def test_predicted_frames_of_a_track_without_context_are_none():
+    for total in (1, 5, 6):
+        assert hoa_loss().predicted_frames(total, 1.0).tolist() == []
+
+
+def test_every_frame_is_predicted_equally_often():
+    draws, rounds, hoa = torch.Generator().manual_seed(0), 3000, hoa_loss()
+    times = np.zeros(26)
+    for _ in range(rounds):
+        times[hoa.predicted_frames(26, 0.25, draws).numpy()] += 1
+    expected = rounds * 5 / 20
+    assert not times[:5].any() and times[25] == 0
+    assert np.abs(times[5:25] - expected).max() < 4.5 * math.sqrt(expected * 0.75)
+
+
+def test_same_generator_same_frames():
+    first, again, other = (
+        hoa_loss().predicted_frames(99, 0.2, torch.Generator().manual_seed(s)) for s in (3, 3, 4)
+    )
+    assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("normalised", [True, False])
+def test_features_of_one_bin_and_never_seen_features_leave_the_loss_finite(normalised):
+    actions, valid = random_batch(6, size=3)
+    actions[..., 1] = 2
+    valid[..., 2] = False
+    counts = torch.tensor([[7, 7, 7, 7], [0, 0, 28, 0], [0, 0, 0, 0]])
+    marginal = marginal_loss(counts, [(actions, valid)], window=6, skip_frames=5)
+    assert marginal[0] > 0 and marginal[1:].tolist() == [0, 0]
+    logits = torch.randn(3, 19, 12, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    hoa = HoALoss(4, 6, 5, marginal, normalised)
+    frames = hoa.predicted_frames(25, 1.0)
+    scores = hoa.scores(hoa.sums(logits, actions, valid, frames))
+    scores.loss.backward()
+    assert all(torch.isfinite(score) for score in scores) and torch.isfinite(logits.grad).all()
+    assert logits.grad[..., :4].any()
+
+
+def test_features_of_one_bin_and_never_seen_features_are_left_out():
+    actions, valid = random_batch(7, size=3)
+    actions[..., 1] = 2
+    valid[..., 2] = False
+    logits = torch.randn(3, 19, 12, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    hoa = hoa_loss(marginal=(0.05, 0.0, 0.0))
+    frames = hoa.predicted_frames(25, 1.0)
+    scores = hoa.scores(hoa.sums(logits, actions, valid, frames))
+    alone = hoa_loss(marginal=(0.05,))
+    expected = alone.scores(alone.sums(logits[..., :4], actions[..., :1], valid[..., :1], frames))
+    torch.testing.assert_close(scores.loss, expected.loss)
+    torch.testing.assert_close(scores.skill, expected.skill)
+    scores.loss.backward()
+    assert not logits.grad[..., 4:].any()
+
+
+@pytest.mark.parametrize("normalised", [True, False])
+def test_where_nothing_was_observed_every_score_is_0(normalised):
+    """Also the skill: it must not look perfect."""
+    hoa = hoa_loss(normalised=normalised)
+    actions, valid = random_batch(8, missing=1.0)
+    frames = hoa.predicted_frames(25, 1.0)
+    scores = hoa.scores(hoa.sums(torch.randn(3, 19, 8), actions, valid, frames))
+    assert [float(score) for score in scores] == [0, 0, 0]
+
+
+def test_where_no_feature_can_be_learnt_the_skill_is_0():
+    actions, valid = random_batch(8)
+    hoa = hoa_loss(marginal=(0.0, 0.0))
+    frames = hoa.predicted_frames(25, 1.0)
+    scores = hoa.scores(hoa.sums(torch.randn(3, 19, 8), actions, valid, frames))
+    assert float(scores.loss) == 0 and float(scores.skill) == 0
+
+
+def test_a_track_shorter_than_the_skipped_frames_gives_a_loss_of_0_with_a_gradient():
+    hoa = hoa_loss(skip_frames=30)
+    actions, valid = random_batch(9)
+    frames = hoa.predicted_frames(25, 0.5)
+    logits = torch.zeros(3, 0, 8, requires_grad=True)
+    scores = hoa.scores(hoa.sums(logits, actions, valid, frames))
+    scores.loss.backward()
+    assert float(scores.loss.detach()) == 0 and logits.grad.shape == logits.shape
+
+
+def test_inputs_of_the_loss_are_left_as_they_were():
+    actions, valid = random_batch(10)
+    logits, hoa = torch.randn(3, 19, 8), hoa_loss()
+    before = [x.clone() for x in (actions, valid, logits)]
+    frames = hoa.predicted_frames(25, 1.0)
+    hoa.scores(hoa.sums(logits, actions, valid, frames))
+    assert all(torch.equal(a, b) for a, b in zip(before, (actions, valid, logits), strict=True))
+
+
+# --- marginal loss and skill ---
+
+
+def dataset_counts(batches, size: int, bins: int) -> torch.Tensor:
+    counts = torch.zeros(size, bins, dtype=torch.int64)
+    for actions, valid in batches:
+        for d in range(size):
+            counts[d] += torch.bincount(actions[..., d][valid[..., d]].long(), minlength=bins)
+    return counts
+
+
+def test_marginal_loss_equals_the_loop():
+    batches = [random_batch(11), random_batch(12, tracks=2, frames=14)]
+    counts = dataset_counts(batches, 2, 4)
+    distance, weights = np.zeros(2), np.zeros(2)
+    for actions, valid in batches:
+        histogram, weight = slow_histogram(actions, valid, 4, 6, range(actions.shape[1]))
+        for b, t, d in np.ndindex(weight.shape):
+            if t >= 5:
+                marginal = counts[d].numpy() / counts[d].sum().item()
+                distance[d] += weight[b, t, d] * slow_distance(marginal, histogram[b, t, d])
+                weights[d] += weight[b, t, d]
+    found = marginal_loss(counts, batches, window=6, skip_frames=5)
+    assert found.dtype == torch.float32
+    np.testing.assert_allclose(found.numpy(), distance / weights, rtol=1e-5)
+
+
+def test_skill_is_0_for_the_data_wide_histogram_and_1_for_the_perfect_prediction():
+    batch = random_batch(13)
+    counts = dataset_counts([batch], 2, 4)
+    marginal = marginal_loss(counts, [batch], window=6, skip_frames=5)
+    hoa = HoALoss(4, 6, 5, marginal)
+    frames = hoa.predicted_frames(25, 1.0)
+
+    def skill(probabilities: torch.Tensor) -> float:
+        logits = torch.log(probabilities.clamp(min=1e-30)).flatten(2)
+        return float(hoa.scores(hoa.sums(logits, *batch, frames)).skill)
+
+    data_wide = (counts / counts.sum(-1, keepdim=True)).expand(3, len(frames), 2, 4)
+    assert skill(data_wide) == pytest.approx(0, abs=1e-5)
+    target, _ = histogram_of_actions(*batch, bins=4, window=6, frames=frames)
+    assert skill(target) == pytest.approx(1, abs=1e-5)
+    assert 0.4 < skill((target + data_wide) / 2) < 0.9  # a quarter of the squared distance
+    assert skill(torch.eye(4)[torch.zeros(3, len(frames), 2, dtype=torch.int64)]) < -0.5
+
+
+# --- views ---
+
+ADMISSIBLE = torch.tensor(
+    [
+        [False, False, True, True, False, True, True, True, False, False, True, True],
+        [False] * 12,
+        [False] * 11 + [True],
+        [True] * 12,
+    ]
+)
+
+
+def test_views_are_admissible_frames_of_their_track_and_near_ones_at_most_5_later():
+    for kind in ("near", "far"):
+        track, first, second = sample_views(ADMISSIBLE, kind, 500, torch.Generator().manual_seed(0))
+        assert track.dtype == first.dtype == second.dtype == torch.int64
+        assert torch.bincount(track, minlength=4).tolist() == [500, 0, 500, 500]
+        assert ADMISSIBLE[track, first].all() and ADMISSIBLE[track, second].all()
+        if kind == "near":
+            assert set((second - first).tolist()) == {0, 1, 2, 3, 4, 5}
+        else:
+            assert (second - first).min() == -11 and (second - first).max() == 11
+
+
+def worst_deviation(times: np.ndarray, probabilities: np.ndarray) -> float:
+    """Of observed counts from their law, in standard errors; cells of probability 0 must be empty."""
+    assert not times[probabilities == 0].any()
+    draws = times.sum()
+    error = np.sqrt(draws * probabilities * (1 - probabilities))
+    return float(np.max(np.abs(times - draws * probabilities)[error > 0] / error[error > 0]))
+
+
+@pytest.mark.parametrize("kind", ["near", "far"])
+def test_views_follow_their_law(kind):
+    """First: any admissible frame. Second: any admissible frame 0 to 5 later, or any at all, independently."""
+    track, first, second = sample_views(ADMISSIBLE, kind, 60_000, torch.Generator().manual_seed(0))
+    for row in (0, 3):
+        admissible = np.flatnonzero(ADMISSIBLE[row])
+        law = np.zeros((12, 12))
+        for t in admissible:
+            partners = [s for s in admissible if kind == "far" or 0 <= s - t <= 5]
+            law[t, partners] = 1 / len(admissible) / len(partners)
+        times = np.zeros((12, 12))
+        np.add.at(times, (first[track == row].numpy(), second[track == row].numpy()), 1)
+        assert times.sum() == 60_000
+        assert worst_deviation(times, law) < 4.5
+        assert worst_deviation(times.sum(1), law.sum(1)) < 4.5
+
+
+def test_no_admissible_frame_anywhere_gives_no_pair():
+    for kind in ("near", "far"):
+        assert [len(x) for x in sample_views(torch.zeros(3, 8, dtype=bool), kind, 4)] == [0, 0, 0]
+
+
+def test_same_generator_same_views():
+    for kind in ("near", "far"):
+        first, again, other = (
+            sample_views(ADMISSIBLE, kind, 20, torch.Generator().manual_seed(s)) for s in (1, 1, 2)
+        )
+        assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+        assert not torch.equal(first[1], other[1])
+
+
+# --- bootstrap ---
+
+
+def test_bootstrap_loss_is_one_minus_the_cosine():
+    rng = np.random.default_rng(0)
+    predicted, target = rng.standard_normal((2, 7, 5)).astype(np.float32)
+    expected = np.mean([1 - p @ t / math.sqrt((p @ p) * (t @ t)) for p, t in zip(predicted, target, strict=True)])
+    found = bootstrap_loss(torch.from_numpy(predicted), torch.from_numpy(target))
+    assert found.shape == () and float(found) == pytest.approx(expected, rel=1e-5)
+
+
+def test_bootstrap_loss_by_hand():
+    x = torch.tensor([[3.0, 4.0]])
+    assert float(bootstrap_loss(x, 9 * x)) == pytest.approx(0, abs=1e-6)
+    assert float(bootstrap_loss(x, -x)) == pytest.approx(2)
+    assert float(bootstrap_loss(x, torch.tensor([[4.0, -3.0]]))) == pytest.approx(1)
+    assert float(bootstrap_loss(x, torch.zeros(1, 2))) == pytest.approx(1)
+
+
+def test_no_gradient_flows_into_the_target():
+    predicted, target = torch.randn(2, 4, 3).unbind()
+    predicted, target = predicted.requires_grad_(), target.requires_grad_()
+    bootstrap_loss(predicted, target).backward()
+    assert target.grad is None and predicted.grad.abs().sum() > 0
+
+
+def test_bootstrap_loss_without_pairs_is_0_and_differentiable():
+    predicted = torch.zeros(0, 3, requires_grad=True)
+    loss = bootstrap_loss(predicted, torch.zeros(0, 3))
+    loss.backward()
+    assert float(loss.detach()) == 0

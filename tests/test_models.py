@@ -1,0 +1,419 @@
+"""The network against plain loops, closed forms and the footprint of its gradient."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bams.models import BAMS, MLP, InputScale, TemporalBlock, TemporalConvNet
+
+PAPER_SHORT = {"num_channels": (64, 64, 32, 32), "kernel_size": 3}
+PAPER_LONG = {"num_channels": (64, 64, 64, 32, 32), "kernel_size": 3, "dilation": 4}
+
+
+def tiny_model(input_size: int = 4, target_size: int = 3, bins: int = 5, **options) -> BAMS:
+    torch.manual_seed(0)
+    encoders = {
+        "short_term": dict(num_channels=(6, 4), kernel_size=3, **options),
+        "long_term": dict(num_channels=(5, 5, 3), kernel_size=2, dilation=3, **options),
+    }
+    return BAMS(input_size, **encoders, predictor={"hidden_layers": (-1, 8, 9, target_size * bins)})
+
+
+def earliest_frame_that_matters(network: TemporalConvNet, frames: int) -> int:
+    """By the gradient of the last frame's output with respect to every frame of the input."""
+    x = torch.randn(1, frames, network.blocks[0].convs[0].in_channels, dtype=torch.float64, requires_grad=True)
+    network.double().eval()(x)[0, -1].sum().backward()
+    return int(torch.nonzero(x.grad[0].abs().sum(-1))[0])
+
+
+# --- the call of the paper's scripts ---
+
+
+def test_call_of_the_papers_scripts_unpacks_as_a_triple():
+    input_size, target_size, hoa_bins = 29, 5, 32
+    model = BAMS(
+        input_size,
+        short_term=PAPER_SHORT,
+        long_term=PAPER_LONG,
+        predictor={"hidden_layers": (-1, 256, 512, 512, target_size * hoa_bins)},
+    )
+    embs, hoa_pred, byol_preds = model(torch.randn(2, 40, input_size))
+    assert {name: emb.shape for name, emb in embs.items()} == {"short_term": (2, 40, 32), "long_term": (2, 40, 32)}
+    assert {name: p.shape for name, p in byol_preds.items()} == {
+        "short_term": (2, 40, 32),
+        "long_term": (2, 40, 32),
+    }
+    assert hoa_pred.shape == (2, 40, target_size * hoa_bins)
+    assert hoa_pred.dtype == embs["short_term"].dtype == byol_preds["long_term"].dtype == torch.float32
+    assert model.bootstrap_kinds == {"short_term": "near", "long_term": "far"}
+
+
+def test_outputs_have_names_too():
+    output = tiny_model()(torch.zeros(1, 7, 4))
+    embs, hoa_pred, byol_preds = output
+    assert output.embs is embs and output.hoa_pred is hoa_pred and output.byol_preds is byol_preds
+
+
+@pytest.mark.parametrize("frames", [1, 2, 30])
+def test_every_frame_gives_an_output_however_short_the_track(frames):
+    embs, hoa_pred, byol_preds = tiny_model().eval()(torch.randn(3, frames, 4))
+    assert [emb.shape for emb in embs.values()] == [(3, frames, 4), (3, frames, 3)]
+    assert hoa_pred.shape == (3, frames, 15)
+    assert byol_preds["long_term"].shape == (3, frames, 3)
+
+
+def test_any_number_of_encoders_with_any_names_and_kinds():
+    encoder = {"num_channels": (3, 2)}
+    model = BAMS(
+        4,
+        minutes=encoder,
+        short_term={**encoder, "bootstrap": "far"},
+        hours={**encoder, "bootstrap": "near"},
+        long_term={**encoder, "bootstrap": "none"},
+        predictor={"hidden_layers": (-1, 6)},
+    )
+    assert model.bootstrap_kinds == {"minutes": "none", "short_term": "far", "hours": "near", "long_term": "none"}
+    embs, hoa_pred, byol_preds = model.eval()(torch.zeros(1, 5, 4))
+    assert list(embs) == ["minutes", "short_term", "hours", "long_term"]
+    assert list(byol_preds) == ["short_term", "hours"]
+    assert hoa_pred.shape == (1, 5, 6)
+
+
+@pytest.mark.parametrize("name", ["half", "values", "0.5s"])
+def test_an_encoder_name_that_torch_cannot_take_is_refused_as_such(name):
+    with pytest.raises(ValueError, match=name):
+        BAMS(4, **{name: {"num_channels": (3, 2)}}, predictor={"hidden_layers": (-1, 6)})
+
+
+def test_minus_one_is_resolved_in_the_constructor():
+    model = tiny_model()
+    joined = 4 + 4 + 3
+    assert model.predictor.layers[0].in_features == joined
+    assert model.config["predictor"]["hidden_layers"] == [joined, 8, 9, 15]
+    assert not any(isinstance(p, torch.nn.parameter.UninitializedParameter) for p in model.parameters())
+
+
+def test_the_predictors_input_size_may_be_given_and_must_fit():
+    encoder = {"num_channels": (3, 2)}
+    assert BAMS(4, a=encoder, predictor={"hidden_layers": (6, 5)}).predictor.layers[0].in_features == 6
+    with pytest.raises(ValueError, match="6 numbers, not 7"):
+        BAMS(4, a=encoder, predictor={"hidden_layers": (7, 5)})
+
+
+@pytest.mark.parametrize("size", [4, np.int64(4)])
+def test_the_config_rebuilds_the_model(size):
+    model = tiny_model(input_size=size)
+    again = BAMS(**model.config)
+    again.load_state_dict(model.state_dict())
+    x = torch.randn(2, 9, 4)
+    assert torch.equal(model.eval()(x).hoa_pred, again.eval()(x).hoa_pred)
+
+
+# --- refusals ---
+
+
+def test_nan_and_infinite_input_is_refused_with_the_way_out():
+    for value in (float("nan"), float("inf"), -float("inf")):
+        x = torch.zeros(1, 6, 4)
+        x[0, 3, 2] = value
+        with pytest.raises(ValueError, match=r"NaN or infinite.*fill_gaps"):
+            tiny_model()(x)
+
+
+@pytest.mark.parametrize("shape", [(1, 6, 5), (6, 4), (1, 1, 6, 4)])
+def test_input_of_other_axes_is_refused_with_expected_and_received(shape):
+    with pytest.raises(ValueError, match=r"expected \(tracks, frames, 4\)") as error:
+        tiny_model()(torch.zeros(shape))
+    assert str(tuple(shape)) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("encoders", "message"),
+    [
+        ({}, "at least one encoder"),
+        ({"a": {"num_channels": (3,), "channel": 3}}, "a: .*channel"),
+        ({"a": {"kernel_size": 3}}, "a: .*num_channels"),
+        ({"a": {"num_channels": (3,), "bootstrap": "close"}}, "a: .*'close'.*near, far, none"),
+        ({"a": {"num_channels": ()}}, "at least 1"),
+        ({"a": {"num_channels": (3, 0)}}, "at least 1"),
+        ({"a": {"num_channels": (3,), "kernel_size": 0}}, "at least 1"),
+        ({"a": {"num_channels": (3,), "dilation": 0}}, "at least 1"),
+        ({"a": {"num_channels": (3,), "dilation": 1.5}}, "at least 1"),
+        ({"a": {"num_channels": (3,), "num_layers_per_block": 0}}, "at least 1"),
+    ],
+)
+def test_encoders_that_make_no_network_are_refused(encoders, message):
+    with pytest.raises(ValueError, match=message):
+        BAMS(4, **encoders, predictor={"hidden_layers": (-1, 6)})
+
+
+@pytest.mark.parametrize("predictor", [{}, {"hidden_layers": (-1,)}, {"hidden_layers": (-1, 5), "dropout": 0.1}])
+def test_a_predictor_of_other_keys_or_sizes_is_refused(predictor):
+    with pytest.raises(ValueError, match="hidden_layers"):
+        BAMS(4, a={"num_channels": (3,)}, predictor=predictor)
+
+
+# --- time ---
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (PAPER_SHORT, 61),
+        (PAPER_LONG, 1365),
+        ({"num_channels": (16, 16), "kernel_size": 2, "num_layers_per_block": 1}, 4),
+        ({"num_channels": (32, 32, 32)}, 29),
+    ],
+)
+def test_receptive_field_is_the_closed_form_and_the_gradients_footprint(options, expected):
+    torch.manual_seed(0)
+    network = TemporalConvNet(3, **options)
+    kernel, base = options.get("kernel_size", 3), options.get("dilation", 2)
+    layers = options.get("num_layers_per_block", 2)
+    closed_form = 1 + sum(layers * (kernel - 1) * base**i for i in range(len(options["num_channels"])))
+    assert network.receptive_field == closed_form == expected
+    assert earliest_frame_that_matters(network, expected + 8) == 8
+
+
+@settings(max_examples=25, deadline=None)
+@given(blocks=st.integers(1, 3), kernel=st.integers(1, 4), dilation=st.integers(1, 4), layers=st.integers(1, 3))
+def test_receptive_field_of_any_encoder_is_the_gradients_footprint(blocks, kernel, dilation, layers):
+    torch.manual_seed(0)
+    network = TemporalConvNet(2, (5,) * blocks, kernel, dilation, layers)
+    assert earliest_frame_that_matters(network, network.receptive_field + 3) == 3
+
+
+def test_changing_the_future_changes_nothing_before():
+    model = tiny_model().eval()
+    x = torch.randn(2, 50, 4)
+    changed = x.clone()
+    changed[:, 30:] += 5
+    before, after = model(x), model(changed)
+    outputs = [(before.hoa_pred, after.hoa_pred)]
+    outputs += [(before.embs[n], after.embs[n]) for n in before.embs]
+    outputs += [(before.byol_preds[n], after.byol_preds[n]) for n in before.embs]
+    for old, new in outputs:
+        assert torch.equal(old[:, :30], new[:, :30])
+        assert not torch.equal(old[:, 30], new[:, 30])
+
+
+def test_print_names_each_encoders_receptive_field():
+    printed = str(BAMS(3, short_term=PAPER_SHORT, long_term=PAPER_LONG, predictor={"hidden_layers": (-1, 4)}))
+    short, long = printed.index("(short_term)"), printed.index("(long_term)")
+    assert "receptive_field=61 frames" in printed[short:long]
+    assert "receptive_field=1365 frames" in printed[long:]
+
+
+# --- structure, recomputed plainly ---
+
+
+def numpy_prelu(x: np.ndarray, module: torch.nn.PReLU) -> np.ndarray:
+    assert module.weight.numel() == 1
+    return np.where(x > 0, x, module.weight.item() * x)
+
+
+def numpy_block(block: TemporalBlock, x: np.ndarray, dilation: int) -> np.ndarray:
+    """(channels_in, T) -> (channels, T): the block of the design, frame by frame in float64."""
+    state = {name: value.double().numpy() for name, value in block.state_dict().items()}
+    y = x
+    for layer in range(len(block.convs)):
+        if layer == 0:
+            weight = state["convs.0.weight"]
+        else:
+            length = state[f"convs.{layer}.parametrizations.weight.original0"]
+            direction = state[f"convs.{layer}.parametrizations.weight.original1"]
+            weight = length * direction / np.sqrt((direction**2).sum((1, 2), keepdims=True))
+        kernel, out = weight.shape[2], np.zeros((len(weight), x.shape[1]))
+        for t in range(x.shape[1]):
+            out[:, t] = state[f"convs.{layer}.bias"]
+            for k in range(kernel):
+                if t - k * dilation >= 0:
+                    out[:, t] += weight[:, :, kernel - 1 - k] @ y[:, t - k * dilation]
+        y = numpy_prelu(out, block.activations[layer])
+    if "residual.weight" in state:
+        x = state["residual.weight"][:, :, 0] @ x + state["residual.bias"][:, None]
+    return numpy_prelu(y + x, block.activation)
+
+
+@pytest.mark.parametrize(
+    ("channels_in", "channels", "kernel", "dilation", "layers"),
+    [(3, 3, 3, 1, 2), (3, 5, 3, 2, 2), (4, 2, 2, 5, 1), (2, 2, 4, 3, 3)],
+)
+def test_block_equals_a_plain_recomputation(channels_in, channels, kernel, dilation, layers):
+    torch.manual_seed(1)
+    block = TemporalBlock(
+        channels_in, channels, kernel_size=kernel, dilation=dilation, layers=layers, dropout=0.2
+    ).eval()
+    with torch.no_grad():
+        for parameter in block.parameters():  # slopes and lengths of their own
+            parameter.copy_(torch.randn(parameter.shape) * 0.5)
+    x = torch.randn(1, channels_in, 37)
+    expected = numpy_block(block, x[0].double().numpy(), dilation)
+    np.testing.assert_allclose(block(x)[0].detach().numpy(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_block_keeps_the_input_as_residual_where_the_width_stays():
+    kept = TemporalBlock(3, 3, kernel_size=3, dilation=1, layers=2, dropout=0.2)
+    changed = TemporalBlock(3, 4, kernel_size=3, dilation=1, layers=2, dropout=0.2)
+    assert isinstance(kept.residual, torch.nn.Identity)
+    assert changed.residual.weight.shape == (4, 3, 1)
+
+
+def test_only_the_later_convolutions_are_weight_normalised():
+    torch.manual_seed(0)
+    network = TemporalConvNet(3, (4, 4), num_layers_per_block=3).eval()
+    x = torch.randn(1, 20, 3)
+    before = network(x)
+    with torch.no_grad():
+        for block in network.blocks:
+            for conv in list(block.convs)[1:]:
+                conv.parametrizations.weight.original1.mul_(7)  # a longer direction is the same direction
+    torch.testing.assert_close(network(x), before)
+    with torch.no_grad():
+        network.blocks[0].convs[0].weight.mul_(7)
+    assert not torch.allclose(network(x), before, atol=1e-2)
+
+
+def test_activations_start_at_a_slope_of_a_tenth():
+    slopes = [m.weight for m in tiny_model().modules() if isinstance(m, torch.nn.PReLU)]
+    assert len(slopes) == 3 * (2 + 3) + 2  # three in a block, one between two layers of the predictor
+    assert all(slope.tolist() == [pytest.approx(0.1)] for slope in slopes)
+
+
+def test_dilation_grows_by_its_base_from_block_to_block():
+    network = TemporalConvNet(3, (4, 4, 4), dilation=4)
+    assert [conv.dilation for block in network.blocks for conv in block.convs] == [(1,)] * 2 + [(4,)] * 2 + [
+        (16,)
+    ] * 2
+
+
+def test_mlp_equals_a_plain_recomputation():
+    torch.manual_seed(0)
+    mlp = MLP((3, 5, 4, 2))
+    with torch.no_grad():
+        mlp.layers[1].weight.fill_(0.3)
+        mlp.layers[3].weight.fill_(-0.2)
+    x = torch.randn(6, 3)
+    y = x.double().numpy()
+    for i in (0, 2, 4):
+        weight, bias = mlp.layers[i].weight.detach().double().numpy(), mlp.layers[i].bias.detach().double().numpy()
+        y = y @ weight.T + bias
+        if i < 4:
+            y = np.where(y > 0, y, {0: 0.3, 2: -0.2}[i] * y)
+    np.testing.assert_allclose(mlp(x).detach().numpy(), y, atol=1e-6)
+
+
+def test_actions_are_predicted_from_all_embeddings_and_the_input_at_the_same_frame():
+    model = tiny_model().eval()
+    x = torch.randn(2, 12, 4)
+    embs, hoa_pred, _ = model(x)
+    joined = torch.cat([embs["short_term"], embs["long_term"], x], dim=-1)
+    torch.testing.assert_close(hoa_pred, model.predictor(joined))
+    some = {name: emb[:, 3:5] for name, emb in embs.items()}
+    torch.testing.assert_close(model.predict_actions(some, x[:, 3:5]), hoa_pred[:, 3:5])
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_bootstrap_predictor_equals_a_plain_recomputation(training):
+    model = tiny_model(dropout=0.0).train(training)
+    linear, norm, _, last = model.bootstrap["short_term"]
+    assert linear.weight.shape == (16, 4) and linear.bias is None and last.weight.shape == (4, 16)
+    with torch.no_grad():
+        norm.running_mean.copy_(torch.randn(16) * 0.1)
+        norm.running_var.copy_(torch.rand(16) + 0.5)
+        norm.weight.copy_(torch.rand(16) + 0.5)
+        norm.bias.copy_(torch.randn(16) * 0.1)
+    mean, variance = norm.running_mean.double().numpy(), norm.running_var.double().numpy()
+    embs, _, byol_preds = model(torch.randn(3, 11, 4))
+    y = embs["short_term"].detach().double().numpy().reshape(33, 4) @ linear.weight.detach().double().numpy().T
+    if training:
+        mean, variance = y.mean(0), y.var(0)
+    y = (y - mean) / np.sqrt(variance + 1e-5) * norm.weight.detach().numpy() + norm.bias.detach().numpy()
+    y = np.maximum(y, 0) @ last.weight.detach().double().numpy().T + last.bias.detach().double().numpy()
+    np.testing.assert_allclose(byol_preds["short_term"].detach().numpy(), y.reshape(3, 11, 4), atol=2e-5)
+
+
+# --- scale, dropout, start ---
+
+
+def test_input_scale_is_the_identity_by_default():
+    x = torch.randn(50, 3) * 1e6
+    assert torch.equal(InputScale(3)(x), x)
+
+
+def test_input_scale_centres_scales_and_clips():
+    scale = InputScale(2)
+    scale.set(torch.tensor([10.0, -1.0]), torch.tensor([2.0, 0.5]), limit=3)
+    x = torch.tensor([[10.0, -1.0], [12.0, -0.5], [16.5, -3.0], [-90.0, 90.0]])
+    assert scale(x).tolist() == [[0, 0], [1, 1], [3, -3], [-3, 3]]
+    assert InputScale(2).state_dict().keys() == {"centre", "scale", "limit"}
+
+
+def test_input_scale_clips_at_three_scales_unless_said_otherwise():
+    scale = InputScale(1)
+    scale.set(torch.zeros(1), torch.ones(1))
+    assert scale(torch.tensor([[2.9], [3.1], [-50.0]])).flatten().tolist() == pytest.approx([2.9, 3, -3])
+
+
+def test_the_model_scales_its_own_input_everywhere():
+    model, other = tiny_model().eval(), tiny_model().eval()
+    centre, scale = torch.tensor([5.0, 0, -2, 100]), torch.tensor([2.0, 1, 0.1, 30])
+    model.scale.set(centre, scale)
+    x = torch.randn(2, 30, 4).clamp(-2, 2)
+    features = x * scale + centre
+    before = features.clone()
+    scaled, plain = model(features), other(x)
+    torch.testing.assert_close(scaled.hoa_pred, plain.hoa_pred, atol=1e-4, rtol=1e-4)
+    for name in scaled.embs:
+        torch.testing.assert_close(scaled.embs[name], plain.embs[name], atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(model.encode(features)[name], scaled.embs[name])
+    assert torch.equal(features, before), "the caller's tensor has changed"
+
+
+def test_dropout_acts_in_training_only():
+    model = tiny_model()
+    x = torch.randn(2, 30, 4)
+    with torch.no_grad():
+        first, second = model.eval()(x), model(x)
+        assert torch.equal(first.embs["short_term"], second.embs["short_term"])
+        model.train()
+        assert not torch.equal(model(x).embs["short_term"], model(x).embs["short_term"])
+    without = tiny_model(dropout=0.0)
+    without.load_state_dict(model.state_dict())
+    torch.testing.assert_close(without.train()(x).embs["long_term"], first.embs["long_term"])
+
+
+def test_dropout_drops_a_fifth_after_each_activation():
+    torch.manual_seed(0)
+    network = TemporalConvNet(1, (1,), num_layers_per_block=1)
+    with torch.no_grad():
+        network.blocks[0].convs[0].weight.zero_()
+        network.blocks[0].convs[0].bias.fill_(1)
+        out = network(torch.zeros(1, 20_000, 1)).flatten()
+    assert sorted(set(out.tolist())) == [0, 1.25]
+    assert float((out == 0).float().mean()) == pytest.approx(0.2, abs=0.012)  # 4 standard errors
+
+
+def test_start_at_makes_the_prediction_begin_at_the_given_histogram():
+    model = tiny_model().eval()
+    x = torch.randn(2, 30, 4)
+    histogram = torch.from_numpy(np.random.default_rng(0).dirichlet(np.ones(5), 3)).float()
+
+    def furthest() -> float:
+        predicted = torch.softmax(model(x).hoa_pred.view(2, 30, 3, 5), dim=-1)
+        return float((predicted - histogram).abs().max().detach())
+
+    assert furthest() > 0.1
+    model.start_at(histogram.log().flatten())
+    assert 0 < furthest() < 0.01
+    assert all(p.requires_grad for p in model.parameters())
+
+
+def test_start_at_counts_needs_no_normalisation():
+    model = tiny_model().eval()
+    counts = torch.tensor([[1.0, 2, 3, 4, 10], [5, 5, 5, 5, 80], [1, 1, 1, 1, 1]])
+    model.start_at(torch.log(counts).flatten(), weight_factor=0)
+    predicted = torch.softmax(model(torch.randn(1, 4, 4)).hoa_pred.view(4, 3, 5), dim=-1)
+    torch.testing.assert_close(predicted, (counts / counts.sum(-1, keepdim=True)).expand(4, 3, 5))
