@@ -10,13 +10,14 @@ caller's unit; time is in frames unless a name ends in `_s`.
 from importlib.metadata import version
 
 from bams.checkpoint import load_checkpoint, load_released
+from bams.config import TrainConfig
 from bams.data import Dataset, KeypointsDataset
 from bams.losses import HoALoss, bootstrap_loss, earth_mover_distance, histogram_of_actions
 from bams.models import BAMS, MLP, TemporalConvNet
 from bams.recordings import Recordings, as_recordings
 from bams.represent import compute_representations, pool_individuals
 from bams.statistics import Statistics
-from bams.train import TrainConfig, train
+from bams.train import train
 
 __version__ = version("bams")
 

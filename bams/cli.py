@@ -6,9 +6,9 @@ import functools
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,56 +16,16 @@ from jsonargparse import ArgumentParser, set_parsing_settings
 
 from bams import checkpoint, files
 from bams.checkpoint import Checkpoint
+from bams.config import RunConfig, TrainConfig
 from bams.data import Dataset
 from bams.models import BAMS
 from bams.recordings import long_enough, split_recordings
-from bams.train import Interrupted, TrainConfig, pick_device, train
+from bams.train import Interrupted, pick_device, train
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
 # Never taken from a checkpoint: a file must not decide what is opened or written, nor which job runs.
 _NOT_KEPT = ("job", "data_root", "cache_path", "ckpt_path", "output_dir", "log_dir", "resume", "debug")
-
-
-@dataclass(frozen=True)
-class RunConfig:
-    """What to do, with which data, and where the results go."""
-
-    job: Literal["train", "compute_representations"] = "train"
-    """train a model, or embed recordings with a trained one"""
-    data_root: str = ""
-    """where the recordings are"""
-    ckpt_path: str | None = None
-    """the checkpoint: for train the file to write (a dated name in output_dir unless given),
-    for compute_representations the file to read"""
-    resume: str | None = None
-    """checkpoint of an interrupted run to go on from; its settings hold unless given anew"""
-    output_dir: str = "."
-    """folder for checkpoints"""
-    log_dir: str = "runs"
-    """folder for TensorBoard files; each run has its own folder in it"""
-    cache_path: str | None = None
-    """folder to keep quantised actions in, so that the next start is quicker; nothing is kept unless given"""
-    hoa_bins: int = 32
-    """Q: bins of the histogram of actions, 2 to 256"""
-    sequence_length: int = 1800
-    """frames of a training window; longer recordings are cut, and embedded whole"""
-    val_share: float = 0.1
-    """share of the recordings that is held out to watch the skill on"""
-    debug: bool = False
-    """show the full traceback of an error"""
-
-    def __post_init__(self):
-        if not 2 <= self.hoa_bins <= 256:
-            raise ValueError(f"hoa_bins is {self.hoa_bins}; it must be from 2 to 256")
-        if not 0 <= self.val_share < 1:
-            raise ValueError(f"val_share is {self.val_share}; it must be from 0 to below 1")
-        if self.sequence_length < 2:
-            raise ValueError(f"sequence_length is {self.sequence_length}; it must be at least 2")
-        if self.job == "compute_representations" and not self.ckpt_path:
-            raise ValueError("--job compute_representations needs --ckpt_path, the checkpoint to embed with")
-        if self.resume and self.ckpt_path:
-            raise ValueError("--resume goes on in its own file; leave --ckpt_path out")
 
 
 class Settings(NamedTuple):
@@ -279,13 +239,12 @@ def _parse(parser: ArgumentParser, argv: Sequence[str]) -> dict[str, Any]:
     try:
         return parser.parse_args(argv).as_dict()
     except argparse.ArgumentError as error:
-        raise ValueError(f"{error}; --help lists all settings") from error
+        config = argv[argv.index("--config") + 1 :][:1] if "--config" in argv else []
+        where = f" in {config[0]}" if config and "config" in str(error) else ""
+        raise ValueError(f"{error}{where}; --help lists all settings") from error
 
 
 def _with_values(argv: Sequence[str], switches: set[str]) -> list[str]:
     """Let `--simulate` stand for `--simulate true`."""
-    following = [*argv[1:], "--"]
-    result = []
-    for flag, after in zip(argv, following, strict=True):
-        result.append(f"{flag}=true" if flag in switches and after.startswith("-") else flag)
-    return result
+    followed = zip(argv, [*argv[1:], "--"], strict=False)
+    return [f"{flag}=true" if flag in switches and after.startswith("-") else flag for flag, after in followed]

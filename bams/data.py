@@ -70,6 +70,8 @@ class Dataset(torch.utils.data.Dataset):
         known = _joined_valid(valid, targets, self.lengths)
         if statistics is None and not 2 <= hoa_bins <= 256:
             raise ValueError(f"hoa_bins is {hoa_bins}; it must be from 2 to 256")
+        if statistics is not None:
+            _check_sizes(inputs, targets, statistics)
         path = _cache_file(cache_path, inputs, targets, known, hoa_bins, statistics) if cache else None
         if path is not None and path.exists():
             self.statistics, self.actions = _read_cache(path)
@@ -78,11 +80,6 @@ class Dataset(torch.utils.data.Dataset):
             self.actions = quantise(targets, self.statistics.edges)
             if path is not None:
                 files.write_arrays(path, actions=self.actions, **asdict(self.statistics))
-        if inputs.shape[1] != self.statistics.centre.size:
-            raise ValueError(
-                f"there are {inputs.shape[1]} input features; the statistics (of the checkpoint, where they come "
-                f"from one) are for {self.statistics.centre.size}: use recordings of the same kind as in training"
-            )
         self.valid = known
         self.inputs = np.where(np.isnan(inputs), self.statistics.centre, inputs)
         self.labels = dict(labels or {})
@@ -215,6 +212,15 @@ def _joined_valid(valid: Any, targets: np.ndarray, lengths: np.ndarray) -> np.nd
     ):
         raise ValueError("valid must be per frame or per action feature, for the same tracks and frames")
     return np.concatenate(arrays) & finite
+
+
+def _check_sizes(inputs: np.ndarray, targets: np.ndarray, statistics: Statistics) -> None:
+    expected = statistics.centre.size, statistics.edges.shape[0]
+    if (inputs.shape[1], targets.shape[1]) != expected:
+        raise ValueError(
+            f"the data give {inputs.shape[1]} input and {targets.shape[1]} action features, the statistics are for "
+            f"{expected[0]} and {expected[1]}: use recordings with the same keypoints as in training"
+        )
 
 
 def _pad(rows: np.ndarray, length: int, mode: str) -> np.ndarray:

@@ -4,6 +4,7 @@ Pure functions of tensors, on any device. Axes: B tracks, T frames, M frames tha
 features, Q bins, P pairs of views, C channels. `valid` is True where an action was observed.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -136,13 +137,13 @@ def total_weight(valid: Tensor, window: int, skip_frames: int) -> Tensor:
 
 
 def marginal_loss(
-    counts: Tensor, batches: list[tuple[Tensor, Tensor]], *, window: int, skip_frames: int
+    counts: Tensor, batches: Iterable[tuple[Tensor, Tensor]], *, window: int, skip_frames: int
 ) -> Tensor:
     """The distance that the data-wide histogram reaches as a prediction, per action feature.
 
     Args:
         counts: (D, Q), valid frames in each bin over the whole data set.
-        batches: actions (B, T, D) uint8 and valid (B, T, D) bool of some training tracks.
+        batches: actions (B, T, D) uint8 and valid (B, T, D) bool of some tracks.
         window, skip_frames: those of the loss.
 
     Returns:

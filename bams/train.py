@@ -1,17 +1,15 @@
 """The one training loop, for every data set that yields the batch `input`, `actions`, `valid`."""
 
+import dataclasses
 import json
-import platform
 import signal
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -20,59 +18,12 @@ from tqdm import tqdm
 
 from bams import checkpoint, losses
 from bams.checkpoint import Checkpoint
+from bams.config import TrainConfig
 from bams.losses import HoALoss, HoASums
 from bams.models import BAMS
+from bams.state import batches, begin, derived_seed, measure_marginal, snapshot
 
 LEAST_PAIRS = 32  # BatchNorm of the bootstrap predictors sees at least so many pairs of views
-MARGINAL_BATCHES = 8  # the marginal loss is measured on so many batches
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How to train; every field is a flag of the scripts."""
-
-    epochs: int = 500
-    """passes over the training windows"""
-    batch_size: int = 32
-    """windows in a batch"""
-    lr: float = 1e-3
-    """learning rate of the encoders and the action predictor"""
-    bootstrap_lr: float = 1e-2
-    """learning rate of the bootstrap predictors"""
-    weight_decay: float = 4e-5
-    """weight decay of AdamW"""
-    lr_milestones: tuple[int, ...] = (200,)
-    """epochs at which the learning rates are multiplied by 0.1"""
-    hoa_window: int = 30
-    """W: the histogram of actions covers this many frames to come"""
-    skip_frames: int = 100
-    """first frames of a window that give no loss, as the encoders lack context there"""
-    hoa_frames: float = 0.25
-    """share of the frames at which the action predictor is trained in each step, above 0 and at most 1"""
-    loss: Literal["normalised", "paper"] = "normalised"
-    """normalised: start at the data-wide histogram, and divide each action's loss by that histogram's;
-    paper: the plain mean over actions, weighted by 500, from a random start"""
-    bootstrap_weight: float = 0.5
-    """weight of each encoder's bootstrap loss"""
-    seed: int = 0
-    """every random draw follows from it"""
-    device: str = "auto"
-    """auto, cpu, cuda, cuda:1, mps, ..."""
-    num_workers: int = 0
-    """processes that load batches; 0 loads in the training process"""
-    log_every_step: int = 10
-    """steps between points of the training curves"""
-    checkpoint_every: int = 1
-    """epochs between checkpoints; one is also written at the end and on Ctrl-C"""
-
-    def __post_init__(self):
-        least = {"epochs": 1, "batch_size": 1, "hoa_window": 1, "log_every_step": 1, "checkpoint_every": 1}
-        least |= {"skip_frames": 0, "num_workers": 0, "seed": 0, "lr": 0, "bootstrap_lr": 0, "weight_decay": 0}
-        for name, lowest in least.items():
-            if getattr(self, name) < lowest:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {lowest}")
-        if not 0 < self.hoa_frames <= 1:
-            raise ValueError(f"hoa_frames is {self.hoa_frames}; it must be above 0 and at most 1")
 
 
 class Interrupted(Exception):  # noqa: N818 - it is an order, not an error
@@ -81,19 +32,6 @@ class Interrupted(Exception):  # noqa: N818 - it is an order, not an error
     def __init__(self, signal_number: int, path: Path, step: int):
         super().__init__(f"stopped at step {step}; {path} holds all until here: go on with --resume {path}")
         self.exit_status = 128 + signal_number
-
-
-class StepLosses(dict[str, Tensor]):
-    """Scalars of one step by the names they have in TensorBoard, `total_loss` among them."""
-
-
-@dataclass
-class _State:
-    model: BAMS
-    optimizer: torch.optim.Optimizer
-    scheduler: torch.optim.lr_scheduler.LRScheduler
-    hoa: HoALoss
-    step: int = 0
 
 
 def train(
@@ -128,25 +66,30 @@ def train(
         Interrupted: on SIGINT or SIGTERM, after writing the checkpoint.
     """
     device = pick_device(config.device)
-    per_epoch = -(-len(dataset) // config.batch_size)
-    state = _begin(model, dataset, config, device, per_epoch, resume)
+    state = begin(model, dataset, config, device, resume)
+    if val_dataset is not None:
+        # skill on held-out recordings is against the data-wide histogram on these same recordings
+        val_marginal = measure_marginal(dataset, val_dataset, config).to(device)
+        val_hoa = dataclasses.replace(state.hoa, marginal=val_marginal)
+    about = {"dataset": "unnamed", "features": {}, "settings": {}, **(about or {})}
+    about["settings"] = {**about["settings"], **asdict(config)}
 
     def save() -> Checkpoint:
-        done = _snapshot(state, dataset, config, per_epoch, about or {})
+        done = snapshot(state, dataset, **about)
         checkpoint.save(ckpt_path, done)
         return done
 
     writer = SummaryWriter(str(log_dir), purge_step=state.step + 1 if resume else None)
     with writer, _stop_signals() as stopped:
-        writer.add_text("config", f"```\n{json.dumps(asdict(config), indent=1)}\n```", state.step)
-        first_epoch = state.step // per_epoch
+        writer.add_text("config", f"```\n{json.dumps(about['settings'], indent=1)}\n```", state.step)
+        first_epoch = state.step // state.per_epoch
         epochs = tqdm(range(first_epoch, config.epochs), "epochs", initial=first_epoch, total=config.epochs)
         for epoch in epochs:
             model.train()
             since, recent = time.perf_counter(), []
-            steps = tqdm(_batches(dataset, config, epoch, state.step % per_epoch), leave=False, desc="steps")
+            steps = tqdm(batches(dataset, config, epoch, state.step % state.per_epoch), "steps", leave=False)
             for windows, batch in steps:
-                batch = {name: batch[name].to(device) for name in ("input", "actions", "valid")}
+                batch = _on_device(batch, device)
                 values = training_step(state.model, batch, state.hoa, config, state.step)
                 if not torch.isfinite(values["total_loss"]):
                     raise FloatingPointError(_not_finite(values, state.step, dataset, windows))
@@ -157,22 +100,20 @@ def train(
                 state.step += 1
                 recent.append({name: value.detach() for name, value in values.items()})
                 if state.step % config.log_every_step == 0 or state.step == 1:
-                    logged = {name: float(torch.stack([r[name] for r in recent]).mean()) for name in values}
-                    steps.set_postfix(loss=f"{logged['total_loss']:.3f}", skill=f"{logged['hoa_skill']:.3f}")
-                    logged["lr"] = state.optimizer.param_groups[0]["lr"]
-                    frames = len(recent) * batch["valid"][..., 0].numel()
-                    logged["frames_per_second"] = frames / (time.perf_counter() - since)
+                    means = {name: float(torch.stack([r[name] for r in recent]).mean()) for name in values}
+                    means["lr"] = state.optimizer.param_groups[0]["lr"]
+                    frames = len(recent) * batch["input"][..., 0].numel()
+                    means["frames_per_second"] = frames / (time.perf_counter() - since)
                     since, recent = time.perf_counter(), []
-                    for name, value in logged.items():
-                        writer.add_scalar(f"train/{name}", value, state.step)
+                    _log(writer, "train", means, state.step)
+                    steps.set_postfix(loss=f"{means['total_loss']:.3f}", skill=f"{means['hoa_skill']:.3f}")
                 if stopped:
                     save()
                     raise Interrupted(stopped[0], Path(ckpt_path), state.step)
             if val_dataset is not None:
-                scores = validate(model, val_dataset, state.hoa, config, device)
-                for name, value in scores.items():
-                    writer.add_scalar(f"val/{name}", value, state.step)
+                scores = validate(model, val_dataset, val_hoa, config, device)
                 epochs.set_postfix(val_skill=f"{scores['hoa_skill']:.3f}")
+                _log(writer, "val", scores, state.step)
             if (epoch + 1) % config.checkpoint_every == 0 and epoch + 1 < config.epochs:
                 save()
     return save()
@@ -180,21 +121,24 @@ def train(
 
 def training_step(
     model: BAMS, batch: Mapping[str, Tensor], hoa: HoALoss, config: TrainConfig, step: int
-) -> StepLosses:
+) -> dict[str, Tensor]:
     """Forward pass and losses of one batch; all draws follow from the seed and the step.
 
     Args:
         batch: `input` (B, T, F), `actions` (B, T, D), `valid` (B, T, D), on the model's device.
+
+    Returns:
+        scalars by the names they have in TensorBoard; `total_loss` is to be minimised.
     """
     tracks, total, _ = batch["input"].shape
-    torch.manual_seed(_seed(config.seed, 1, step))  # of dropout
-    draws = torch.Generator().manual_seed(_seed(config.seed, 2, step))
+    torch.manual_seed(derived_seed(config.seed, 1, step))  # of dropout
+    draws = torch.Generator().manual_seed(derived_seed(config.seed, 2, step))
     embs = model.encode(batch["input"])
 
     frames = hoa.predicted_frames(total, config.hoa_frames, draws).to(batch["input"].device)
     logits = model.predict_actions({name: emb[:, frames] for name, emb in embs.items()}, batch["input"][:, frames])
     scores = hoa.scores(hoa.sums(logits, batch["actions"], batch["valid"], frames))
-    values = StepLosses(hoa_loss=scores.distance.detach(), hoa_skill=scores.skill.detach())
+    values = {"hoa_loss": scores.distance.detach(), "hoa_skill": scores.skill.detach()}
     total_loss = (5.0 if hoa.normalised else 500.0) * scores.loss
 
     admissible = batch["valid"].any(-1)
@@ -224,7 +168,7 @@ def validate(
     model.eval()
     sums: list[HoASums] = []
     for batch in DataLoader(dataset, config.batch_size):
-        batch = {name: batch[name].to(device) for name in ("input", "actions", "valid")}
+        batch = _on_device(batch, device)
         frames = hoa.predicted_frames(batch["input"].shape[1], 1.0).to(device)
         embs = {name: emb[:, frames] for name, emb in model.encode(batch["input"]).items()}
         logits = model.predict_actions(embs, batch["input"][:, frames])
@@ -249,98 +193,13 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-def _begin(
-    model: BAMS,
-    dataset: torch.utils.data.Dataset,
-    config: TrainConfig,
-    device: torch.device,
-    per_epoch: int,
-    resume: Checkpoint | None,
-) -> _State:
-    counts = torch.from_numpy(dataset.statistics.counts)
-    if resume is None:
-        sample = [
-            (batch["actions"], batch["valid"])
-            for _, (_, batch) in zip(range(MARGINAL_BATCHES), _batches(dataset, config, 0, 0), strict=False)
-        ]
-        marginal = losses.marginal_loss(counts, sample, window=config.hoa_window, skip_frames=config.skip_frames)
-        model.scale.set(torch.from_numpy(dataset.statistics.centre), torch.from_numpy(dataset.statistics.scale))
-        if config.loss == "normalised":
-            model.start_at(torch.log((counts + 1) / (counts + 1).sum(-1, keepdim=True)).flatten())
-    else:
-        marginal = torch.from_numpy(resume.marginal_loss)
-    model.to(device)
-    main = [p for name, p in model.named_parameters() if not name.startswith("bootstrap.")]
-    groups: list[dict[str, Any]] = [{"params": main}]
-    if len(model.bootstrap):
-        groups.append({"params": list(model.bootstrap.parameters()), "lr": config.bootstrap_lr})
-    optimizer = torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay)
-    scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, [m * per_epoch for m in config.lr_milestones])
-    hoa = HoALoss(
-        bins=counts.shape[1],
-        window=config.hoa_window,
-        skip_frames=config.skip_frames,
-        marginal=marginal.to(device),
-        normalised=config.loss == "normalised",
-    )
-    state = _State(model, optimizer, scheduler, hoa)
-    if resume is not None:
-        if resume.progress["windows"] != len(dataset):
-            raise ValueError(
-                f"the run to resume had {resume.progress['windows']} training windows, these data give "
-                f"{len(dataset)}: resume with the same data and settings"
-            )
-        optimizer.load_state_dict(resume.progress["optimizer"])
-        scheduler.load_state_dict(resume.progress["scheduler"])
-        state.step = resume.progress["step"]
-    return state
+def _on_device(batch: Mapping[str, Any], device: torch.device) -> dict[str, Tensor]:
+    return {name: batch[name].to(device) for name in ("input", "actions", "valid")}
 
 
-def _snapshot(
-    state: _State,
-    dataset: torch.utils.data.Dataset,
-    config: TrainConfig,
-    per_epoch: int,
-    about: Mapping[str, Any],
-) -> Checkpoint:
-    return Checkpoint(
-        model=state.model,
-        dataset=about.get("dataset", "unnamed"),
-        statistics=dataset.statistics,
-        marginal_loss=state.hoa.marginal.cpu().numpy(),
-        features=dict(about.get("features", {})),
-        settings={**about.get("settings", {}), **asdict(config)},
-        progress={
-            "epoch": state.step // per_epoch,
-            "step": state.step,
-            "windows": len(dataset),
-            "optimizer": state.optimizer.state_dict(),
-            "scheduler": state.scheduler.state_dict(),
-        },
-        versions={
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("bams", "torch", "numpy")},
-        },
-    )
-
-
-def _batches(dataset: torch.utils.data.Dataset, config: TrainConfig, epoch: int, first: int) -> "_CountedBatches":
-    """The batches of one epoch from number `first` on, each with the windows it holds."""
-    order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(_seed(config.seed, 0, epoch)))
-    windows = [chosen.tolist() for chosen in order.split(config.batch_size)][first:]
-    return _CountedBatches(windows, DataLoader(dataset, batch_sampler=windows, num_workers=config.num_workers))
-
-
-@dataclass(frozen=True)
-class _CountedBatches:
-    windows: list[list[int]]
-    loader: DataLoader
-
-    def __len__(self) -> int:
-        return len(self.windows)
-
-    def __iter__(self) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
-        return zip(self.windows, self.loader, strict=True)
+def _log(writer: SummaryWriter, group: str, scalars: Mapping[str, float], step: int) -> None:
+    for name, value in scalars.items():
+        writer.add_scalar(f"{group}/{name}", value, step)
 
 
 @contextmanager
@@ -363,11 +222,7 @@ def _stop_signals() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _seed(seed: int, purpose: int, index: int) -> int:
-    return int(np.random.SeedSequence([seed, purpose, index]).generate_state(1)[0])
-
-
-def _not_finite(values: StepLosses, step: int, dataset: Any, windows: list[int]) -> str:
+def _not_finite(values: Mapping[str, Tensor], step: int, dataset: Any, windows: list[int]) -> str:
     terms = ", ".join(name for name, value in values.items() if not torch.isfinite(value))
     rows = getattr(dataset, "windows", None)
     tracks = sorted({int(rows[i][0]) for i in windows}) if rows is not None else windows

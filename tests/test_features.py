@@ -378,7 +378,9 @@ def test_a_never_seen_keypoint_changes_no_other_feature():
 def test_where_the_animal_is_changes_only_its_centre():
     keypoints = random_keypoints(1)
     here, there = keypoint_features(keypoints), keypoint_features(keypoints + np.float32([64, -32]))
-    np.testing.assert_allclose(columns(there, "centre"), columns(here, "centre") + np.float32([64, -32]), atol=1e-4)
+    np.testing.assert_allclose(
+        columns(there, "centre"), columns(here, "centre") + np.float32([64, -32]), atol=1e-4
+    )
     np.testing.assert_allclose(columns(there, "relative"), columns(here, "relative"), atol=1e-4)
     np.testing.assert_array_equal(columns(there, "moved"), columns(here, "moved"))
     np.testing.assert_array_equal(there.actions, here.actions)

@@ -412,7 +412,7 @@ def test_a_file_that_would_run_something_is_refused_and_does_not_run(tmp_path, n
     proof = tmp_path / "proof"
     for content in hidden_places(attacks(proof)[name]).values():
         path = write(tmp_path / "a.npy", pickled_npy(pickle.dumps(np.array(content, dtype=object), protocol)))
-        with pytest.raises(ValueError, match="which is not data") as error:
+        with pytest.raises(ValueError) as error:
             files.read_pickled_dict(path)
         assert_one_sentence(error, path)
         assert not list(tmp_path.glob("proof*"))

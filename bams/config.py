@@ -1,0 +1,93 @@
+"""The settings that all scripts share; each field is a flag, and its docstring the flag's help."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What to do, with which data, and where the results go."""
+
+    job: Literal["train", "compute_representations"] = "train"
+    """train a model, or embed recordings with a trained one"""
+    data_root: str = ""
+    """where the recordings are"""
+    ckpt_path: str | None = None
+    """the checkpoint: for train the file to write (a dated name in output_dir unless given),
+    for compute_representations the file to read"""
+    resume: str | None = None
+    """checkpoint of an interrupted run to go on from; its settings hold unless given anew"""
+    output_dir: str = "."
+    """folder for checkpoints"""
+    log_dir: str = "runs"
+    """folder for TensorBoard files; each run has its own folder in it"""
+    cache_path: str | None = None
+    """folder to keep quantised actions in, so that the next start is quicker; nothing is kept unless given"""
+    hoa_bins: int = 32
+    """Q: bins of the histogram of actions, 2 to 256"""
+    sequence_length: int = 1800
+    """frames of a training window; longer recordings are cut, and embedded whole"""
+    val_share: float = 0.1
+    """share of the recordings that is held out to watch the skill on"""
+    debug: bool = False
+    """show the full traceback of an error"""
+
+    def __post_init__(self):
+        if not 2 <= self.hoa_bins <= 256:
+            raise ValueError(f"hoa_bins is {self.hoa_bins}; it must be from 2 to 256")
+        if not 0 <= self.val_share < 1:
+            raise ValueError(f"val_share is {self.val_share}; it must be from 0 to below 1")
+        if self.sequence_length < 2:
+            raise ValueError(f"sequence_length is {self.sequence_length}; it must be at least 2")
+        if self.job == "compute_representations" and not self.ckpt_path:
+            raise ValueError("--job compute_representations needs --ckpt_path, the checkpoint to embed with")
+        if self.resume and self.ckpt_path:
+            raise ValueError("--resume goes on in its own file; leave --ckpt_path out")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train; every field is a flag of the scripts."""
+
+    epochs: int = 500
+    """passes over the training windows"""
+    batch_size: int = 32
+    """windows in a batch"""
+    lr: float = 1e-3
+    """learning rate of the encoders and the action predictor"""
+    bootstrap_lr: float = 1e-2
+    """learning rate of the bootstrap predictors"""
+    weight_decay: float = 4e-5
+    """weight decay of AdamW"""
+    lr_milestones: tuple[int, ...] = (200,)
+    """epochs at which the learning rates are multiplied by 0.1"""
+    hoa_window: int = 30
+    """W: the histogram of actions covers this many frames to come"""
+    skip_frames: int = 100
+    """first frames of a window that give no loss, as the encoders lack context there"""
+    hoa_frames: float = 0.25
+    """share of the frames at which the action predictor is trained in each step, above 0 and at most 1"""
+    loss: Literal["normalised", "paper"] = "normalised"
+    """normalised: start at the data-wide histogram, and divide each action's loss by that histogram's;
+    paper: the plain mean over actions, weighted by 500, from a random start"""
+    bootstrap_weight: float = 0.5
+    """weight of each encoder's bootstrap loss"""
+    seed: int = 0
+    """every random draw follows from it"""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1, mps, ..."""
+    num_workers: int = 0
+    """processes that load batches; 0 loads in the training process"""
+    log_every_step: int = 10
+    """steps between points of the training curves"""
+    checkpoint_every: int = 1
+    """epochs between checkpoints; one is also written at the end and on Ctrl-C"""
+
+    def __post_init__(self):
+        least = {"epochs": 1, "batch_size": 1, "hoa_window": 1, "log_every_step": 1, "checkpoint_every": 1}
+        least |= {"skip_frames": 0, "num_workers": 0, "seed": 0, "lr": 0, "bootstrap_lr": 0, "weight_decay": 0}
+        for name, lowest in least.items():
+            if getattr(self, name) < lowest:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {lowest}")
+        if not 0 < self.hoa_frames <= 1:
+            raise ValueError(f"hoa_frames is {self.hoa_frames}; it must be above 0 and at most 1")

@@ -1,0 +1,160 @@
+"""A training run between two steps: how it begins or goes on, its batches, and its checkpoint."""
+
+import itertools
+import platform
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from bams import losses
+from bams.checkpoint import Checkpoint
+from bams.config import TrainConfig
+from bams.losses import HoALoss
+from bams.models import BAMS
+
+MARGINAL_BATCHES = 8  # the marginal loss is measured on so many batches
+
+
+@dataclass
+class State:
+    """Everything that a step changes, and what it needs.
+
+    Attributes:
+        model, optimizer, scheduler: as in PyTorch; the scheduler counts steps.
+        hoa: the loss of the action predictor.
+        per_epoch: steps in an epoch.
+        step: steps done.
+    """
+
+    model: BAMS
+    optimizer: torch.optim.Optimizer
+    scheduler: torch.optim.lr_scheduler.LRScheduler
+    hoa: HoALoss
+    per_epoch: int
+    step: int = 0
+
+
+def begin(
+    model: BAMS,
+    dataset: torch.utils.data.Dataset,
+    config: TrainConfig,
+    device: torch.device,
+    resume: Checkpoint | None,
+) -> State:
+    """A new run, or the one of `resume`, with the model on `device`.
+
+    Raises:
+        ValueError: the run to resume had other data.
+    """
+    per_epoch = -(-len(dataset) // config.batch_size)
+    new = resume is None
+    marginal = _start_model(model, dataset, config) if new else torch.from_numpy(resume.marginal_loss)
+    model.to(device)
+    main = [p for name, p in model.named_parameters() if not name.startswith("bootstrap.")]
+    groups: list[dict[str, Any]] = [{"params": main}]
+    if len(model.bootstrap):
+        groups.append({"params": list(model.bootstrap.parameters()), "lr": config.bootstrap_lr})
+    optimizer = torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay)
+    milestones = [epoch * per_epoch for epoch in config.lr_milestones]
+    scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones)
+    hoa = HoALoss(
+        bins=dataset.statistics.bins,
+        window=config.hoa_window,
+        skip_frames=config.skip_frames,
+        marginal=marginal.to(device),
+        normalised=config.loss == "normalised",
+    )
+    state = State(model, optimizer, scheduler, hoa, per_epoch)
+    if not new:
+        if resume.progress["windows"] != len(dataset):
+            raise ValueError(
+                f"the run to resume had {resume.progress['windows']} training windows, these data give "
+                f"{len(dataset)}: resume with the same data and settings"
+            )
+        optimizer.load_state_dict(resume.progress["optimizer"])
+        scheduler.load_state_dict(resume.progress["scheduler"])
+        state.step = resume.progress["step"]
+    return state
+
+
+def snapshot(
+    state: State, data: torch.utils.data.Dataset, settings: Mapping[str, Any], **about: Any
+) -> Checkpoint:
+    """The run as a checkpoint; `about` are its `dataset` (a name) and `features`."""
+    return Checkpoint(
+        model=state.model,
+        statistics=data.statistics,
+        marginal_loss=state.hoa.marginal.cpu().numpy(),
+        settings=dict(settings),
+        progress={
+            "epoch": state.step // state.per_epoch,
+            "step": state.step,
+            "windows": len(data),
+            "optimizer": state.optimizer.state_dict(),
+            "scheduler": state.scheduler.state_dict(),
+        },
+        versions={
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("bams", "torch", "numpy")},
+        },
+        **about,
+    )
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Batches with the numbers of the windows in them."""
+
+    windows: list[list[int]]
+    loader: DataLoader
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def __iter__(self) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
+        return zip(self.windows, self.loader, strict=True)
+
+
+def batches(dataset: torch.utils.data.Dataset, config: TrainConfig, epoch: int, first: int = 0) -> Batches:
+    """The batches of one epoch, from number `first` on; their order follows from seed and epoch."""
+    generator = torch.Generator().manual_seed(derived_seed(config.seed, 0, epoch))
+    order = torch.randperm(len(dataset), generator=generator)
+    windows = [chosen.tolist() for chosen in order.split(config.batch_size)][first:]
+    return Batches(windows, DataLoader(dataset, batch_sampler=windows, num_workers=config.num_workers))
+
+
+def derived_seed(seed: int, purpose: int, index: int) -> int:
+    """A seed of its own for each purpose and index (an epoch, a step)."""
+    return int(np.random.SeedSequence([seed, purpose, index]).generate_state(1)[0])
+
+
+def measure_marginal(
+    trained_on: torch.utils.data.Dataset,
+    dataset: torch.utils.data.Dataset,
+    config: TrainConfig,
+    most_batches: int | None = None,
+) -> Tensor:
+    """The marginal loss (D,) on batches of `dataset`, of the data-wide histogram of `trained_on`."""
+    sample = itertools.islice(batches(dataset, config, 0), most_batches)
+    return losses.marginal_loss(
+        torch.from_numpy(trained_on.statistics.counts),
+        ((batch["actions"], batch["valid"]) for _, batch in sample),
+        window=config.hoa_window,
+        skip_frames=config.skip_frames,
+    )
+
+
+def _start_model(model: BAMS, dataset: torch.utils.data.Dataset, config: TrainConfig) -> Tensor:
+    """Scale the inputs and set where the predictor starts; the marginal loss (D,) of the data."""
+    statistics = dataset.statistics
+    counts = torch.from_numpy(statistics.counts)
+    model.scale.set(torch.from_numpy(statistics.centre), torch.from_numpy(statistics.scale))
+    if config.loss == "normalised":
+        model.start_at(torch.log((counts + 1) / (counts + 1).sum(-1, keepdim=True)).flatten())
+    return measure_marginal(dataset, dataset, config, MARGINAL_BATCHES)

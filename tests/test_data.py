@@ -1,0 +1,894 @@
+"""data.py, statistics.py and recordings.py: from arrays to the items that the network trains on."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.utils.data import DataLoader
+
+from bams import data, statistics
+from bams.data import Dataset, KeypointsDataset, cut_windows
+from bams.features import Body, PoseTable, Segment, pose_features
+from bams.recordings import as_recordings, check_keypoints, long_enough, split_recordings
+from bams.simulate import KEYPOINTS, simulate_mice
+from bams.statistics import fit_statistics, quantise
+
+NAN = np.nan
+SHARED = Path(__file__).parents[2] / "shared"
+TABLE = PoseTable(
+    keypoints=KEYPOINTS,
+    bodies=(Body("head", origin="neck", front="nose"), Body("rear", origin="tail_base", front="centre_back")),
+    segments=(Segment("spine", start="tail_base", end="neck", body="rear"),),
+    moving_segments=("spine",),
+)
+
+
+@pytest.fixture(scope="module")
+def mice() -> np.ndarray:
+    """(N 6, T 600, K 12, 2) float32, px."""
+    return simulate_mice(2, frames=600).keypoints.reshape(6, 600, 12, 2)
+
+
+@pytest.fixture(scope="module")
+def many_mice() -> np.ndarray:
+    """(N 24, T 1800, K 12, 2) float32, px: enough for a share of 1 in 10,000 to be no matter of chance."""
+    return simulate_mice(8).keypoints.reshape(24, 1800, 12, 2)
+
+
+def random_tracks(seed: int, lengths=(30, 30, 30), inputs: int = 4, actions: int = 3, missing: float = 0.2):
+    """Three lists of arrays: inputs (T, F) with NaN, actions (T, D), valid (T, D)."""
+    rng = np.random.default_rng(seed)
+    x = [rng.normal(5, 3, (t, inputs)).astype(np.float32) for t in lengths]
+    for track in x:
+        track[rng.random(track.shape) < missing] = NAN
+    y = [rng.normal(0, 2, (t, actions)).astype(np.float32) for t in lengths]
+    valid = [rng.random((t, actions)) >= missing for t in lengths]
+    return x, y, valid
+
+
+def assert_same_item(left: dict, right: dict) -> None:
+    assert list(left) == list(right)
+    for name in left:
+        assert type(left[name]) is type(right[name])
+        assert left[name].dtype == right[name].dtype
+        np.testing.assert_array_equal(np.asarray(left[name]), np.asarray(right[name]))
+
+
+def assert_same_data(left: Dataset, right: Dataset) -> None:
+    assert len(left) == len(right)
+    for i in range(len(left)):
+        assert_same_item(left[i], right[i])
+    for name, array in asdict(left.statistics).items():
+        np.testing.assert_array_equal(array, getattr(right.statistics, name))
+        assert array.dtype == getattr(right.statistics, name).dtype
+
+
+# --- items -------------------------------------------------------------------------------------
+
+
+def test_an_item_has_the_shapes_and_types_of_the_contract():
+    dataset = Dataset(*random_tracks(0), hoa_bins=8, labels={"strain": [0, 1, 1]})
+    assert (len(dataset), dataset.n_tracks, dataset.input_size, dataset.target_size) == (3, 3, 4, 3)
+    item = dataset[1]
+    assert list(item) == ["input", "actions", "valid", "strain"]
+    assert item["input"].shape == (30, 4)
+    assert item["actions"].shape == item["valid"].shape == (30, 3)
+    assert [item[name].dtype for name in ("input", "actions", "valid")] == [torch.float32, torch.uint8, torch.bool]
+    assert torch.isfinite(item["input"]).all()
+    assert item["strain"] == 1
+
+
+def test_inputs_are_handed_on_unscaled():
+    x, y, valid = random_tracks(0)
+    dataset = Dataset(x, y, valid)
+    for i in range(3):
+        seen = np.isfinite(x[i])
+        np.testing.assert_array_equal(dataset[i]["input"].numpy()[seen], x[i][seen])
+
+
+def test_what_is_not_known_becomes_the_centre():
+    x, y, valid = random_tracks(0)
+    dataset = Dataset(x, y, valid)
+    for i in range(3):
+        centre = np.broadcast_to(dataset.statistics.centre, x[i].shape)
+        np.testing.assert_array_equal(dataset[i]["input"].numpy()[np.isnan(x[i])], centre[np.isnan(x[i])])
+        np.testing.assert_array_equal(dataset.track_input(i), dataset[i]["input"].numpy())
+
+
+def test_the_example_of_the_docstring_holds():
+    x = np.arange(10, dtype=np.float32).reshape(2, 5, 1)
+    item = Dataset(x, x % 2, None, hoa_bins=2)[1]
+    assert item["input"][:, 0].tolist() == [5, 6, 7, 8, 9]
+    assert item["actions"][:, 0].tolist() == [1, 0, 1, 0, 1]
+
+
+def test_arrays_and_lists_give_the_same():
+    x, y, valid = random_tracks(1)
+    assert_same_data(Dataset(x, y, valid), Dataset(np.stack(x), np.stack(y), np.stack(valid)))
+
+
+def test_float64_gives_the_same_as_float32():
+    x, y, valid = random_tracks(1)
+    assert_same_data(Dataset(x, y, valid), Dataset(np.stack(x).astype(float), np.stack(y).astype(float), valid))
+
+
+def test_tracks_of_any_length_are_padded_with_frames_that_are_not_valid():
+    x, y, valid = random_tracks(2, lengths=(5, 30, 1), missing=0)
+    dataset = Dataset(x, y, valid)
+    assert (len(dataset), dataset.sequence_length) == (3, 30)
+    for i, length in enumerate((5, 30, 1)):
+        item = dataset[i]
+        assert item["input"].shape == (30, 4)
+        np.testing.assert_array_equal(item["input"][:length], x[i])
+        np.testing.assert_array_equal(item["input"][length:], np.repeat(x[i][-1:], 30 - length, axis=0))
+        np.testing.assert_array_equal(item["valid"][:length], valid[i])
+        assert not item["valid"][length:].any()
+        assert (item["actions"][length:] == item["actions"][length - 1]).all()
+
+
+def test_items_are_the_windows_of_the_tracks():
+    x, y, valid = random_tracks(3, lengths=(25, 10, 4), missing=0)
+    dataset = Dataset(x, y, valid, sequence_length=10, hoa_bins=8)
+    assert dataset.windows.tolist() == [[0, 0], [0, 8], [0, 15], [1, 0], [2, 0]]  # 7.5 is rounded to even
+    for i, (track, first) in enumerate(dataset.windows):
+        length = min(10, len(x[track]))
+        rows = slice(first, first + length)
+        np.testing.assert_array_equal(dataset[i]["input"][:length], x[track][rows])
+        np.testing.assert_array_equal(
+            dataset[i]["actions"][:length], quantise(y[track], dataset.statistics.edges)[rows]
+        )
+        np.testing.assert_array_equal(dataset[i]["valid"][:length], valid[track][rows])
+
+
+def test_every_item_is_the_same_when_read_again_even_if_it_was_changed_in_between():
+    labels = {"frame": np.arange(75.0).reshape(3, 25), "track": np.arange(6.0).reshape(3, 2), "one": np.arange(3)}
+    dataset = Dataset(*random_tracks(4, lengths=(25, 25, 25)), sequence_length=10, labels=labels)
+    first = [
+        {name: np.array(np.asarray(value)) for name, value in dataset[i].items()} for i in range(len(dataset))
+    ]
+    for i in range(len(dataset)):
+        for value in dataset[i].values():
+            np.asarray(value)[...] = 1
+    for i in range(len(dataset)):
+        for name, value in dataset[i].items():
+            np.testing.assert_array_equal(np.asarray(value), first[i][name], err_msg=name)
+
+
+def test_arguments_are_neither_changed_nor_shared():
+    x, y, valid = (np.stack(arrays) for arrays in random_tracks(5))
+    kept = [array.copy() for array in (x, y, valid)]
+    dataset = Dataset(x, y, valid)
+    before = [
+        {name: np.array(np.asarray(value)) for name, value in dataset[i].items()} for i in range(len(dataset))
+    ]
+    for array, old in zip((x, y, valid), kept, strict=True):
+        np.testing.assert_array_equal(array, old)
+        array[...] = 0
+    for i in range(len(dataset)):
+        for name, value in dataset[i].items():
+            np.testing.assert_array_equal(np.asarray(value), before[i][name])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_loader_gives_the_items_as_they_are_with_any_number_of_workers(workers):
+    labels = {"strain": np.arange(4), "chases": [np.arange(t) for t in (25, 30, 7, 12)]}
+    dataset = Dataset(*random_tracks(6, lengths=(25, 30, 7, 12)), sequence_length=10, labels=labels)
+    loader = DataLoader(
+        dataset, batch_size=3, shuffle=True, num_workers=workers, generator=torch.Generator().manual_seed(0)
+    )
+    order = DataLoader(range(len(dataset)), shuffle=True, generator=torch.Generator().manual_seed(0))
+    order = [int(i) for i in order]
+    batches = list(loader)
+    assert sum(len(batch["input"]) for batch in batches) == len(dataset) == 9
+    for name in ("input", "actions", "valid", "strain", "chases"):
+        found = torch.cat([batch[name] for batch in batches])
+        expected = np.stack([np.asarray(dataset[i][name]) for i in order])
+        assert found.numpy().dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected, err_msg=name)
+
+
+# --- validity ----------------------------------------------------------------------------------
+
+
+def test_valid_per_frame_holds_for_every_action():
+    x, y, valid = random_tracks(7)
+    per_frame = [v[:, 0] for v in valid]
+    repeated = [np.repeat(v[:, None], 3, axis=1) for v in per_frame]
+    assert_same_data(Dataset(x, y, per_frame), Dataset(x, y, repeated))
+    assert_same_data(Dataset(x, y, np.stack(per_frame)), Dataset(x, y, repeated))
+
+
+def test_valid_per_action_is_handed_on():
+    x, y, valid = random_tracks(8)
+    dataset = Dataset(x, y, valid)
+    for i in range(3):
+        np.testing.assert_array_equal(dataset[i]["valid"], valid[i])
+
+
+def test_actions_that_are_not_finite_are_never_valid():
+    x, y, valid = random_tracks(9, missing=0)
+    y[0][3, 1], y[1][4, 2], y[2][5, 0] = NAN, np.inf, -np.inf
+    for given_valid in (None, valid, [v[:, 0] for v in valid]):
+        dataset = Dataset(x, y, given_valid)
+        for i in range(3):
+            np.testing.assert_array_equal(dataset[i]["valid"], np.isfinite(y[i]))
+        assert np.isfinite(dataset.statistics.edges).all()
+        assert dataset.statistics.counts.sum() == 3 * 30 * 3 - 3
+
+
+# --- statistics --------------------------------------------------------------------------------
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32), bins=st.integers(2, 40))
+def test_the_quantiser_counts_the_edges_at_or_below_a_value(seed, bins):
+    rng = np.random.default_rng(seed)
+    edges = np.sort(rng.normal(size=(3, bins - 1)).astype(np.float32), axis=1)
+    values = rng.normal(size=(40, 3)).astype(np.float32)
+    values[0], values[1], values[2] = edges[:, 0], edges[:, -1], edges[:, bins // 2 - 1]  # exactly on edges
+    found = quantise(values, edges)
+    assert found.dtype == np.uint8
+    for t, d in np.ndindex(values.shape):
+        assert found[t, d] == sum(edge <= values[t, d] for edge in edges[d])
+
+
+def test_the_quantiser_by_hand():
+    edges = np.float32([[-1, 0, 1]])
+    values = np.float32([[-9], [-1], [-0.5], [0], [0.99], [1], [1e30]])
+    assert quantise(values, edges)[:, 0].tolist() == [0, 1, 1, 2, 2, 3, 3]
+
+
+def test_256_bins_fit_and_no_value_leaves_them():
+    values = np.linspace(-1, 1, 10_000, dtype=np.float32)[:, None]
+    found = fit_statistics(values, values, np.ones((10_000, 1), bool), 256)
+    bins = quantise(np.float32([[-9], [9]]), found.edges)
+    assert (found.bins, found.counts.shape, bins.tolist()) == (256, (1, 256), [[0], [255]])
+
+
+@pytest.mark.parametrize("bins", [3, 8, 32, 256])
+def test_statistics_equal_a_slow_definition(bins):
+    x, y, valid = (np.concatenate(arrays) for arrays in random_tracks(10, lengths=(300, 200)))
+    found = fit_statistics(x, y, valid, bins)
+    assert [getattr(found, name).dtype for name in ("centre", "scale", "edges")] == [np.float32] * 3
+    assert (found.counts.dtype, found.bins) == (np.int64, bins)
+    rows = valid.any(axis=1)
+    for f in range(4):
+        seen = sorted(float(value) for value in x[rows, f] if np.isfinite(value))
+
+        def percentile(share: float, ordered: list[float] = seen) -> float:
+            position = share * (len(ordered) - 1)
+            below = int(position)
+            return ordered[below] + (position - below) * (
+                ordered[min(below + 1, len(ordered) - 1)] - ordered[below]
+            )
+
+        np.testing.assert_allclose(found.centre[f], percentile(0.5), rtol=1e-5)
+        np.testing.assert_allclose(found.scale[f], (percentile(0.99) - percentile(0.01)) / 2, rtol=1e-5)
+    for d in range(3):
+        seen = y[valid[:, d], d]
+        low, high = np.percentile(seen.astype(float), [0.5, 99.5])
+        width = (high - low) / (bins - 2)
+        # equally spaced between the percentiles, up to a small part of a bin
+        np.testing.assert_allclose(np.diff(found.edges[d]), width, rtol=1e-3)
+        assert abs(found.edges[d][0] - low) <= 0.05 * width
+        counts = [0] * bins
+        for value in seen:
+            counts[sum(edge <= value for edge in found.edges[d])] += 1
+        assert found.counts[d].tolist() == counts
+
+
+def test_two_bins_are_split_in_the_middle():
+    values = np.linspace(-1, 3, 1001, dtype=np.float32)[:, None]
+    found = fit_statistics(values, values, np.ones((1001, 1), bool), 2)
+    np.testing.assert_allclose(found.edges, [[1]], atol=0.1)
+    np.testing.assert_allclose(found.counts, [[500, 500]], atol=25)
+
+
+def test_only_valid_frames_are_fitted():
+    x, y, valid = (np.concatenate(arrays) for arrays in random_tracks(11, missing=0))
+    valid[40:] = False
+    alone = fit_statistics(x[:40], y[:40], valid[:40], 8)
+    x[40:], y[40:] = 1e6, -1e6
+    together = fit_statistics(x, y, valid, 8)
+    for name, array in asdict(alone).items():
+        np.testing.assert_array_equal(getattr(together, name), array, err_msg=name)
+
+
+def test_a_few_tracker_jumps_barely_move_the_statistics():
+    x, y, valid = (np.concatenate(arrays) for arrays in random_tracks(12, lengths=(4000,), missing=0))
+    plain = fit_statistics(x, y, valid, 32)
+    x[::800], y[::800] = 1e6, -1e6  # 5 of 4000 frames
+    jumped = fit_statistics(x, y, valid, 32)
+    np.testing.assert_allclose(jumped.centre, plain.centre, atol=0.01 * plain.scale.max())
+    np.testing.assert_allclose(jumped.scale, plain.scale, rtol=0.05)
+    width = np.diff(plain.edges[:, [0, -1]])
+    assert (np.abs(jumped.edges - plain.edges) < 0.1 * width).all()
+
+
+def test_channels_that_are_constant_or_never_seen_have_finite_statistics():
+    x, y, valid = (np.concatenate(arrays) for arrays in random_tracks(13))
+    x[:, 0], x[:, 1], y[:, 0] = 0.1, NAN, 0.1
+    y[:, 1], valid[:, 1] = NAN, False
+    found = fit_statistics(x, y, valid, 8)
+    for name, array in asdict(found).items():
+        assert np.isfinite(array).all(), name
+    assert (found.scale > 0).all()
+    assert found.centre[:2].tolist() == [np.float32(0.1), 0]
+    assert found.scale[:2].tolist() == [1, 1]
+    assert np.count_nonzero(found.counts[0]) == 1  # always the same bin
+    assert found.counts[0].sum() == valid[:, 0].sum()
+    assert found.counts[1].tolist() == [0] * 8
+
+
+def test_a_channel_that_is_nearly_always_constant_is_scaled_by_its_standard_deviation():
+    x = np.zeros((1000, 1), np.float32)
+    x[[10, 20, 30]] = 7
+    found = fit_statistics(x, x, np.ones((1000, 1), bool), 8)
+    np.testing.assert_allclose(found.scale, np.sqrt(np.mean((x - x.mean()) ** 2)), rtol=1e-5)
+
+
+def test_many_frames_are_sampled_always_alike(monkeypatch):
+    monkeypatch.setattr(statistics, "SAMPLED_FRAMES", 2000)
+    x, y, valid = (np.concatenate(arrays) for arrays in random_tracks(14, lengths=(20_000,)))
+    found, again = fit_statistics(x, y, valid, 8), fit_statistics(x, y, valid, 8)
+    monkeypatch.undo()
+    whole = fit_statistics(x, y, valid, 8)
+    for name, array in asdict(found).items():
+        np.testing.assert_array_equal(getattr(again, name), array)
+    assert found.counts.sum() < 2000 * 3
+    np.testing.assert_allclose(found.centre, whole.centre, atol=0.1 * whole.scale.max())
+    np.testing.assert_allclose(found.scale, whole.scale, rtol=0.1)
+
+
+def test_given_statistics_are_used_as_they_are():
+    x, y, valid = random_tracks(15)
+    train = Dataset(x, y, valid, hoa_bins=8)
+    kept = {name: array.copy() for name, array in asdict(train.statistics).items()}
+    x, y, valid = ([3 * track + 2 for track in random_tracks(16)[i]] for i in range(2)), None, None
+    x, y = (list(tracks) for tracks in x)
+    new = Dataset(x, y, None, statistics=train.statistics)
+    for name, array in kept.items():
+        np.testing.assert_array_equal(getattr(new.statistics, name), array)
+    for i in range(3):
+        np.testing.assert_array_equal(new[i]["actions"], quantise(y[i], kept["edges"]))
+        centre = np.broadcast_to(kept["centre"], x[i].shape)
+        np.testing.assert_array_equal(new[i]["input"], np.where(np.isnan(x[i]), centre, x[i]))
+
+
+def test_new_data_without_anything_valid_can_be_embedded_with_given_statistics():
+    train = Dataset(*random_tracks(17), hoa_bins=8)
+    x, y = [np.full((5, 4), NAN)], [np.full((5, 3), NAN)]
+    item = Dataset(x, y, None, statistics=train.statistics)[0]
+    np.testing.assert_array_equal(item["input"], np.repeat(train.statistics.centre[None], 5, axis=0))
+    assert not item["valid"].any()
+
+
+# --- units -------------------------------------------------------------------------------------
+
+
+def poses_dataset(keypoints: np.ndarray, **options) -> Dataset:
+    found = pose_features(np.asarray(keypoints, np.float32), TABLE)
+    return Dataset(found.inputs, found.actions, found.valid, **options)
+
+
+KINDS = pytest.mark.parametrize("make", [KeypointsDataset, poses_dataset])
+TRACKERS = pytest.mark.parametrize("whole", [False, True], ids=["parts of px", "whole px, as in MABe files"])
+
+
+@KINDS
+@TRACKERS
+@pytest.mark.parametrize("factor", [0.5, 1024, 2.0**-10])
+def test_units_that_differ_by_a_power_of_two_give_exactly_the_same_bins(mice, make, whole, factor):
+    keypoints = np.rint(mice) if whole else mice
+    one, other = make(keypoints), make(keypoints * np.float32(factor))
+    np.testing.assert_array_equal(other.actions, one.actions)
+    np.testing.assert_array_equal(other.valid, one.valid)
+    np.testing.assert_array_equal(other.statistics.counts, one.statistics.counts)
+
+
+# Not the polar features of parts of px: where a step is a tenth of a px, float32 itself leaves the heading open.
+@pytest.mark.parametrize(
+    ("make", "whole"), [(KeypointsDataset, False), (KeypointsDataset, True), (poses_dataset, True)]
+)
+@pytest.mark.parametrize("factor", [0.001, 1000, 0.0254])
+def test_in_any_other_unit_at_most_one_bin_in_10000_differs(many_mice, make, whole, factor):
+    keypoints = np.rint(many_mice) if whole else many_mice
+    one, other = make(keypoints), make(keypoints.astype(float) * factor)
+    np.testing.assert_array_equal(other.valid, one.valid)
+    assert one.valid.sum() > 300_000
+    assert (one.actions != other.actions)[one.valid].mean() <= 1e-4
+
+
+@pytest.mark.parametrize("factor", [2.0**-20, 1e-9, 1e9])
+def test_statistics_are_sound_in_tiny_and_huge_units(mice, factor):
+    dataset = KeypointsDataset(mice * np.float32(factor))
+    plain = KeypointsDataset(mice)
+    lengths = [i for i, name in enumerate(dataset.feature_names["inputs"]) if "observed" not in name]
+    np.testing.assert_allclose(
+        dataset.statistics.scale[lengths], plain.statistics.scale[lengths] * factor, rtol=1e-3
+    )
+    assert (dataset.statistics.counts > 0).mean() > 0.99
+
+
+# --- keypoints ---------------------------------------------------------------------------------
+
+
+def test_names_fit_the_widths(mice):
+    for keypoints, names in ((mice, KEYPOINTS), (mice, None), (mice.reshape(6, 600, 24), None)):
+        dataset = KeypointsDataset(keypoints, keypoint_names=names)
+        assert len(dataset.feature_names["inputs"]) == dataset.input_size == dataset[0]["input"].shape[1]
+        assert len(dataset.feature_names["actions"]) == dataset.target_size == dataset[0]["actions"].shape[1]
+    assert "left_ear_x_moved" in KeypointsDataset(mice, keypoint_names=KEYPOINTS).feature_names["actions"]
+
+
+def test_an_added_keypoint_that_is_never_seen_leaves_all_others_as_they_are(mice):
+    plain = KeypointsDataset(mice, keypoint_names=KEYPOINTS)
+    names = (*KEYPOINTS[:5], "never", *KEYPOINTS[5:])
+    more = KeypointsDataset(np.insert(mice, 5, NAN, axis=2), keypoint_names=names)
+    inputs = [more.feature_names["inputs"].index(name) for name in plain.feature_names["inputs"]]
+    actions = [more.feature_names["actions"].index(name) for name in plain.feature_names["actions"]]
+    np.testing.assert_array_equal(more.inputs[:, inputs], plain.inputs)
+    np.testing.assert_array_equal(more.actions[:, actions], plain.actions)
+    np.testing.assert_array_equal(more.valid[:, actions], plain.valid)
+    for name in ("centre", "scale"):
+        np.testing.assert_array_equal(getattr(more.statistics, name)[inputs], getattr(plain.statistics, name))
+    np.testing.assert_array_equal(more.statistics.counts[actions], plain.statistics.counts)
+    never = [i for i in range(more.target_size) if i not in actions]
+    assert len(never) == 2
+    assert not more.valid[:, never].any()
+    assert np.isfinite(more.inputs).all()
+
+
+def test_one_lost_paw_does_not_silence_the_rest_of_the_animal(mice):
+    lost = mice.copy()
+    lost[:, 100:300, 4] = NAN
+    whole, part = KeypointsDataset(mice), KeypointsDataset(lost)
+    others = [i for i, name in enumerate(whole.feature_names["actions"]) if not name.startswith("keypoint4_")]
+    np.testing.assert_array_equal(part.valid[:, others], whole.valid[:, others])
+    np.testing.assert_array_equal(part.actions[:, others], whole.actions[:, others])
+
+
+def test_padding_at_the_end_of_an_array_is_dropped(mice):
+    padded = mice.copy()
+    padded[1, 400:], padded[2, 599:], padded[3] = NAN, NAN, NAN
+    padded[0, 100:200] = NAN  # a gap is no padding
+    dataset = KeypointsDataset(padded)
+    assert dataset.lengths.tolist() == [600, 400, 599, 1, 600, 600]
+    assert_same_data(
+        dataset, KeypointsDataset([padded[0], padded[1, :400], padded[2, :599], padded[3, :1], *padded[4:]])
+    )
+    assert not dataset[1]["valid"][400:].any()
+
+
+def test_tracks_of_a_list_are_taken_as_they_are(mice):
+    padded = mice[:2].copy()
+    padded[1, 400:] = NAN
+    assert KeypointsDataset(list(padded)).lengths.tolist() == [600, 600]
+
+
+def test_series_are_taken_without_axes_of_keypoints(mice):
+    series = KeypointsDataset(mice.reshape(6, 600, 24))
+    keypoints = KeypointsDataset(mice)
+    np.testing.assert_array_equal(series.actions, keypoints.actions)
+    np.testing.assert_array_equal(series.valid, keypoints.valid)
+
+
+def test_whole_numbers_are_taken_for_keypoints():
+    keypoints = np.random.default_rng(0).integers(0, 99, (2, 30, 3, 2))
+    assert_same_data(KeypointsDataset(keypoints), KeypointsDataset(keypoints.astype(float)))
+
+
+def test_keypoints_are_left_as_they_are(mice):
+    keypoints = mice.copy()
+    keypoints.flags.writeable = False
+    dataset = KeypointsDataset(keypoints)
+    np.testing.assert_array_equal(keypoints, mice)
+    assert not np.shares_memory(dataset.inputs, keypoints)
+
+
+def test_one_track_of_few_frames_is_a_data_set():
+    dataset = KeypointsDataset(np.float32([[[[0, 1]], [[2, 3]]]]))
+    assert (len(dataset), dataset.valid.sum()) == (1, 2)
+    assert torch.isfinite(dataset[0]["input"]).all()
+
+
+def test_real_rats_have_sound_statistics():
+    path = SHARED / "data" / "rat_social.npz"
+    if not path.exists():
+        pytest.skip("the shared rat recordings are not here")
+    with np.load(path) as arrays:
+        keypoints = arrays["keypoints"][:6, ..., :3000, :, :]
+    assert keypoints.ndim == 5
+    tracks = keypoints.reshape(-1, *keypoints.shape[2:])
+    dataset = KeypointsDataset(tracks, sequence_length=600)
+    for name, array in asdict(dataset.statistics).items():
+        assert np.isfinite(array).all(), name
+    assert np.isfinite(dataset.inputs).all()
+    np.testing.assert_array_equal(dataset.statistics.counts.sum(axis=1), dataset.valid.sum(axis=0))
+    metres = KeypointsDataset(tracks.astype(float) * 0.001, sequence_length=600)
+    assert (metres.actions != dataset.actions)[dataset.valid].mean() <= 1e-4
+
+
+# --- labels ------------------------------------------------------------------------------------
+
+
+def test_labels_per_track_are_handed_on_by_name():
+    labels = {"strain": np.array([2, 0, 1]), "name": ["a", "b", "c"], "pair": np.arange(6).reshape(3, 2)}
+    dataset = Dataset(*random_tracks(20), sequence_length=12, labels=labels)
+    for item, (track, _) in zip(dataset, dataset.windows, strict=True):
+        assert item["strain"] == labels["strain"][track]
+        assert item["name"] == labels["name"][track]
+        np.testing.assert_array_equal(item["pair"], labels["pair"][track])
+
+
+def test_labels_per_frame_are_cut_like_the_input():
+    lengths = (25, 10, 4)
+    labels = {
+        "chases": [np.arange(t, dtype=np.float32) + 100 * i for i, t in enumerate(lengths)],
+        "action": [np.arange(t) % 3 for t in lengths],
+        "tasks": [np.arange(2 * t).reshape(t, 2) for t in lengths],
+    }
+    dataset = Dataset(*random_tracks(21, lengths=lengths), sequence_length=10, labels=labels)
+    for item, (track, first) in zip(dataset, dataset.windows, strict=True):
+        count = min(10, lengths[track])
+        for name, values in labels.items():
+            assert item[name].shape == (10, *values[track].shape[1:])
+            assert item[name].dtype == values[track].dtype
+            np.testing.assert_array_equal(item[name][:count], values[track][first : first + count])
+        assert np.isnan(item["chases"][count:]).all()
+        assert (item["action"][count:] == -1).all()
+        assert (item["tasks"][count:] == -1).all()
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int8, np.float64])
+def test_padding_is_never_labelled_as_the_presence_of_something(dtype):
+    labels = {"chases": [np.ones(t, dtype) for t in (10, 4)]}
+    dataset = Dataset(*random_tracks(22, lengths=(10, 4)), labels=labels)
+    assert (dataset[1]["chases"][:4] == 1).all()
+    assert not (dataset[1]["chases"][4:] == 1).any()
+
+
+def test_labels_per_frame_are_cut_where_padding_is_dropped(mice):
+    padded = mice.copy()
+    padded[1, 400:] = NAN
+    labels = {"chases": np.tile(np.arange(600), (6, 1))}
+    dataset = KeypointsDataset(padded, sequence_length=100, labels=labels)
+    assert (dataset.windows[:, 0] == 1).sum() == 4
+    for item, (_, first) in zip(dataset, dataset.windows, strict=True):
+        np.testing.assert_array_equal(item["chases"], np.arange(first, first + 100))
+
+
+# --- windows and recordings --------------------------------------------------------------------
+
+
+@settings(max_examples=200, deadline=None)
+@given(lengths=st.lists(st.integers(1, 500), min_size=1, max_size=6), window=st.integers(1, 200))
+def test_windows_cover_every_frame_with_as_few_as_possible(lengths, window):
+    windows = cut_windows(np.array(lengths), window)
+    covered = [np.zeros(length, int) for length in lengths]
+    for track, first in windows:
+        assert first >= 0
+        assert first + window <= lengths[track] or (first == 0 and lengths[track] < window)
+        covered[track][first : first + window] += 1
+    for track, length in enumerate(lengths):
+        assert (covered[track] > 0).all()
+        count = (windows[:, 0] == track).sum()
+        assert count == (length + window - 1) // window
+        spare = count * window - length
+        # the overlap is spread evenly, to a frame
+        firsts = windows[windows[:, 0] == track, 1]
+        if count > 1:
+            overlaps = window - np.diff(firsts)
+            assert overlaps.sum() == spare
+            assert overlaps.max() - overlaps.min() <= 2
+
+
+@pytest.mark.parametrize("window", [0, -3])
+def test_a_window_without_frames_is_refused(window):
+    with pytest.raises(ValueError, match="at least 1"):
+        cut_windows(np.array([5]), window)
+    with pytest.raises(ValueError, match="at least 1"):
+        Dataset(*random_tracks(0), sequence_length=window)
+
+
+@settings(max_examples=100, deadline=None)
+@given(count=st.integers(1, 200), share=st.floats(0, 0.99), seed=st.integers(0, 1000))
+def test_recordings_are_held_out_whole_and_by_seed(count, share, seed):
+    train, held_out = split_recordings(count, share, seed)
+    assert sorted([*train, *held_out]) == list(range(count))
+    assert list(train) == sorted(train)
+    assert list(held_out) == sorted(held_out)
+    assert len(train) >= 1
+    if share == 0 or count == 1:
+        assert len(held_out) == 0
+    else:
+        assert len(held_out) >= 1
+        assert abs(len(held_out) - count * share) <= 1
+    for same, again in zip((train, held_out), split_recordings(count, share, seed), strict=True):
+        np.testing.assert_array_equal(same, again)
+
+
+def test_another_seed_holds_out_others():
+    assert len({tuple(split_recordings(50, 0.2, seed)[1]) for seed in range(5)}) == 5
+
+
+@pytest.mark.parametrize("share", [-0.1, 1, 1.5, NAN])
+def test_a_share_outside_0_to_1_is_refused(share):
+    with pytest.raises(ValueError, match="held-out share"):
+        split_recordings(5, share, 0)
+
+
+def test_recordings_that_are_too_short_are_skipped_with_a_notice(capsys):
+    assert long_enough([100, 20, 99, 300], 99).tolist() == [0, 2, 3]
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert "skipped 1 " in err
+    assert "99 frames" in err
+
+
+def test_nothing_is_said_where_all_recordings_are_long_enough(capsys):
+    assert long_enough([100, 99], 99).tolist() == [0, 1]
+    assert capsys.readouterr() == ("", "")
+
+
+def test_only_short_recordings_are_one_sentence():
+    with pytest.raises(ValueError, match=r"longest has 98 frames.* need 99"):
+        long_enough([98, 20], 99)
+
+
+def test_individuals_of_recordings_become_tracks_with_names():
+    keypoints = np.random.default_rng(0).normal(size=(2, 3, 10, 4, 2))
+    keypoints[1, :, 7:] = NAN
+    keypoints[1, 0, 3:] = NAN  # one leaves earlier: the recording is as long as its longest track
+    names = {"recording_ids": ["x", "y"], "individual_names": ["a", "b", "c"], "keypoint_names": list("KLMN")}
+    found = as_recordings(keypoints, names)
+    assert [array.shape for array in found.keypoints] == [(3, 10, 4, 2), (3, 7, 4, 2)]
+    assert all(array.dtype == np.float32 for array in found.keypoints)
+    np.testing.assert_array_equal(found.keypoints[1], keypoints[1, :, :7].astype(np.float32))
+    assert found.track_names == ["x/a", "x/b", "x/c", "y/a", "y/b", "y/c"]
+    assert found.keypoint_names == list("KLMN")
+
+
+@pytest.mark.parametrize("shape", [(3, 10, 5), (3, 10, 5, 2)])
+def test_recordings_without_individuals_are_single_tracks(shape):
+    keypoints = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    found = as_recordings(keypoints, {}, lengths=[10, 4, 1])
+    assert [array.shape for array in found.keypoints] == [(1, n, *shape[2:]) for n in (10, 4, 1)]
+    np.testing.assert_array_equal(found.keypoints[1][0], keypoints[1, :4])
+    assert found.track_names == found.names == ["recording0", "recording1", "recording2"]
+    assert not found.grouped
+
+
+@pytest.mark.parametrize(
+    ("shape", "names", "lengths", "message"),
+    [
+        ((3, 10), {}, None, "have axes"),
+        ((1, 1, 1, 1, 1, 1), {}, None, "have axes"),
+        ((3, 0, 2), {}, None, "have axes"),
+        ((3, 10, 4, 2), {"keypoint_names": ["a"]}, None, "1 keypoint_names for 4"),
+        ((3, 10, 4, 2), {"recording_ids": ["a"]}, None, "1 recording_ids for 3"),
+        ((3, 2, 10, 4, 2), {"individual_names": ["a"]}, None, "1 individual_names for 2"),
+        ((3, 10, 4, 2), {}, [10, 10], "lengths must be 3"),
+        ((3, 10, 4, 2), {}, [10, 10, 11], "from 1 to 10"),
+        ((3, 10, 4, 2), {}, [10, 10, 0], "from 1 to 10"),
+        ((3, 10, 4, 4), {}, None, "4 coordinates"),
+    ],
+)
+def test_recordings_that_do_not_fit_are_refused(shape, names, lengths, message):
+    with pytest.raises(ValueError, match=message):
+        as_recordings(np.zeros(shape), names, lengths)
+
+
+# --- cache -------------------------------------------------------------------------------------
+
+
+def cached(folder: Path, seed: int = 30, **options) -> Dataset:
+    return Dataset(*random_tracks(seed), cache=True, cache_path=folder, **options)
+
+
+def cache_files(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.exists() else []
+
+
+def test_the_second_construction_reads_the_cache_and_gives_the_same(tmp_path, monkeypatch):
+    folder = tmp_path / "new" / "cache"
+    first = cached(folder)
+    assert_same_data(first, Dataset(*random_tracks(30)))
+    assert len(cache_files(folder)) == 1
+    before = cache_files(folder)[0].stat().st_mtime_ns
+
+    def computed_again(*_):
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr(data, "fit_statistics", computed_again)
+    monkeypatch.setattr(data, "quantise", computed_again)
+    assert_same_data(first, cached(folder))
+    assert [path.stat().st_mtime_ns for path in cache_files(folder)] == [before]
+
+
+def test_the_cache_holds_plain_arrays(tmp_path):
+    cached(tmp_path)
+    (path,) = cache_files(tmp_path)
+    with np.load(path, allow_pickle=False) as arrays:
+        assert set(arrays.files) >= {"actions", "centre", "scale", "edges", "counts"}
+        assert all(arrays[name].dtype.kind in "fiu" for name in arrays.files)
+
+
+def test_another_content_or_setting_has_another_file(tmp_path):
+    x, y, valid = random_tracks(30)
+    options = {"cache": True, "cache_path": tmp_path}
+
+    def changed(arrays: list[np.ndarray], value: float | bool) -> list[np.ndarray]:
+        out = [array.copy() for array in arrays]
+        out[1][3, 1] = value
+        return out
+
+    train = Dataset(x, y, valid, hoa_bins=16)
+    other = Dataset(*random_tracks(31), hoa_bins=16)
+    variants = [
+        lambda **o: Dataset(x, y, valid, **o),
+        lambda **o: Dataset(changed(x, 7), y, valid, **o),
+        lambda **o: Dataset(x, changed(y, 7), valid, **o),
+        lambda **o: Dataset(x, y, changed(valid, not valid[1][3, 1]), **o),
+        lambda **o: Dataset(x, y, valid, hoa_bins=16, **o),
+        lambda **o: Dataset(x, y, valid, statistics=train.statistics, **o),
+        lambda **o: Dataset(x, y, valid, statistics=other.statistics, **o),
+    ]
+    for count, make in enumerate(variants, start=1):
+        make(**options)
+        assert len(cache_files(tmp_path)) == count
+    for make in variants:
+        assert_same_data(make(**options), make())
+    assert len(cache_files(tmp_path)) == len(variants)
+
+
+def test_without_cache_nothing_is_written(tmp_path):
+    Dataset(*random_tracks(30), cache_path=tmp_path / "cache")
+    assert cache_files(tmp_path) == []
+
+
+def test_a_cache_without_a_folder_is_refused():
+    with pytest.raises(ValueError, match="cache_path"):
+        Dataset(*random_tracks(30), cache=True)
+
+
+def test_an_interrupted_cache_leaves_nothing_behind(tmp_path, monkeypatch):
+    def interrupted(file, **arrays):
+        file.write(b"PK\x03\x04 half of an archive")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(np, "savez", interrupted)
+        cached(tmp_path)
+    assert cache_files(tmp_path) == []
+    assert_same_data(cached(tmp_path), Dataset(*random_tracks(30)))
+
+
+def damages(whole: bytes, actions: bytes) -> list[bytes]:
+    at = whole.index(actions) + len(actions) // 2
+    return [
+        b"",
+        b"not an archive",
+        *(whole[:length] for length in np.random.default_rng(0).integers(1, len(whole), 20)),
+        whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :],
+    ]
+
+
+def test_a_damaged_cache_gives_no_wrong_numbers(tmp_path):
+    first = cached(tmp_path)
+    (path,) = cache_files(tmp_path)
+    np.savez(tmp_path / "other.npz", something=np.arange(3))
+    other = (tmp_path / "other.npz").read_bytes()
+    (tmp_path / "other.npz").unlink()
+    for content in (*damages(path.read_bytes(), first.actions.tobytes()), other):
+        path.write_bytes(content)
+        try:
+            again = cached(tmp_path)
+        except ValueError as error:
+            assert str(path) in str(error)
+            assert "\n" not in str(error)
+        else:
+            assert_same_data(again, first)
+
+
+# --- what is refused ---------------------------------------------------------------------------
+
+X, Y = np.zeros((2, 9, 4)), np.random.default_rng(0).normal(size=(2, 9, 3))
+OK = np.ones((2, 9, 3), bool)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((X[0], Y, OK), "input_feats must be"),
+        ((X[..., None], Y, OK), "input_feats must be"),
+        ((X, Y[0], OK), "target_feats must be"),
+        ((X[:, :0], Y[:, :0], OK[:, :0]), "none of them 0"),
+        ((X[:, :, :0], Y, OK), "none of them 0"),
+        (([], [], []), "input_feats must be"),
+        (([X[0], X[1, :, :3]], Y, OK), "differ in their number of features"),
+        ((X, [Y[0], Y[1, :, :2]], OK), "differ in their number of features"),
+        ((X[:1], Y, OK), "differ in their tracks or frames"),
+        ((X[:, :8], Y, OK), "differ in their tracks or frames"),
+        ((X, Y, OK[:1]), "valid must be"),
+        ((X, Y, OK[:, :8]), "valid must be"),
+        ((X, Y, OK[:, :, :2]), "valid must be"),
+        ((X, Y, OK[:, 0, 0]), "valid must be"),
+        ((X, Y[..., :1], OK[..., :1, None]), "valid must be"),
+        ((X, Y, np.zeros((2, 9), bool)), "no action is valid"),
+        ((X, np.full_like(Y, NAN), None), "no action is valid"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Dataset(*arguments)
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_infinite_inputs_are_refused(value):
+    x = X.copy()
+    x[1, 2, 3] = value
+    with pytest.raises(ValueError, match="infinite"):
+        Dataset(x, Y, OK)
+
+
+@pytest.mark.parametrize("bins", [-1, 0, 1, 257, 1000])
+def test_a_number_of_bins_that_does_not_fit_is_refused(bins):
+    with pytest.raises(ValueError, match="from 2 to 256"):
+        Dataset(X, Y, OK, hoa_bins=bins)
+
+
+def test_statistics_of_other_features_are_refused():
+    found = Dataset(X, Y, OK).statistics
+    with pytest.raises(ValueError, match=r"3 input features.* for 4"):
+        Dataset(X[..., :3], Y, OK, statistics=found)
+    with pytest.raises(ValueError, match=r"2 action features.* for 3"):
+        Dataset(X, Y[..., :2], OK[..., :2], statistics=found)
+
+
+def test_labels_of_another_number_of_tracks_are_refused():
+    with pytest.raises(ValueError, match="label strain has 3 entries for 2 tracks"):
+        Dataset(X, Y, OK, labels={"strain": [1, 2, 3]})
+
+
+GOOD = np.random.default_rng(0).normal(size=(2, 9, 4, 2))
+
+
+@pytest.mark.parametrize(
+    ("keypoints", "message"),
+    [
+        (GOOD[0, :, 0, 0], "axes"),
+        (GOOD[:, :, 0, 0], "a track has axes"),
+        (GOOD[..., None], "a track has axes"),
+        (GOOD[:, :0], "a track has axes"),
+        (GOOD[:0], "no track"),
+        ([], "no track"),
+        (np.full((2, 9, 3, 2), "x"), "not numbers"),
+        (np.full((2, 9, 3, 2), None), "not numbers"),
+        (GOOD + 1j, "not numbers"),
+        (np.concatenate([GOOD, GOOD], axis=-1), "4 coordinates"),
+        (np.where(GOOD > 1, np.inf, GOOD), "infinite"),
+        ([GOOD[0], GOOD[1, :, :3]], "differ in their keypoints"),
+        ([GOOD[0], GOOD[1, :, :, 0]], "differ in their keypoints"),
+        (np.full((2, 9, 4, 2), NAN), "no action is valid"),
+        (GOOD[:, :1], "no action is valid"),
+    ],
+)
+def test_keypoints_that_are_none_are_refused(keypoints, message):
+    with pytest.raises(ValueError, match=message):
+        KeypointsDataset(keypoints)
+
+
+def test_keypoint_names_of_another_number_are_refused():
+    with pytest.raises(ValueError, match="3"):
+        KeypointsDataset(GOOD, keypoint_names=("a", "b", "c"))
+
+
+def test_numbers_too_large_for_float32_are_refused_as_infinite():
+    with pytest.raises(ValueError, match="infinite"):
+        check_keypoints(np.full((4, 3, 2), 1e300))

@@ -1,0 +1,452 @@
+"""mabe.py: the files of MABe 2022, in and out."""
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bams import files, mabe
+from bams.simulate import simulate_mice
+
+NAN = np.nan
+MABE = Path(__file__).parents[2] / "shared" / "data" / "mabe"
+
+
+def random_clips(seed: int = 0, lengths=(7, 5), individuals: int = 3, keypoints: int = 4) -> dict[str, np.ndarray]:
+    """By id (A, T, K, 2) float32 of whole px, some keypoints missing."""
+    rng = np.random.default_rng(seed)
+    clips = {}
+    for i, length in enumerate(lengths):
+        clip = rng.integers(1, 850, (individuals, length, keypoints, 2)).astype(np.float32)
+        clip[rng.random(clip.shape[:-1]) < 0.3] = NAN
+        clips[f"CLIP{i}"] = clip
+    return clips
+
+
+def load(path: Path, keypoints: int = 4, individuals: int = 3):
+    return mabe.load_sequences(path, keypoints=keypoints, individuals=individuals)
+
+
+def assert_sentence(error: pytest.ExceptionInfo, path: Path) -> None:
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+# --- sequences ---------------------------------------------------------------------------------
+
+
+def test_sequences_come_back_as_they_were_written(tmp_path):
+    clips = random_clips()
+    ids, found = load(mabe.write_sequences(tmp_path / "a.npy", clips))
+    assert ids == list(clips)
+    for array, clip in zip(found, clips.values(), strict=True):
+        assert (array.dtype, array.flags.writeable) == (np.float32, True)
+        np.testing.assert_array_equal(array, clip)
+    assert os.listdir(tmp_path) == ["a.npy"]
+
+
+def test_written_sequences_have_the_public_form(tmp_path):
+    clips = random_clips()
+    tasks = {name: np.zeros((2, clip.shape[1]), np.float32) for name, clip in clips.items()}
+    kept = {name: clip.copy() for name, clip in clips.items()}
+    path = mabe.write_sequences(tmp_path / "a.npy", clips, tasks, ("lights", "chases"))
+    content = np.load(path, allow_pickle=True).item()
+    assert list(content) == ["sequences", "vocabulary"]
+    assert content["vocabulary"] == ["lights", "chases"]
+    for name, clip in clips.items():
+        np.testing.assert_array_equal(clip, kept[name])
+        sequence = content["sequences"][name]
+        assert list(sequence) == ["keypoints", "annotations"]
+        assert sequence["keypoints"].dtype.kind == "i"
+        assert sequence["keypoints"].shape == (clip.shape[1], 3, 4, 2)
+        np.testing.assert_array_equal(sequence["keypoints"], np.nan_to_num(clip).swapaxes(0, 1))
+        np.testing.assert_array_equal(sequence["annotations"], tasks[name])
+
+
+def test_without_tasks_there_are_neither_annotations_nor_a_vocabulary(tmp_path):
+    content = np.load(mabe.write_sequences(tmp_path / "a.npy", random_clips()), allow_pickle=True).item()
+    assert list(content) == ["sequences"]
+    assert [list(sequence) for sequence in content["sequences"].values()] == [["keypoints"], ["keypoints"]]
+
+
+def test_coordinates_are_rounded_to_the_nearest_whole_number(tmp_path):
+    clip = np.float32([[[[1.4, 2.6], [3.5, 849.9]]]])
+    _, (found,) = load(mabe.write_sequences(tmp_path / "a.npy", {"A": clip}), keypoints=2, individuals=1)
+    np.testing.assert_array_equal(found, [[[[1, 3], [4, 850]]]])
+
+
+def test_a_keypoint_of_which_one_coordinate_is_missing_stays_missing(tmp_path):
+    clip = np.float32([[[[5, 6], [NAN, 8], [9, NAN], [NAN, NAN]]]])
+    _, (found,) = load(mabe.write_sequences(tmp_path / "a.npy", {"A": clip}), individuals=1)
+    np.testing.assert_array_equal(np.isfinite(found).all(axis=-1), [[[True, False, False, False]]])
+
+
+def somebody_elses_file(path: Path, dtype: type, lengths=(4, 11, 1)) -> dict[str, np.ndarray]:
+    """Keypoints by id (T, 3, 12, 2) as plain numpy writes them, 0 = missing; more keys than are needed."""
+    rng = np.random.default_rng(0)
+    sequences = {}
+    for i, length in enumerate(lengths):
+        keypoints = rng.integers(1, 850, (length, 3, 12, 2)).astype(dtype)
+        if np.issubdtype(dtype, np.floating):
+            keypoints += rng.random(keypoints.shape).astype(dtype)
+        keypoints[rng.random(keypoints.shape[:-1]) < 0.3] = 0
+        sequences[f"X{i}"] = {"keypoints": keypoints, "annotations": np.zeros((2, length))}
+    np.save(path, {"sequences": sequences, "vocabulary": ("a", "b"), "fps": np.float64(30), "note": None})
+    return {name: sequence["keypoints"] for name, sequence in sequences.items()}
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.int16, np.uint16, np.float64, np.float32])
+def test_files_of_other_generators_are_read(tmp_path, dtype):
+    written = somebody_elses_file(tmp_path / "a.npy", dtype)
+    ids, clips = load(tmp_path / "a.npy", keypoints=12)
+    assert ids == ["X0", "X1", "X2"]
+    for clip, keypoints in zip(clips, written.values(), strict=True):
+        assert clip.shape == (3, len(keypoints), 12, 2)
+        assert clip.dtype == np.float32
+        assert clip.flags.c_contiguous
+        for t, a, k in np.ndindex(keypoints.shape[:3]):
+            expected = keypoints[t, a, k].astype(np.float32) if keypoints[t, a, k].any() else [NAN, NAN]
+            np.testing.assert_array_equal(clip[a, t, k], expected)
+
+
+def test_only_both_coordinates_0_mean_missing(tmp_path):
+    keypoints = np.float32([[[[0, 0], [0, 5], [5, 0], [NAN, NAN]]]])
+    np.save(tmp_path / "a.npy", {"sequences": {"A": {"keypoints": keypoints}}})
+    _, (clip,) = load(tmp_path / "a.npy", individuals=1)
+    np.testing.assert_array_equal(clip, [[[[NAN, NAN], [0, 5], [5, 0], [NAN, NAN]]]])
+
+
+@pytest.mark.parametrize("individuals", [1, 2])
+@pytest.mark.parametrize("frames", [1, 5])
+def test_single_animals_and_single_frames_of_read_only_arrays_are_read(tmp_path, individuals, frames):
+    keypoints = np.ones((frames, individuals, 4, 2), np.float32)
+    keypoints[:, :, 2] = 0
+    keypoints.flags.writeable = False
+    files.write_pickled_dict(tmp_path / "a.npy", {"sequences": {"A": {"keypoints": keypoints}}})
+    _, (clip,) = load(tmp_path / "a.npy", individuals=individuals)
+    assert clip.shape == (individuals, frames, 4, 2)
+    assert np.isnan(clip[:, :, 2]).all()
+    assert (clip[:, :, [0, 1, 3]] == 1).all()
+
+
+def test_ids_are_text_whatever_the_file_has(tmp_path):
+    np.save(tmp_path / "a.npy", {"sequences": {7: {"keypoints": np.ones((2, 3, 4, 2))}}})
+    assert load(tmp_path / "a.npy")[0] == ["7"]
+
+
+def clip_of(value: object) -> dict:
+    return {"sequences": {"A": {"keypoints": np.ones((5, 3, 4, 2))}, "B": value}}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({}, "no 'sequences'"),
+        ({"keypoints": np.ones((5, 3, 4, 2))}, "no 'sequences'"),
+        ({"sequences": {}}, "no 'sequences'"),
+        ({"sequences": [1, 2]}, "no 'sequences'"),
+        ({"sequences": None}, "no 'sequences'"),
+        (clip_of(np.ones((5, 3, 4, 2))), "clip B has no keypoints"),
+        (clip_of({}), "clip B has no keypoints"),
+        (clip_of({"keypoints": [[1, 2]]}), "clip B has no keypoints"),
+        (clip_of({"keypoints": np.ones((5, 3, 4))}), "clip B has no keypoints"),
+        (clip_of({"keypoints": np.ones((0, 3, 4, 2))}), "clip B has no keypoints"),
+        (clip_of({"keypoints": np.full((5, 3, 4, 2), "1")}), "clip B has no keypoints"),
+        (clip_of({"keypoints": np.full((5, 3, 4, 2), None)}), "clip B has no keypoints"),
+        (clip_of({"keypoints": np.ones((5, 2, 4, 2))}), "2 individuals with 4 keypoints.*expected 3 with 4"),
+        (clip_of({"keypoints": np.ones((5, 3, 5, 2))}), "3 individuals with 5 keypoints.*expected 3 with 4"),
+        (clip_of({"keypoints": np.ones((5, 3, 4, 3))}), "3 coordinates.*expected 3 with 4 of 2"),
+        (clip_of({"keypoints": np.ones((3, 5, 4, 2))}), "5 individuals"),
+        (clip_of({"keypoints": np.full((5, 3, 4, 2), np.inf)}), "clip B holds infinite"),
+    ],
+)
+def test_what_is_no_file_of_these_animals_is_refused(tmp_path, content, message):
+    np.save(tmp_path / "a.npy", content)
+    with pytest.raises(ValueError, match=message) as error:
+        load(tmp_path / "a.npy")
+    assert_sentence(error, tmp_path / "a.npy")
+
+
+def test_missing_empty_plain_and_truncated_files_are_refused(tmp_path):
+    with pytest.raises(FileNotFoundError) as error:
+        load(tmp_path / "none.npy")
+    assert_sentence(error, tmp_path / "none.npy")
+    whole = mabe.write_sequences(tmp_path / "whole.npy", random_clips()).read_bytes()
+    np.save(tmp_path / "plain.npy", np.ones((5, 3, 4, 2)))
+    plain = (tmp_path / "plain.npy").read_bytes()
+    for content in (b"", b"text,text\n", plain, whole[:100], whole[:-1], whole[: len(whole) // 2]):
+        path = tmp_path / "a.npy"
+        path.write_bytes(content)
+        with pytest.raises(ValueError) as error:
+            load(path)
+        assert_sentence(error, path)
+
+
+# --- frame maps --------------------------------------------------------------------------------
+
+
+def test_clips_lie_one_after_the_other():
+    rows = mabe.frame_map(["b", "a", "c"], np.array([3, 5, 1]))
+    assert rows == {"b": (0, 3), "a": (3, 8), "c": (8, 9)}
+    assert list(rows) == ["b", "a", "c"]
+    assert all(type(number) is int for span in rows.values() for number in span)
+
+
+def test_a_frame_map_needs_a_length_for_every_clip():
+    with pytest.raises(ValueError):
+        mabe.frame_map(["a", "b"], [3])
+
+
+@pytest.mark.parametrize("kind", [tuple, list, np.array])
+def test_a_frame_map_is_read_as_text_and_tuples(tmp_path, kind):
+    np.save(tmp_path / "map.npy", {"a": kind((0, 3)), "b": kind((3, 8))})
+    rows = mabe.read_frame_map(tmp_path / "map.npy")
+    assert rows == {"a": (0, 3), "b": (3, 8)}
+    assert all(type(span) is tuple and type(span[0]) is int for span in rows.values())
+
+
+@pytest.mark.parametrize(
+    "content", [{"a": 3}, {"a": (1, 2, 3)}, {"a": ("x", "y")}, {"a": None}, {"sequences": {"a": 1}}], ids=str
+)
+def test_what_is_no_frame_map_is_refused(tmp_path, content):
+    np.save(tmp_path / "map.npy", content)
+    with pytest.raises(ValueError, match="not a map of clip ids") as error:
+        mabe.read_frame_map(tmp_path / "map.npy")
+    assert_sentence(error, tmp_path / "map.npy")
+
+
+def test_a_frame_map_that_fits_is_accepted_in_any_order_of_rows():
+    mabe.check_frame_map({"a": (0, 3), "b": (3, 8)}, ["a", "b"], [3, 5], "map.npy")
+    mabe.check_frame_map({"b": (0, 5), "a": (5, 8)}, ["a", "b"], [3, 5], "map.npy")
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ({"a": (0, 3)}, r"1 clips are missing in it \(first b\), 0 are not in"),
+        (
+            {"a": (0, 3), "b": (3, 8), "c": (8, 9)},
+            r"0 clips are missing in it, 1 are not in the test file \(first c\)",
+        ),
+        ({"a": (0, 3), "x": (3, 8)}, r"\(first b\).*\(first x\)"),
+        ({}, "2 clips are missing"),
+        ({"a": (0, 3), "b": (3, 7)}, "gives clip b 4 frames; the test file has 5"),
+        ({"a": (0, 3), "b": (4, 9)}, "at row 3"),
+        ({"a": (0, 3), "b": (2, 7)}, "at row 3"),
+        ({"a": (1, 4), "b": (4, 9)}, "at row 0"),
+    ],
+)
+def test_a_frame_map_that_does_not_fit_is_refused(rows, message):
+    with pytest.raises(ValueError, match=message) as error:
+        mabe.check_frame_map(rows, ["a", "b"], [3, 5], "map.npy")
+    assert_sentence(error, Path("map.npy"))
+
+
+def test_the_real_frame_map_fits_clips_of_1800_frames():
+    path = MABE / "mouse_frame_number_map.npy"
+    if not path.exists():
+        pytest.skip("the shared frame map of the real mice is not here")
+    rows = mabe.read_frame_map(path)
+    assert len(rows) == 3736
+    ids = sorted(rows)  # a test file may come in another order
+    mabe.check_frame_map(rows, ids, [1800] * 3736, str(path))
+    assert max(end for _, end in rows.values()) == 3736 * 1800
+    with pytest.raises(ValueError, match=f"clip {ids[5]} 1800 frames"):
+        mabe.check_frame_map(rows, ids, [1800] * 5 + [1799] + [1800] * 3730, str(path))
+
+
+# --- submissions -------------------------------------------------------------------------------
+
+EXPECTED = {"a": (0, 3), "b": (3, 8)}
+
+
+def embeddings(frames: int = 8, columns: int = 6) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(frames, columns)).astype(np.float32)
+
+
+def with_value(value: float, at: tuple[int, int] = (7, 5)) -> np.ndarray:
+    array = embeddings()
+    array[at] = value
+    return array
+
+
+def test_a_submission_is_written_in_the_public_form(tmp_path):
+    path = mabe.write_submission(tmp_path / "out" / "s.npy", dict(EXPECTED), embeddings(), EXPECTED, 6)
+    content = np.load(path, allow_pickle=True).item()
+    assert list(content) == ["frame_number_map", "embeddings"]
+    assert content["frame_number_map"] == EXPECTED
+    assert content["embeddings"].dtype == np.float32
+    np.testing.assert_array_equal(content["embeddings"], embeddings())
+    assert os.listdir(tmp_path / "out") == ["s.npy"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "array", "message"),
+    [
+        ({"a": (0, 3)}, embeddings(), "1 clips, not the 2"),
+        ({"a": (0, 3), "x": (3, 8)}, embeddings(), "clips"),
+        ({**EXPECTED, "c": (8, 9)}, embeddings(), "3 clips, not the 2"),
+        ({"a": [0, 3], "b": [3, 8]}, embeddings(), r"clip a at \[0, 3\]; expected \(0, 3\)"),
+        ({"a": np.array([0, 3]), "b": (3, 8)}, embeddings(), "clip a at"),
+        ({"a": (0, 3), "b": (3, 9)}, embeddings(), r"clip b at \(3, 9\); expected \(3, 8\)"),
+        ({"a": (5, 8), "b": (0, 5)}, embeddings(), "clip a at"),
+        (EXPECTED, embeddings(columns=7), "7 columns; at most 6"),
+        (EXPECTED, embeddings(frames=7), "expected 8 frames"),
+        (EXPECTED, embeddings(frames=9), "expected 8 frames"),
+        (EXPECTED, embeddings()[:, 0], "axes"),
+        (EXPECTED, embeddings()[None], "axes"),
+        (EXPECTED, embeddings().astype(np.float64), "float64; expected float32"),
+        (EXPECTED, embeddings().astype(np.float16), "float16; expected float32"),
+        (EXPECTED, with_value(NAN), "NaN or infinite"),
+        (EXPECTED, with_value(np.inf, (0, 0)), "NaN or infinite"),
+        (EXPECTED, with_value(-np.inf), "NaN or infinite"),
+    ],
+)
+def test_a_submission_that_the_evaluator_would_refuse_is_not_written(tmp_path, rows, array, message):
+    with pytest.raises(ValueError, match=message):
+        mabe.write_submission(tmp_path / "s.npy", rows, array, EXPECTED, 6)
+    assert os.listdir(tmp_path) == []
+
+
+def test_every_row_of_a_long_submission_is_looked_at():
+    frames = 2**16 + 10
+    for row in (0, 2**16 - 1, 2**16, frames - 1):
+        array = np.zeros((frames, 1), np.float32)
+        array[row] = NAN
+        with pytest.raises(ValueError, match="NaN or infinite"):
+            mabe.check_submission({"a": (0, frames)}, array, {"a": (0, frames)}, 1)
+
+
+# --- labels and simulated files ----------------------------------------------------------------
+
+
+def test_labels_are_written_in_the_public_form(tmp_path):
+    tasks = {
+        "lights": mabe.Task(np.array([0, 1, 1], np.int8), True),
+        "age": mabe.Task(np.array([NAN, 2.5, 3]), False),
+    }
+    path = mabe.write_labels(tmp_path / "l.npy", {"a": (0, 3)}, tasks)
+    content = np.load(path, allow_pickle=True).item()
+    assert list(content) == ["frame_number_map", "label_array", "vocabulary", "task_type"]
+    assert content["frame_number_map"] == {"a": (0, 3)}
+    assert content["label_array"].dtype == np.float32
+    np.testing.assert_array_equal(content["label_array"], np.float32([[0, 1, 1], [NAN, 2.5, 3]]))
+    assert content["vocabulary"] == ["lights", "age"]
+    assert content["task_type"] == ["Discrete", "Continious"]
+
+
+def test_clip_ids_look_like_real_ones():
+    ids = mabe.clip_ids(50, seed=0)
+    assert len(set(ids)) == 50
+    assert all(re.fullmatch(r"[A-Z0-9]{20}", name) for name in ids)
+    assert ids == mabe.clip_ids(50, seed=0)
+    assert not set(ids) & set(mabe.clip_ids(50, seed=1))
+
+
+CLIPS, FRAMES = 2, 300
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("simulated") / "new"
+    mabe.simulate_mouse_files(root, CLIPS, FRAMES)
+    return root
+
+
+def content_of(path: Path) -> dict:
+    return np.load(path, allow_pickle=True).item()
+
+
+def test_simulated_files_have_the_names_of_the_real_ones(simulated):
+    assert sorted(os.listdir(simulated)) == [
+        "mouse_triplet_test.npy",
+        "mouse_triplet_test_causes.npz",
+        "mouse_triplet_train.npy",
+        "mouse_triplets_test_labels.npy",
+    ]
+
+
+@pytest.mark.parametrize("name", ["mouse_triplet_train.npy", "mouse_triplet_test.npy"])
+def test_simulated_sequences_have_the_public_form(simulated, name):
+    content = content_of(simulated / name)
+    train = "train" in name
+    assert set(content) == ({"sequences", "vocabulary"} if train else {"sequences"})
+    assert len(content["sequences"]) == CLIPS
+    for clip, sequence in content["sequences"].items():
+        assert re.fullmatch(r"[A-Z0-9]{20}", clip)
+        assert set(sequence) == ({"keypoints", "annotations"} if train else {"keypoints"})
+        keypoints = sequence["keypoints"]
+        assert keypoints.shape == (FRAMES, 3, 12, 2)
+        assert keypoints.dtype.kind == "i"
+        assert keypoints.min() >= 0
+        assert keypoints.max() < 850
+        missing = (keypoints == 0).all(axis=-1)
+        np.testing.assert_array_equal((keypoints == 0).any(axis=-1), missing)
+        assert missing.any()
+        assert missing.mean() < 0.3
+        if train:
+            assert sequence["annotations"].shape == (2, FRAMES)
+            assert np.isin(sequence["annotations"], (0, 1)).all()
+    if train:
+        assert content["vocabulary"] == ["lights", "chases"]
+
+
+def test_training_and_test_clips_differ(simulated):
+    train, test = (content_of(simulated / f"mouse_triplet_{kind}.npy")["sequences"] for kind in ("train", "test"))
+    assert not set(train) & set(test)
+    for one, other in zip(train.values(), test.values(), strict=True):
+        assert (one["keypoints"] != other["keypoints"]).mean() > 0.5
+
+
+def test_simulated_labels_have_the_public_form(simulated):
+    labels = content_of(simulated / "mouse_triplets_test_labels.npy")
+    assert set(labels) == {"frame_number_map", "label_array", "vocabulary", "task_type"}
+    tasks = len(labels["vocabulary"])
+    assert labels["label_array"].shape == (tasks, CLIPS * FRAMES)
+    assert labels["label_array"].dtype == np.float32
+    assert len(labels["task_type"]) == tasks
+    assert set(labels["task_type"]) == {"Discrete", "Continious"}
+    assert {"strain", "lights", "chases"} <= set(labels["vocabulary"])
+    ids = list(content_of(simulated / "mouse_triplet_test.npy")["sequences"])
+    assert labels["frame_number_map"] == {name: (i * FRAMES, (i + 1) * FRAMES) for i, name in enumerate(ids)}
+    assert all(type(span) is tuple for span in labels["frame_number_map"].values())
+    for values, kind in zip(labels["label_array"], labels["task_type"], strict=True):
+        seen = values[np.isfinite(values)]
+        assert np.isin(seen, (0, 1)).all() if kind == "Discrete" else ((seen >= 0) & (seen <= 1)).all()
+
+
+def test_simulated_labels_and_causes_are_those_of_the_test_clips(simulated):
+    mice = simulate_mice(CLIPS, frames=FRAMES, seed=1)
+    causes = files.read_arrays(simulated / "mouse_triplet_test_causes.npz")
+    assert set(causes) == {"actions", "modes", "strain", "lights"}
+    for name, array in causes.items():
+        assert array.dtype == np.int8
+        np.testing.assert_array_equal(array, getattr(mice, name))
+    _, clips = load(simulated / "mouse_triplet_test.npy", keypoints=12)
+    np.testing.assert_array_equal(np.stack(clips), np.rint(mice.keypoints))
+    labels = content_of(simulated / "mouse_triplets_test_labels.npy")
+    rows = dict(zip(labels["vocabulary"], labels["label_array"].reshape(-1, CLIPS, FRAMES), strict=True))
+    for name, cause in (
+        ("strain", mice.strain[:, None]),
+        ("lights", mice.lights[:, None]),
+        ("chases", mice.chase),
+    ):
+        np.testing.assert_array_equal(rows[name], np.broadcast_to(cause, (CLIPS, FRAMES)))
+
+
+def test_simulated_training_tasks_are_those_of_the_training_clips(simulated):
+    mice = simulate_mice(CLIPS, frames=FRAMES, seed=0)
+    sequences = content_of(simulated / "mouse_triplet_train.npy")["sequences"]
+    for i, sequence in enumerate(sequences.values()):
+        lights, chases = sequence["annotations"]
+        assert (lights == mice.lights[i]).all()
+        np.testing.assert_array_equal(chases, mice.chase[i])
+
+
+def test_simulated_files_are_always_the_same(simulated, tmp_path):
+    mabe.simulate_mouse_files(tmp_path, CLIPS, FRAMES)
+    for name in os.listdir(simulated):
+        if name.endswith(".npy"):
+            assert (tmp_path / name).read_bytes() == (simulated / name).read_bytes()

@@ -1,0 +1,388 @@
+"""The scripts as a user runs them: every README command in order, and what goes wrong."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import custom_dataset
+import mouse_triplets
+from bams import cli, mabe, simulate
+
+ROOT = Path(__file__).parents[1]
+SCRIPTS = {"mouse_triplets.py": mouse_triplets.main, "custom_dataset.py": custom_dataset.main}
+# so that a command of the README takes seconds; flags that come later win
+QUICK = {
+    "mouse_triplets.py": "--simulated_clips 3 --sequence_length 200 --batch_size 16 --epochs 2",
+    "custom_dataset.py": "--sequence_length 150 --epochs 2",
+}
+
+
+FLAGS = [
+    *("job", "data_root", "cache_path", "hoa_bins", "batch_size", "num_workers", "epochs", "lr", "weight_decay"),
+    *(
+        "log_every_step",
+        "ckpt_path",
+        "seed",
+        "device",
+        "output_dir",
+        "log_dir",
+        "resume",
+        "config",
+        "print_config",
+    ),
+]
+
+
+def readme_blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+
+
+def readme_commands() -> list[list[str]]:
+    lines = [line.split("  #")[0].strip() for block in readme_blocks("bash") for line in block.splitlines()]
+    return [shlex.split(line) for line in lines if line]
+
+
+def tracks(n: int = 6, frames: int = 300, seed: int = 0) -> np.ndarray:
+    """(N, T, K, d) of simulated mice."""
+    mice = simulate.simulate_mice(-(-n // 3), frames=frames, seed=seed)
+    return mice.keypoints.reshape(-1, frames, 12, 2)[:n]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(command: str) -> None:
+    name, *argv = shlex.split(command)
+    SCRIPTS[name](argv)
+
+
+def refused(command: str, capsys: pytest.CaptureFixture) -> str:
+    """The one sentence with which a command fails, without traceback and with status 2."""
+    with pytest.raises(SystemExit) as stop:
+        run(command)
+    assert stop.value.code == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert lines[-1].startswith("error: ")
+    assert not any("Traceback" in line for line in lines)
+    return lines[-1]
+
+
+@pytest.mark.slow
+def test_readme_commands_run_in_order(folder: Path):
+    np.savez(folder / "tracks.npz", keypoints=tracks())
+    ran = set()
+    for _, script, *argv in [c for c in readme_commands() if c[0] == "python" and c[1] in SCRIPTS]:
+        if "--simulate" not in argv and script == "mouse_triplets.py":
+            # the command for the downloaded files, of which simulated ones take the place
+            (folder / "data/mabe/simulated").rename(folder / "data/mabe/moved")
+            for file in (folder / "data/mabe/moved").iterdir():
+                file.rename(folder / "data/mabe" / file.name)
+        made = {"mouse_triplets.py": "bams-mouse-triplet-*.pt", "custom_dataset.py": "bams-custom-*.pt"}[script]
+        argv = [str(max(folder.glob(made))) if "DATE" in part else part for part in argv]
+        SCRIPTS[script]([*argv, *QUICK[script].split()])
+        ran.add((script, argv[argv.index("--job") + 1]))
+    assert ran == {(script, job) for script in SCRIPTS for job in ("train", "compute_representations")}
+    (block,) = [b for b in readme_blocks("python") if "KeypointsDataset" in b]
+    names: dict = {}
+    exec(block.replace("bams-custom-DATE.pt", str(max(folder.glob("bams-custom-*.pt")))), names)
+    written = np.load(max(folder.glob("bams-custom-*_representations.npz")))
+    np.testing.assert_allclose(names["everything"]["long_term"], written["long_term"], atol=1e-5)
+    np.testing.assert_allclose(names["embs"]["short_term"][0].detach(), written["short_term"][0], atol=1e-5)
+
+
+def test_readme_names_every_command_of_the_makefile():
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    commands = readme_commands()
+    assert ["make", "demo"] in commands
+    assert ["make", "test"] in commands
+    assert {"demo", "test"} <= set(targets)
+
+
+@pytest.mark.slow
+def test_mouse_submission_fits_the_evaluator_and_a_real_shaped_file(folder: Path):
+    """Files by another generator: float positions, own ids, the tests' clips in another order than the map."""
+    rng = np.random.default_rng(0)
+    walk = rng.normal(0, 3, (4, 1800, 3, 1, 2)).cumsum(1) + rng.normal(400, 40, (4, 1, 3, 12, 2))
+    walk[rng.random(walk.shape[:-1]) < 0.02] = 0
+    ids = ["ZZ", "B1", "C2", "A0"]
+    content = {"sequences": {name: {"keypoints": clip} for name, clip in zip(ids, walk, strict=True)}}
+    for name in (mouse_triplets.TRAIN_FILE, mouse_triplets.TEST_FILE):
+        np.save(folder / name, content)
+    order = {name: (1800 * i, 1800 * i + 1800) for i, name in enumerate(sorted(ids))}
+    np.save(folder / "mouse_frame_number_map.npy", order)
+    run("mouse_triplets.py --data_root . --epochs 1 --sequence_length 600 --batch_size 8 --ckpt_path m.pt")
+    run("mouse_triplets.py --data_root . --job compute_representations --ckpt_path m.pt")
+    submission = np.load("m_submission.npy", allow_pickle=True).item()
+    assert submission["frame_number_map"] == order
+    embeddings = submission["embeddings"]
+    assert embeddings.dtype == np.float32
+    assert embeddings.shape == (7200, 128)
+    np.testing.assert_allclose(embeddings.mean(0), 0, atol=1e-3)
+    np.testing.assert_allclose(embeddings.std(0), 1, atol=1e-3)
+    mabe.check_submission(submission["frame_number_map"], embeddings, order, 128)
+    # the rows of a clip are that clip's, wherever it stands in the file
+    np.save(
+        folder / "mouse_frame_number_map.npy", {name: (1800 * i, 1800 * i + 1800) for i, name in enumerate(ids)}
+    )
+    run("mouse_triplets.py --data_root . --job compute_representations --ckpt_path m.pt")
+    again = np.load("m_submission.npy", allow_pickle=True).item()
+    for name in ids:
+        here, there = (slice(*s["frame_number_map"][name]) for s in (submission, again))
+        np.testing.assert_allclose(embeddings[here], again["embeddings"][there], atol=1e-4)
+
+
+def test_custom_representations_of_groups_with_names_and_lengths(folder: Path):
+    keypoints = tracks(6).reshape(2, 3, 300, 12, 2).copy()
+    keypoints[1, :, 250:] = np.nan
+    keypoints[0, 2] = np.nan
+    np.savez("a file.npz", keypoints=keypoints, recording_ids=["x", "y"], lengths=[300, 260])
+    run("custom_dataset.py --data_root 'a file.npz' --epochs 1 --sequence_length 150 --ckpt_path out/c.pt")
+    run("custom_dataset.py --job compute_representations --data_root 'a file.npz' --ckpt_path out/c.pt")
+    written = np.load("out/c_representations.npz")
+    assert written["track_names"].tolist() == [f"{s}/individual{a}" for s in "xy" for a in range(3)]
+    assert written["short_term"].shape == (6, 300, 64)
+    assert written["group_short_term"].shape == (2, 300, 128)
+    finite = np.isfinite(written["long_term"]).all(-1)
+    assert finite[:3].all()
+    assert finite[3:, :260].all()
+    assert not finite[3:, 260:].any()
+    # the third individual of x was never tracked: the group is made of the others
+    both = written["short_term"][:2]
+    np.testing.assert_allclose(written["group_short_term"][0, :, :64], both.mean(0), atol=1e-5)
+    np.testing.assert_allclose(written["group_short_term"][0, :, 64:], np.ptp(both, axis=0), atol=1e-5)
+    assert not np.isfinite(written["group_short_term"][1, 255:]).any()
+
+
+@pytest.mark.parametrize(
+    "keypoints",
+    [
+        pytest.param(tracks() / 1000, id="metres"),
+        pytest.param(np.where(np.arange(12)[:, None] == 3, np.nan, tracks()), id="never-seen keypoint"),
+        pytest.param(np.where(np.arange(12)[:, None] == 3, 5.0, np.nan_to_num(tracks())), id="constant channel"),
+        pytest.param(np.pad(tracks(), ((0, 0), (0, 100), (0, 0), (0, 0)), constant_values=np.nan), id="padded"),
+        pytest.param(tracks(1), id="one track"),
+        pytest.param(tracks()[..., 0], id="series"),
+        pytest.param(np.concatenate([tracks(), tracks()[..., :1]], -1), id="3-D"),
+        pytest.param(np.rint(np.nan_to_num(tracks())).astype(int), id="whole numbers, nothing missing"),
+    ],
+)
+def test_odd_data_train_with_finite_losses(keypoints: np.ndarray, folder: Path):
+    np.save("k.npy", keypoints)
+    run("custom_dataset.py --data_root k.npy --epochs 2 --sequence_length 150 --batch_size 64 --ckpt_path c.pt")
+    weights = torch.load("c.pt", weights_only=True)["weights"]
+    assert all(torch.isfinite(w).all() for w in weights.values() if w.is_floating_point() and w.ndim)
+
+
+def write_bad_inputs(folder: Path) -> None:
+    good = tracks()
+    np.save("good.npy", good)
+    np.save("flat.npy", good[0, :, 0])
+    np.save("inf.npy", np.where(np.arange(300)[:, None, None] == 7, np.inf, good))
+    np.save("short.npy", good[:, :50])
+    np.save("fewer.npy", good[:, :, :5])
+    np.save("words.npy", np.array([["a", "b"]]))
+    np.save("nothing.npy", np.full_like(good, np.nan))
+    np.save("none.npy", good[:0])
+    np.save("dict.npy", {"sequences": {"a": 1}})
+    np.savez("other.npz", positions=good)
+    np.savez("names.npz", keypoints=good, keypoint_names=["a"])
+    Path("empty.npy").touch()
+    Path("text.npy").write_text("x,y\n1,2\n")
+    Path("cut.npy").write_bytes(Path("good.npy").read_bytes()[:5000])
+    Path("file").touch()
+    Path("broken.yaml").write_text("epochs: [")
+    Path("unknown.yaml").write_text("epohcs: 3")
+    (folder / "mabe").mkdir()
+    np.save("mabe/mouse_triplet_train.npy", good)
+    np.save("mabe/mouse_triplet_test.npy", good)
+    (folder / "two").mkdir()
+    two = {"sequences": {"a": {"keypoints": np.ones((300, 2, 12, 2))}}}
+    for name in (mouse_triplets.TRAIN_FILE, mouse_triplets.TEST_FILE):
+        np.save(folder / "two" / name, two)
+    torch.save({"encoders.a": torch.ones(1)}, "bare.pt")
+    Path("text.pt").write_text("hello")
+
+
+BAD = {
+    "custom_dataset.py": "--data_root",
+    "custom_dataset.py --data_root missing.npy": "missing.npy",
+    "custom_dataset.py --data_root flat.npy": "(300, 2)",
+    "custom_dataset.py --data_root inf.npy": "infinite",
+    "custom_dataset.py --data_root short.npy": "50 frames",
+    "custom_dataset.py --data_root words.npy": "axes",
+    "custom_dataset.py --data_root nothing.npy": "too short",
+    "custom_dataset.py --data_root none.npy": "(0, 300, 12, 2)",
+    "custom_dataset.py --data_root dict.npy": "dict.npy",
+    "custom_dataset.py --data_root other.npz": "positions",
+    "custom_dataset.py --data_root names.npz": "keypoint_names",
+    "custom_dataset.py --data_root empty.npy": "empty",
+    "custom_dataset.py --data_root text.npy": "text.npy",
+    "custom_dataset.py --data_root cut.npy": "cut.npy",
+    "custom_dataset.py --data_root .": "folder",
+    "custom_dataset.py --data_root good.npy --output_dir file": "file",
+    "custom_dataset.py --data_root good.npy --output_dir file/below": "file",
+    "custom_dataset.py --data_root good.npy --log_dir file": "file",
+    "custom_dataset.py --data_root good.npy --epohcs 3": "epohcs",
+    "custom_dataset.py --data_root good.npy --epochs many": "epochs",
+    "custom_dataset.py --data_root good.npy --epochs 0": "epochs",
+    "custom_dataset.py --data_root good.npy --hoa_bins 1000": "hoa_bins",
+    "custom_dataset.py --data_root good.npy --val_share 1": "val_share",
+    "custom_dataset.py --data_root good.npy --device abacus": "abacus",
+    "custom_dataset.py --data_root good.npy --job dance": "job",
+    "custom_dataset.py --config missing.yaml": "missing.yaml",
+    "custom_dataset.py --config broken.yaml": "broken.yaml",
+    "custom_dataset.py --config unknown.yaml": "epohcs",
+    "custom_dataset.py --data_root good.npy --resume missing.pt": "missing.pt",
+    "custom_dataset.py --data_root good.npy --ckpt_path trained.pt": "trained.pt exists",
+    "custom_dataset.py --data_root good.npy --job compute_representations": "--ckpt_path",
+    "custom_dataset.py --data_root good.npy --job compute_representations --ckpt_path no.pt": "no.pt",
+    "custom_dataset.py --data_root good.npy --job compute_representations --ckpt_path text.pt": "text.pt",
+    "custom_dataset.py --data_root good.npy --job compute_representations --ckpt_path bare.pt": "load_released",
+    "custom_dataset.py --data_root good.npy --job compute_representations --ckpt_path cut.pt": "cut.pt",
+    "custom_dataset.py --data_root fewer.npy --job compute_representations --ckpt_path trained.pt": "keypoints",
+    "mouse_triplets.py --simulate --job compute_representations --ckpt_path trained.pt": "custom",
+    "mouse_triplets.py --data_root nowhere": "download_mabe.sh",
+    "mouse_triplets.py --data_root mabe": "dict of arrays",
+    "mouse_triplets.py --data_root two": "2 individuals",
+    "mouse_triplets.py --simulate --simulated_clips 0 --data_root fresh": "clips",
+}
+
+
+@pytest.fixture(scope="module")
+def bad_inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with good and bad files, a trained checkpoint and a cut one."""
+    folder = tmp_path_factory.mktemp("bad")
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        write_bad_inputs(folder)
+        run("custom_dataset.py --data_root good.npy --epochs 1 --sequence_length 150 --ckpt_path trained.pt")
+        Path("cut.pt").write_bytes(Path("trained.pt").read_bytes()[:-1000])
+    finally:
+        os.chdir(before)
+    return folder
+
+
+@pytest.mark.parametrize(("command", "named"), BAD.items(), ids=BAD)
+def test_bad_input_gets_one_sentence_and_leaves_nothing(
+    command: str, named: str, bad_inputs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    monkeypatch.chdir(bad_inputs)
+    if "mouse_triplets.py --simulate --job" in command:
+        mabe.simulate_mouse_files(Path("data/mabe/simulated"), 1, frames=200)
+    before = {path for path in bad_inputs.rglob("*") if path.is_file()}
+    assert named in refused(command, capsys)
+    assert {path for path in bad_inputs.rglob("*") if path.is_file()} == before
+
+
+def test_debug_shows_the_error_itself(folder: Path):
+    with pytest.raises(FileNotFoundError):
+        run("custom_dataset.py --data_root missing.npy --debug")
+
+
+def test_some_short_recordings_are_skipped_with_a_notice(folder: Path, capsys: pytest.CaptureFixture):
+    keypoints = tracks()
+    keypoints[2, 40:] = np.nan
+    np.save("k.npy", keypoints)
+    run("custom_dataset.py --data_root k.npy --epochs 1 --sequence_length 150 --ckpt_path c.pt")
+    assert "skipped 1 recording" in capsys.readouterr().err
+
+
+def test_settings_come_from_flags_then_yaml_then_defaults(folder: Path):
+    Path("run.yaml").write_text("epochs: 7\nlr_milestones: [3, 5]\nhoa_window: 15\n")
+    settings = cli.parse(["--config", "run.yaml", "--epochs", "9"], "", defaults={"skip_frames": 60})
+    assert settings.train.epochs == 9
+    assert settings.train.lr_milestones == (3, 5)
+    assert settings.train.hoa_window == 15
+    assert settings.train.skip_frames == 60
+    assert settings.train.batch_size == 32
+
+
+def test_resume_takes_the_settings_of_the_run_and_continues_it(folder: Path):
+    np.save("k.npy", tracks())
+    common = "custom_dataset.py --data_root k.npy --sequence_length 150 --batch_size 4 --hoa_window 20 --lr 0.002"
+    run(f"{common} --epochs 2 --ckpt_path whole.pt")
+    run(f"{common} --epochs 1 --ckpt_path part.pt")
+    run("custom_dataset.py --data_root k.npy --resume part.pt --epochs 2")
+    whole, part = (torch.load(name, weights_only=True) for name in ("whole.pt", "part.pt"))
+    assert part["settings"] == whole["settings"]
+    for name, weight in whole["weights"].items():
+        assert torch.equal(weight, part["weights"][name]), name
+
+
+def test_two_runs_at_the_same_second_do_not_meet(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(cli.time, "strftime", lambda _: "2026-01-01-00-00-00")
+    np.save("k.npy", tracks())
+    for _ in range(2):
+        run("custom_dataset.py --data_root k.npy --epochs 1 --sequence_length 150")
+    assert len(list(folder.glob("bams-custom-2026-01-01-00-00-00*.pt"))) == 2
+
+
+def test_cache_path_is_used_and_gives_the_same_model(folder: Path):
+    np.save("k.npy", tracks())
+    for name in ("a", "b"):
+        run(
+            f"custom_dataset.py --data_root k.npy --epochs 1 --sequence_length 150 --cache_path kept "
+            f"--ckpt_path {name}.pt"
+        )
+    assert len(list((folder / "kept").glob("*.npz"))) == 2
+    first, second = (torch.load(f"{name}.pt", weights_only=True)["weights"] for name in "ab")
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_help_and_print_config_of_every_script():
+    for script in SCRIPTS:
+        done = subprocess.run(
+            [sys.executable, ROOT / script, "--help"], capture_output=True, text=True, check=True
+        )
+        for flag in [
+            "job",
+            "data_root",
+            "cache_path",
+            "hoa_bins",
+            "batch_size",
+            "num_workers",
+            "epochs",
+            "lr",
+            "weight_decay",
+            "log_every_step",
+            "ckpt_path",
+            "seed",
+            "device",
+            "output_dir",
+            "log_dir",
+            "resume",
+            "config",
+            "print_config",
+        ]:
+            assert f"--{flag}" in done.stdout
+        assert "passes over the training windows" in done.stdout
+    done = subprocess.run(
+        [sys.executable, ROOT / "custom_dataset.py", "--print_config"], capture_output=True, text=True, check=True
+    )
+    assert "hoa_window: 30" in done.stdout
+
+
+@pytest.mark.skipif(not (ROOT.parent / "shared").exists(), reason="needs the real recordings in ../shared")
+@pytest.mark.slow
+def test_real_rats_train_and_are_embedded(folder: Path):
+    rats = np.load(ROOT.parent / "shared/data/rat_social.npz")
+    names = {name: rats[name] for name in ("keypoint_names", "individual_names")}
+    np.savez(
+        "rats.npz", keypoints=rats["keypoints"][:3, :, :3000], recording_ids=rats["recording_ids"][:3], **names
+    )
+    run("custom_dataset.py --data_root rats.npz --epochs 2 --sequence_length 600 --batch_size 8 --ckpt_path r.pt")
+    run("custom_dataset.py --job compute_representations --data_root rats.npz --ckpt_path r.pt")
+    written = np.load("r_representations.npz")
+    assert written["long_term"].shape == (6, 3000, 64)
+    assert np.isfinite(written["long_term"]).all()

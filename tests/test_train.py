@@ -1,0 +1,695 @@
+"""The training loop: it learns, it can be stopped and taken up again, and it says what went wrong."""
+
+import math
+import os
+import signal
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+import bams
+from bams import checkpoint, losses
+from bams.checkpoint import Checkpoint
+from bams.config import TrainConfig
+from bams.data import Dataset, KeypointsDataset
+from bams.losses import HoALoss
+from bams.models import BAMS
+from bams.train import Interrupted, pick_device, train, training_step, validate
+
+BINS = 6
+TINY = TrainConfig(
+    epochs=3,
+    batch_size=4,
+    hoa_window=6,
+    skip_frames=8,
+    hoa_frames=0.5,
+    log_every_step=1,
+    lr_milestones=(2,),
+    device="cpu",
+)
+TRAIN_SCALARS = {
+    *("train/hoa_loss", "train/hoa_skill", "train/byol_loss_short_term", "train/byol_loss_long_term"),
+    *("train/total_loss", "train/lr", "train/frames_per_second"),
+}
+
+
+def sines(tracks: int = 9, frames: int = 40, seed: int = 0) -> np.ndarray:
+    """(N, T, 2): sine and cosine of any phase, so that what comes next can be known."""
+    phase = np.random.default_rng(seed).uniform(0, 2 * np.pi, (tracks, 1)) + 0.35 * np.arange(frames)
+    return np.stack([np.sin(phase), np.cos(phase)], axis=-1).astype(np.float32)
+
+
+def sine_dataset(tracks: int = 9, frames: int = 40, seed: int = 0, **options) -> Dataset:
+    """Nine tracks in batches of four are three steps per epoch, the last with one track."""
+    x = sines(tracks, frames, seed)
+    if "statistics" not in options:
+        options["hoa_bins"] = BINS
+    return Dataset(x, x, None, **options)
+
+
+def tiny_model(dataset: Dataset, seed: int = 0, **options) -> BAMS:
+    torch.manual_seed(seed)
+    return BAMS(
+        dataset.input_size,
+        short_term={"num_channels": (6, 4), **options},
+        long_term={"num_channels": (6, 4), "dilation": 3, **options},
+        predictor={"hidden_layers": (-1, 12, dataset.target_size * dataset.statistics.bins)},
+    )
+
+
+def run(
+    folder: Path, config: TrainConfig = TINY, dataset: Dataset | None = None, model=None, **options
+) -> Checkpoint:
+    """A training run whose files are folder/a.pt and folder/log."""
+    dataset = sine_dataset() if dataset is None else dataset
+    model = tiny_model(dataset) if model is None else model
+    return train(model, dataset, config, ckpt_path=folder / "a.pt", log_dir=folder / "log", **options)
+
+
+def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """By tag, (step, value) as TensorBoard shows them."""
+    accumulator = EventAccumulator(str(folder / "log"), size_guidance={"scalars": 0})
+    accumulator.Reload()
+    return {tag: [(e.step, e.value) for e in accumulator.Scalars(tag)] for tag in accumulator.Tags()["scalars"]}
+
+
+def final_weights(folder: Path) -> dict[str, torch.Tensor]:
+    return bams.load_checkpoint(folder / "a.pt").state_dict()
+
+
+def assert_same_weights(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> None:
+    assert first.keys() == second.keys()
+    assert [name for name in first if not torch.equal(first[name], second[name])] == []
+
+
+def assert_finite_weights(weights: dict[str, torch.Tensor]) -> None:
+    assert [name for name, value in weights.items() if not torch.isfinite(value).all()] == []
+
+
+def assert_same_curves(first: Path, second: Path) -> None:
+    one, two = curves(first), curves(second)
+    assert one.keys() == two.keys()
+    for tag in one:
+        if tag == "train/frames_per_second":
+            assert [step for step, _ in one[tag]] == [step for step, _ in two[tag]]
+        else:
+            assert one[tag] == two[tag], tag
+
+
+def at_training_step(model: BAMS, step: int, act) -> None:
+    """Call `act` in the middle of the given training step, counted from 1 in this process."""
+    seen = 0
+
+    def count(module: torch.nn.Module, _) -> None:
+        nonlocal seen
+        seen += module.training
+        if module.training and seen == step:
+            act()
+
+    model.predictor.register_forward_pre_hook(count)
+
+
+def age_event_files(folder: Path) -> None:
+    """TensorBoard reads event files by their names, which begin with a time in seconds."""
+    for path in (folder / "log").iterdir():
+        path.rename(path.with_name(path.name.replace("tfevents.", "tfevents.0")))
+
+
+# --- learning ---
+
+
+def test_training_learns_what_can_be_learnt(tmp_path):
+    config = replace(TINY, epochs=30, hoa_frames=1.0, lr=5e-3, lr_milestones=(), checkpoint_every=100)
+    dataset = sine_dataset(16)
+    held_out = sine_dataset(5, seed=1, statistics=dataset.statistics)
+    run(tmp_path, config, dataset, val_dataset=held_out)
+    found = curves(tmp_path)
+    early = {tag: np.mean([value for _, value in curve[:4]]) for tag, curve in found.items()}
+    late = {tag: np.mean([value for _, value in curve[-4:]]) for tag, curve in found.items()}
+    assert abs(early["train/hoa_skill"]) < 0.3
+    assert late["train/hoa_skill"] > 0.6
+    assert late["train/total_loss"] < 0.5 * early["train/total_loss"]
+    assert late["train/hoa_loss"] < 0.5 * early["train/hoa_loss"]
+    assert late["train/byol_loss_short_term"] < early["train/byol_loss_short_term"]
+    assert found["val/hoa_skill"][-1][1] > 0.6 > 0.4 > found["val/hoa_skill"][0][1]
+
+
+def test_normalised_training_starts_at_the_data_wide_histogram(tmp_path):
+    """Skill 0 = nothing learnt yet; the paper's plain start is worse than that."""
+    run(tmp_path / "normalised", replace(TINY, epochs=1, hoa_frames=1.0, batch_size=9))
+    run(tmp_path / "paper", replace(TINY, epochs=1, hoa_frames=1.0, batch_size=9, loss="paper"))
+    assert curves(tmp_path / "normalised")["train/hoa_skill"][0][1] == pytest.approx(0, abs=0.02)
+    assert curves(tmp_path / "paper")["train/hoa_skill"][0][1] < -0.05
+
+
+def test_curves_have_the_names_and_steps_of_the_issue(tmp_path):
+    run(tmp_path, replace(TINY, log_every_step=2), val_dataset=sine_dataset(3, seed=1))
+    found = curves(tmp_path)
+    assert set(found) == TRAIN_SCALARS | {"val/hoa_skill", "val/hoa_loss"}
+    for tag, curve in found.items():
+        expected = [3, 6, 9] if tag.startswith("val/") else [1, 2, 4, 6, 8]
+        assert [step for step, _ in curve] == expected, tag
+        assert all(math.isfinite(value) for _, value in curve)
+
+
+def test_the_configuration_is_kept_as_text(tmp_path):
+    run(tmp_path, replace(TINY, epochs=1, weight_decay=0.0375))
+    accumulator = EventAccumulator(str(tmp_path / "log"))
+    accumulator.Reload()
+    (tag,) = accumulator.Tags()["tensors"]
+    text = accumulator.Tensors(tag)[0].tensor_proto.string_val[0].decode()
+    assert tag.startswith("config")
+    assert all(f'"{name}"' in text for name in asdict(TINY)) and "0.0375" in text
+
+
+def test_held_out_scores_are_those_of_all_tracks_at_all_frames():
+    dataset = sine_dataset(7)
+    model = tiny_model(dataset).train()
+    hoa = HoALoss(BINS, 6, 8, torch.tensor([0.05, 0.02]))
+    found = validate(model, dataset, hoa, TINY, torch.device("cpu"))
+    batch = torch.utils.data.default_collate([dataset[i] for i in range(7)])
+    frames = torch.arange(8, 39)
+    with torch.no_grad():
+        logits = model.eval()(batch["input"]).hoa_pred[:, frames]
+        scores = hoa.scores(hoa.sums(logits, batch["actions"], batch["valid"], frames))
+    assert found["hoa_skill"] == pytest.approx(float(scores.skill), rel=1e-5)
+    assert found["hoa_loss"] == pytest.approx(float(scores.distance), rel=1e-5)
+
+
+def test_the_checkpoint_holds_the_whole_run(tmp_path):
+    dataset = sine_dataset()
+    about = {"dataset": "sines", "features": {"inputs": ["sin", "cos"]}, "settings": {"data_root": "here"}}
+    returned = run(tmp_path, dataset=dataset, about=about)
+    kept = checkpoint.load(tmp_path / "a.pt")
+    assert kept.dataset == "sines" and kept.features == {"inputs": ["sin", "cos"]}
+    assert kept.settings == {"data_root": "here", **asdict(TINY), "lr_milestones": [2]}
+    assert (kept.progress["epoch"], kept.progress["step"]) == (3, 9)
+    assert set(kept.versions) >= {"bams", "torch", "numpy", "python"}
+    for name, value in vars(dataset.statistics).items():
+        np.testing.assert_array_equal(getattr(kept.statistics, name), value)
+    np.testing.assert_array_equal(kept.model.scale.centre.numpy(), dataset.statistics.centre)
+    np.testing.assert_array_equal(kept.model.scale.scale.numpy(), dataset.statistics.scale)
+    assert kept.marginal_loss.shape == (2,) and (kept.marginal_loss > 0).all()
+    assert_same_weights(returned.model.state_dict(), kept.model.state_dict())
+
+
+def test_the_model_that_training_returns_is_ready_for_use(tmp_path):
+    returned = run(tmp_path, replace(TINY, epochs=1))
+    assert not returned.model.training, "its embeddings would be noisy with dropout"
+
+
+def test_training_leaves_the_data_as_they_were(tmp_path):
+    dataset = sine_dataset()
+    before = [x.copy() for x in (dataset.inputs, dataset.actions, dataset.valid)]
+    run(tmp_path, replace(TINY, epochs=1), dataset)
+    for old, new in zip(before, (dataset.inputs, dataset.actions, dataset.valid), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+# --- same seed, same run ---
+
+
+def test_same_seed_same_weights_and_other_seed_other_weights(tmp_path):
+    for name, config in (("a", TINY), ("b", TINY), ("c", replace(TINY, seed=1))):
+        torch.manual_seed(99)
+        torch.rand(len(name))
+        run(tmp_path / name, config)
+        torch.rand(7)
+    assert_same_weights(final_weights(tmp_path / "a"), final_weights(tmp_path / "b"))
+    assert_same_curves(tmp_path / "a", tmp_path / "b")
+    first, other = final_weights(tmp_path / "a"), final_weights(tmp_path / "c")
+    changed = [name for name in first if not torch.equal(first[name], other[name])]
+    assert any(name.startswith("encoders.") for name in changed)
+
+
+def test_draws_do_not_depend_on_what_else_draws(tmp_path):
+    """Neither validation nor a caller's draws between two steps change the run."""
+    dataset = sine_dataset()
+    run(tmp_path / "a", dataset=dataset)
+    model = tiny_model(dataset)
+    for step in (2, 5):
+        at_training_step(model, step, lambda: torch.rand(5))
+    run(tmp_path / "b", dataset=dataset, model=model, val_dataset=sine_dataset(5, seed=3))
+    assert_same_weights(final_weights(tmp_path / "a"), final_weights(tmp_path / "b"))
+
+
+def test_worker_processes_change_nothing(tmp_path):
+    config = replace(TINY, epochs=2)
+    run(tmp_path / "a", config)
+    run(tmp_path / "b", replace(config, num_workers=2))
+    assert_same_weights(final_weights(tmp_path / "a"), final_weights(tmp_path / "b"))
+    assert_same_curves(tmp_path / "a", tmp_path / "b")
+
+
+def test_each_epoch_sees_every_window_once_in_an_order_of_its_own(tmp_path):
+    class Watched(Dataset):
+        def __getitem__(self, index: int):
+            seen.append(index)
+            return super().__getitem__(index)
+
+    seen: list[int] = []
+    x = sines()
+    dataset = Watched(x, x, None, hoa_bins=BINS)
+    model = tiny_model(dataset)
+    at_training_step(model, 1, lambda: seen.__delitem__(slice(0, -4)))  # what was read to begin with
+    run(tmp_path, dataset=dataset, model=model)
+    epochs = [seen[i : i + 9] for i in (0, 9, 18)]
+    assert len(seen) == 27 and all(sorted(epoch) == list(range(9)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in [*epochs, range(9)]}) == 4
+
+
+# --- stop and go on ---
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    run(folder, val_dataset=sine_dataset(3, seed=1))
+    return folder
+
+
+def go_on(folder: Path, config: TrainConfig = TINY, **options) -> Checkpoint:
+    age_event_files(folder)
+    resume = checkpoint.load(folder / "a.pt")
+    return run(folder, config, model=resume.model, resume=resume, val_dataset=sine_dataset(3, seed=1), **options)
+
+
+def interrupt(folder: Path, step: int, number: int = signal.SIGINT) -> Interrupted:
+    model = tiny_model(sine_dataset())
+    at_training_step(model, step, lambda: os.kill(os.getpid(), number))
+    handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Interrupted) as stop:
+        run(folder, model=model, val_dataset=sine_dataset(3, seed=1))
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
+    return stop.value
+
+
+@pytest.mark.parametrize("step", [1, 2, 5], ids=["first step", "first epoch", "second epoch"])
+def test_interrupted_in_an_epoch_and_resumed_equals_uninterrupted(tmp_path, uninterrupted, step):
+    interrupt(tmp_path, step)
+    assert checkpoint.load(tmp_path / "a.pt").progress["step"] == step
+    go_on(tmp_path)
+    assert_same_weights(final_weights(tmp_path), final_weights(uninterrupted))
+    assert_same_curves(tmp_path, uninterrupted)
+
+
+@pytest.mark.parametrize("step", [3, 6, 9], ids=["first epoch", "second epoch", "last epoch"])
+def test_interrupted_at_an_epochs_end_and_resumed_equals_uninterrupted(tmp_path, uninterrupted, step):
+    interrupt(tmp_path, step)
+    go_on(tmp_path)
+    assert_same_weights(final_weights(tmp_path), final_weights(uninterrupted))
+    assert_same_curves(tmp_path, uninterrupted)
+
+
+def test_interrupted_twice_and_resumed_equals_uninterrupted(tmp_path, uninterrupted):
+    interrupt(tmp_path, 2)
+    age_event_files(tmp_path)
+    resume = checkpoint.load(tmp_path / "a.pt")
+    at_training_step(resume.model, 3, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(Interrupted):
+        run(tmp_path, model=resume.model, resume=resume, val_dataset=sine_dataset(3, seed=1))
+    assert checkpoint.load(tmp_path / "a.pt").progress["step"] == 5
+    go_on(tmp_path)
+    assert_same_weights(final_weights(tmp_path), final_weights(uninterrupted))
+    assert_same_curves(tmp_path, uninterrupted)
+
+
+def test_a_crash_after_the_last_checkpoint_leaves_no_doubled_steps(tmp_path, uninterrupted):
+    class PowerCut(Exception):  # noqa: N818
+        pass
+
+    def fail() -> None:
+        raise PowerCut
+
+    model = tiny_model(sine_dataset())
+    at_training_step(model, 6, fail)
+    with pytest.raises(PowerCut):
+        run(tmp_path, model=model, val_dataset=sine_dataset(3, seed=1))
+    assert curves(tmp_path)["train/total_loss"][-1][0] == 5
+    assert checkpoint.load(tmp_path / "a.pt").progress["step"] == 3
+    go_on(tmp_path)
+    assert_same_weights(final_weights(tmp_path), final_weights(uninterrupted))
+    assert_same_curves(tmp_path, uninterrupted)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interruption_says_where_it_stopped_and_how_to_go_on(tmp_path, number, status):
+    stop = interrupt(tmp_path, 4, number)
+    assert stop.exit_status == status
+    assert "step 4" in str(stop) and f"--resume {tmp_path / 'a.pt'}" in str(stop)
+
+
+def test_resuming_a_finished_run_for_more_epochs_equals_one_long_run(tmp_path, uninterrupted):
+    run(tmp_path, replace(TINY, epochs=2), val_dataset=sine_dataset(3, seed=1))
+    go_on(tmp_path)
+    assert_same_weights(final_weights(tmp_path), final_weights(uninterrupted))
+    assert_same_curves(tmp_path, uninterrupted)
+
+
+def test_resuming_a_finished_run_changes_nothing(tmp_path):
+    run(tmp_path, replace(TINY, epochs=1))
+    before, weights = curves(tmp_path), final_weights(tmp_path)
+    go_on(tmp_path, replace(TINY, epochs=1))
+    assert_same_weights(final_weights(tmp_path), weights)
+    assert curves(tmp_path) == before
+
+
+def test_resuming_with_other_data_is_refused(tmp_path):
+    run(tmp_path, replace(TINY, epochs=1))
+    resume = checkpoint.load(tmp_path / "a.pt")
+    with pytest.raises(ValueError, match=r"9 training windows.*4"):
+        run(tmp_path, dataset=sine_dataset(4), model=resume.model, resume=resume)
+
+
+@pytest.mark.parametrize("change", [{"batch_size": 2}, {"hoa_window": 3}])
+def test_resuming_with_settings_that_the_progress_does_not_fit_is_refused(tmp_path, change):
+    """Steps per epoch follow from the one, and the marginal loss in the checkpoint from the other."""
+    run(tmp_path, replace(TINY, epochs=1))
+    resume = checkpoint.load(tmp_path / "a.pt")
+    with pytest.raises(ValueError, match=next(iter(change))):
+        run(tmp_path, replace(TINY, **change), model=resume.model, resume=resume)
+
+
+def test_checkpoints_are_written_every_so_many_epochs_and_at_the_end(tmp_path):
+    steps = []
+
+    def look() -> None:
+        steps.append(checkpoint.load(tmp_path / "a.pt").progress["step"] if (tmp_path / "a.pt").exists() else None)
+
+    dataset = sine_dataset(4)
+    model = tiny_model(dataset)
+    for step in range(1, 6):
+        at_training_step(model, step, look)
+    run(tmp_path, replace(TINY, epochs=5, checkpoint_every=2), dataset, model)
+    assert steps == [None, None, 2, 2, 4]
+    assert checkpoint.load(tmp_path / "a.pt").progress["step"] == 5
+
+
+# --- data at the edge ---
+
+
+def assert_trains_with_finite_losses(folder: Path, dataset: Dataset, config: TrainConfig = TINY) -> dict:
+    run(folder, config, dataset, val_dataset=dataset)
+    found = curves(folder)
+    assert set(found) == TRAIN_SCALARS | {"val/hoa_skill", "val/hoa_loss"}
+    assert all(math.isfinite(value) for curve in found.values() for _, value in curve)
+    assert all(
+        torch.isfinite(value).all() for name, value in final_weights(folder).items() if name != "scale.limit"
+    )
+    return found
+
+
+@pytest.mark.parametrize("loss", ["normalised", "paper"])
+def test_a_batch_larger_than_the_data(tmp_path, loss):
+    found = assert_trains_with_finite_losses(tmp_path, sine_dataset(3), replace(TINY, batch_size=64, loss=loss))
+    assert [step for step, _ in found["train/total_loss"]] == [1, 2, 3]
+
+
+def test_one_track_only(tmp_path):
+    assert_trains_with_finite_losses(tmp_path, sine_dataset(1))
+
+
+def test_a_constant_channel(tmp_path):
+    x = np.concatenate([sines(), np.full((9, 40, 1), 7, np.float32)], axis=-1)
+    found = assert_trains_with_finite_losses(tmp_path, Dataset(x, x, None, hoa_bins=BINS))
+    assert found["train/byol_loss_short_term"][0][1] > 0
+
+
+def keypoint_walks(tracks: int = 5, frames: int = 40) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return np.cumsum(rng.standard_normal((tracks, frames, 3, 2)), axis=1).astype(np.float32)
+
+
+@pytest.mark.parametrize("loss", ["normalised", "paper"])
+def test_a_keypoint_that_is_never_seen(tmp_path, loss):
+    keypoints = keypoint_walks()
+    keypoints[:, :, 1] = np.nan
+    assert_trains_with_finite_losses(
+        tmp_path, KeypointsDataset(keypoints, hoa_bins=BINS), replace(TINY, loss=loss)
+    )
+
+
+def test_padding_gaps_and_a_track_in_which_nothing_is_seen(tmp_path):
+    keypoints = keypoint_walks()
+    keypoints[0, 15:] = np.nan
+    keypoints[1, 10:20] = np.nan
+    keypoints[2, :, 0] = np.nan
+    keypoints[3] = np.nan
+    assert_trains_with_finite_losses(tmp_path, KeypointsDataset(keypoints, hoa_bins=BINS))
+
+
+@pytest.mark.parametrize("unit", [1e-4, 1.0, 1e4])
+def test_any_unit(tmp_path, unit):
+    assert_trains_with_finite_losses(tmp_path, KeypointsDataset(keypoint_walks() * unit, hoa_bins=BINS))
+
+
+@pytest.mark.parametrize("tracks", [4, 32, 40])
+def test_a_batch_in_which_only_one_track_has_views(tracks):
+    """BatchNorm still sees enough pairs, however many tracks without an observation are in the batch."""
+    x = sines(tracks)
+    valid = np.zeros((tracks, 40), bool)
+    valid[2] = True
+    dataset = Dataset(x, x, valid, hoa_bins=BINS)
+    model = tiny_model(dataset).train()
+    pairs = []
+    model.bootstrap["short_term"].register_forward_pre_hook(lambda _, args: pairs.append(len(args[0])))
+    batch = torch.utils.data.default_collate([dataset[i] for i in range(tracks)])
+    values = training_step(model, batch, HoALoss(BINS, 6, 8, torch.tensor([0.05, 0.05])), TINY, 0)
+    values["total_loss"].backward()
+    assert all(torch.isfinite(value) for value in values.values())
+    assert pairs[0] >= 32
+
+
+def test_windows_without_context_have_no_loss_and_no_skill(tmp_path):
+    found = assert_trains_with_finite_losses(tmp_path, sine_dataset(frames=8))
+    assert {value for _, value in found["train/hoa_loss"]} == {0}
+    assert {value for tag in ("train", "val") for _, value in found[f"{tag}/hoa_skill"]} == {0}
+
+
+def test_encoders_without_bootstrap(tmp_path):
+    dataset = sine_dataset()
+    model = tiny_model(dataset, bootstrap="none")
+    run(tmp_path, dataset=dataset, model=model)
+    assert not [tag for tag in curves(tmp_path) if "byol" in tag]
+    assert checkpoint.load(tmp_path / "a.pt").model.bootstrap_kinds == {"short_term": "none", "long_term": "none"}
+
+
+# --- not finite ---
+
+
+class Poisoned(Dataset):
+    """One track reads as NaN once `poison` is set."""
+
+    poison: int | None = None
+
+    def __getitem__(self, index: int):
+        item = super().__getitem__(index)
+        if index == self.poison:
+            item["input"][20:] = float("nan")
+        return item
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path):
+    x = sines()
+    dataset = Poisoned(x, x, None, hoa_bins=BINS)
+    model = tiny_model(dataset)
+    at_training_step(model, 3, lambda: setattr(dataset, "poison", 7))
+    with pytest.raises(FloatingPointError) as error:
+        run(tmp_path, dataset=dataset, model=model)
+    kept = checkpoint.load(tmp_path / "a.pt")
+    assert kept.progress["step"] == 3
+    assert_finite_weights(kept.model.state_dict())
+    message = str(error.value)
+    assert "hoa_loss" in message and "byol_loss_long_term" in message and "total_loss" in message
+    tracks = message[message.index("[") + 1 : message.index("]")].split(", ")
+    assert "7" in tracks and len(tracks) in (1, 4)
+    last = curves(tmp_path)["train/total_loss"][-1][0]
+    assert f"step {last}" in message or f"step {last + 1}" in message
+    assert "\n" not in message
+
+
+def test_without_a_checkpoint_the_message_does_not_promise_one(tmp_path):
+    x = sines()
+    dataset = Poisoned(x, x, None, hoa_bins=BINS)
+    dataset.poison = 7
+    with pytest.raises(FloatingPointError) as error:
+        run(tmp_path, dataset=dataset)
+    assert not (tmp_path / "a.pt").exists()
+    assert "checkpoint before this is kept" not in str(error.value)
+
+
+def test_weights_that_are_not_finite_never_become_the_checkpoint(tmp_path):
+    """A finite loss can have an infinite step: one step per epoch, and the checkpoint is written after it."""
+    dataset = sine_dataset(4)
+    model = tiny_model(dataset)
+    weight = model.predictor.layers[0].weight
+    weight.register_hook(lambda gradient: gradient * float("inf"))
+    with pytest.raises(FloatingPointError, match="step"):
+        run(tmp_path, TINY, dataset, model)
+    if (tmp_path / "a.pt").exists():
+        assert_finite_weights(final_weights(tmp_path))
+
+
+def test_the_last_step_must_be_finite_too(tmp_path):
+    dataset = sine_dataset(4)
+    model = tiny_model(dataset)
+    model.predictor.layers[0].weight.register_hook(lambda gradient: gradient * float("nan"))
+    with pytest.raises(FloatingPointError, match="step"):
+        run(tmp_path, replace(TINY, epochs=1), dataset, model)
+
+
+# --- settings ---
+
+
+def one_step(tmp_path: Path, **changes) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor], Dataset]:
+    """Parameters before and after a single step."""
+    dataset = sine_dataset(4)
+    model = tiny_model(dataset)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    run(tmp_path, replace(TINY, epochs=1, **changes), dataset, model)
+    return before, {name: p.detach() for name, p in model.named_parameters()}, dataset
+
+
+def test_bootstrap_predictors_have_their_own_learning_rate(tmp_path):
+    """The first step of AdamW is as long as the learning rate, where there is a gradient."""
+    before, after, _ = one_step(tmp_path, lr=1e-4, bootstrap_lr=3e-2, loss="paper", weight_decay=0.0)
+    steps = {name: float((after[name] - before[name]).abs().max()) for name in before}
+    for name, step in steps.items():
+        assert step == pytest.approx(3e-2 if name.startswith("bootstrap.") else 1e-4, rel=0.02), name
+    assert any(name.startswith("bootstrap.long_term") for name in steps)
+
+
+def test_weight_decay_is_that_of_adamw(tmp_path):
+    before, after, _ = one_step(tmp_path, lr=1e-3, weight_decay=100.0, loss="paper", bootstrap_lr=0.0)
+    name = "predictor.layers.0.weight"
+    torch.testing.assert_close(after[name], before[name] * 0.9, atol=1.1e-3, rtol=0)
+    assert torch.equal(after["bootstrap.short_term.0.weight"], before["bootstrap.short_term.0.weight"])
+
+
+def test_the_normalised_start_is_the_log_of_the_histogram_and_the_papers_is_random(tmp_path):
+    frozen = {"lr": 0.0, "bootstrap_lr": 0.0}
+    before, after, dataset = one_step(tmp_path / "normalised", **frozen)
+    counts = dataset.statistics.counts + 1.0
+    expected = np.log(counts / counts.sum(1, keepdims=True)).ravel()
+    np.testing.assert_allclose(after["predictor.layers.2.bias"].numpy(), expected, rtol=1e-5)
+    assert after["predictor.layers.2.weight"].std() < 0.1 * before["predictor.layers.2.weight"].std()
+    before, after, _ = one_step(tmp_path / "paper", loss="paper", **frozen)
+    assert_same_weights(before, after)
+
+
+@pytest.mark.parametrize(("loss", "weight"), [("normalised", 5), ("paper", 500)])
+def test_total_loss_is_the_weighted_sum_of_the_documented_terms(loss, weight):
+    dataset = sine_dataset(4)
+    hoa = HoALoss(BINS, 6, 8, torch.tensor([0.05, 0.02]), loss == "normalised")
+    batch = torch.utils.data.default_collate([dataset[i] for i in range(4)])
+    config = replace(TINY, loss=loss, bootstrap_weight=0.25)
+    values = {k: float(v.detach()) for k, v in training_step(tiny_model(dataset), batch, hoa, config, 0).items()}
+    term = 1 - values["hoa_skill"] if loss == "normalised" else values["hoa_loss"]
+    bootstrap = values["byol_loss_short_term"] + values["byol_loss_long_term"]
+    assert values["total_loss"] == pytest.approx(weight * term + 0.25 * bootstrap, rel=1e-5)
+    assert bootstrap > 0.1
+
+
+def test_training_step_equals_the_losses_put_together_by_hand():
+    """Every frame is predicted and dropout is off, so that only the views are drawn."""
+    dataset = sine_dataset(4)
+    model = tiny_model(dataset, dropout=0.0).train()
+    hoa = HoALoss(BINS, 6, 8, torch.tensor([0.05, 0.02]))
+    batch = torch.utils.data.default_collate([dataset[i] for i in range(4)])
+    frames = torch.arange(8, 39)
+    scores = hoa.scores(
+        hoa.sums(model(batch["input"]).hoa_pred[:, frames], batch["actions"], batch["valid"], frames)
+    )
+    values = training_step(model, batch, hoa, replace(TINY, hoa_frames=1.0), 0)
+    torch.testing.assert_close(values["hoa_skill"], scores.skill.detach())
+    torch.testing.assert_close(values["hoa_loss"], scores.distance.detach())
+
+
+def test_views_have_context_and_an_observation_and_are_enough_for_batch_norm(monkeypatch):
+    x = sines(4)
+    valid = np.ones((4, 40), bool)
+    valid[1, 20:30] = False
+    dataset = Dataset(x, x, valid, hoa_bins=BINS)
+    batch = torch.utils.data.default_collate([dataset[i] for i in range(4)])
+    kinds = {}
+
+    def watched(admissible, kind, *options):
+        kinds[kind] = [admissible.clone(), *original(admissible, kind, *options)]
+        return kinds[kind][1:]
+
+    original = losses.sample_views
+    monkeypatch.setattr(losses, "sample_views", watched)
+    training_step(tiny_model(dataset), batch, HoALoss(BINS, 6, 8, torch.ones(2)), TINY, 0)
+    expected = torch.from_numpy(valid.copy())
+    expected[:, :8] = False
+    assert set(kinds) == {"near", "far"}
+    for admissible, track, first, second in kinds.values():
+        assert torch.equal(admissible, expected)
+        assert len(track) >= 32
+        assert expected[track, first].all() and expected[track, second].all()
+
+
+def test_learning_rates_fall_at_the_milestones_in_epochs(tmp_path):
+    used: list[list[float]] = []
+    handle = register_optimizer_step_pre_hook(lambda o, *_: used.append([g["lr"] for g in o.param_groups]))
+    try:
+        run(tmp_path, replace(TINY, epochs=4, lr=1e-3, bootstrap_lr=1e-2, lr_milestones=(1, 3)))
+    finally:
+        handle.remove()
+    main = [1e-3] * 3 + [1e-4] * 6 + [1e-5] * 3
+    assert [group[0] for group in used] == pytest.approx(main)
+    assert [group[1] for group in used] == pytest.approx([10 * lr for lr in main])
+    logged = [value for _, value in curves(tmp_path)["train/lr"]]
+    assert logged == pytest.approx(main), "train/lr is not the rate that the step used"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *[(field, 0) for field in ("epochs", "batch_size", "hoa_window", "log_every_step", "checkpoint_every")],
+        *[(field, -1) for field in ("skip_frames", "num_workers", "seed", "lr", "bootstrap_lr", "weight_decay")],
+        *[("hoa_frames", value) for value in (0, -0.1, 1.01, float("nan"))],
+        *[(field, float("nan")) for field in ("lr", "bootstrap_lr", "weight_decay", "bootstrap_weight")],
+        ("lr", float("inf")),
+        ("bootstrap_weight", -0.5),
+        ("lr_milestones", (-1,)),
+        ("loss", "plain"),
+    ],
+)
+def test_settings_that_make_no_run_are_refused_by_name(field, value):
+    with pytest.raises(ValueError, match=field):
+        TrainConfig(**{field: value})
+
+
+def test_settings_at_their_bounds_are_taken():
+    config = TrainConfig(epochs=1, batch_size=1, hoa_window=1, skip_frames=0, hoa_frames=1, lr=0, weight_decay=0)
+    assert config.hoa_frames == 1
+
+
+def test_settings_of_the_paper_are_the_defaults():
+    config = TrainConfig()
+    assert (config.epochs, config.batch_size, config.lr, config.bootstrap_lr) == (500, 32, 1e-3, 1e-2)
+    assert (config.weight_decay, config.lr_milestones, config.hoa_window) == (4e-5, (200,), 30)
+    assert (config.bootstrap_weight, config.skip_frames, config.loss) == (0.5, 100, "normalised")
+
+
+@pytest.mark.parametrize("name", ["nonsense", "", "cuda:99", "cpu cuda"])
+def test_devices_that_are_not_there_are_refused_with_the_way_out(name):
+    with pytest.raises(ValueError, match=r"not usable here; choose auto or cpu") as error:
+        pick_device(name)
+    assert repr(name) in str(error.value)
+
+
+def test_devices_that_are_there():
+    assert pick_device("cpu") == torch.device("cpu")
+    assert pick_device("auto").type == (
+        "cuda" if torch.cuda.is_available() else "mps" if torch.mps.is_available() else "cpu"
+    )
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match="cuda"):
+            pick_device("cuda")
