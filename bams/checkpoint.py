@@ -79,8 +79,10 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
         content["statistics"] = Statistics(**arrays)
         content["marginal_loss"] = content["marginal_loss"].numpy()
         return Checkpoint(model=model.to(device).eval(), **content)
-    except (KeyError, TypeError, RuntimeError, AttributeError) as error:
-        raise ValueError(f"{path} is a checkpoint with parts missing or of another size: {error}") from error
+    except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise ValueError(
+            f"{path} is a checkpoint with parts missing or of another size: {_short(error)}"
+        ) from error
 
 
 def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> BAMS:
@@ -106,14 +108,17 @@ def load_released(
     weights = _read(path)
     if not _is_bare(weights):
         raise ValueError(f"{path} does not hold weights under the names of the released code")
-    dilations = {"long_term": 4, **(dilations or {})}
     try:
-        model = BAMS(**_released_config(weights, dilations))
+        config = _released_config(weights, {"long_term": 4, **(dilations or {})})
+        unknown = set(dilations or {}) - set(config)
+        if unknown:
+            raise ValueError(f"there is no encoder {', '.join(sorted(unknown))} in it")
+        model = BAMS(**config)
         renamed = {_released_name(key): value for key, value in weights.items() if ".net." not in key}
         renamed |= {k: v for k, v in model.state_dict().items() if k.startswith("scale.")}
         model.load_state_dict(renamed)
-    except (KeyError, IndexError, RuntimeError) as error:
-        raise ValueError(f"{path} does not fit the released architecture: {error}") from error
+    except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise ValueError(f"{path} does not fit the released architecture: {_short(error)}") from error
     return model.to(device).eval()
 
 
@@ -128,8 +133,11 @@ def _read(path: str | Path) -> Any:
             raise ValueError(f"its part {damaged} has changed")
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # zipfile, pickle and torch each raise their own kinds
-        reason = " ".join(str(error).split())[:150]
-        raise ValueError(f"{path} is not a checkpoint, or is damaged: {reason}") from error
+        raise ValueError(f"{path} is not a checkpoint, or is damaged: {_short(error)}") from error
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:150]
 
 
 def _storable(value: Any) -> Any:
@@ -140,6 +148,8 @@ def _storable(value: Any) -> Any:
         return {key: _storable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_storable(item) for item in value]
+    if isinstance(value, np.generic):
+        return value.item()
     return str(value) if isinstance(value, Path) else value
 
 

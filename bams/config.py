@@ -86,8 +86,13 @@ class TrainConfig:
     def __post_init__(self):
         least = {"epochs": 1, "batch_size": 1, "hoa_window": 1, "log_every_step": 1, "checkpoint_every": 1}
         least |= {"skip_frames": 0, "num_workers": 0, "seed": 0, "lr": 0, "bootstrap_lr": 0, "weight_decay": 0}
+        least |= {"bootstrap_weight": 0}
         for name, lowest in least.items():
-            if getattr(self, name) < lowest:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {lowest}")
+            if not lowest <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be finite and at least {lowest}")
         if not 0 < self.hoa_frames <= 1:
             raise ValueError(f"hoa_frames is {self.hoa_frames}; it must be above 0 and at most 1")
+        if any(epoch < 1 for epoch in self.lr_milestones):
+            raise ValueError(f"lr_milestones are {self.lr_milestones}; they must be at least 1")
+        if self.loss not in ("normalised", "paper"):
+            raise ValueError(f"loss is {self.loss!r}; it must be normalised or paper")

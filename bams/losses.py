@@ -118,11 +118,12 @@ class HoALoss:
     def scores(self, sums: HoASums) -> HoAScores:
         """The ratios, from sums over one or more batches; 0 where nothing was observed."""
         learnable = self.marginal > LEAST_MARGINAL_LOSS
-        weight = torch.where(learnable, sums.weight, 0).sum().clamp(min=1e-9)
+        known = torch.where(learnable, sums.weight, 0).sum()
         relative = torch.where(learnable, sums.distance / self.marginal.clamp(min=LEAST_MARGINAL_LOSS), 0)
-        relative = relative.sum() / weight
+        relative = relative.sum() / known.clamp(min=1e-9)
         distance = sums.distance.sum() / sums.weight.sum().clamp(min=1e-9)
-        return HoAScores(relative if self.normalised else distance, distance, 1 - relative)
+        skill = torch.where(known > 0, 1 - relative, 0)  # nothing to learn is not perfect
+        return HoAScores(relative if self.normalised else distance, distance, skill)
 
 
 def total_weight(valid: Tensor, window: int, skip_frames: int) -> Tensor:

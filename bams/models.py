@@ -196,7 +196,7 @@ class BAMS(nn.Module):
             sizes = {key: value for key, value in options.items() if key != "bootstrap"}
             try:
                 self.encoders[name] = TemporalConvNet(input_size, **sizes)
-            except TypeError as error:
+            except (TypeError, KeyError) as error:
                 raise ValueError(f"{name}: {error}") from error
             self.bootstrap_kinds[name] = kind
             self.config[name] = {**_plain(sizes), "bootstrap": kind}

@@ -77,6 +77,12 @@ def begin(
                 f"the run to resume had {resume.progress['windows']} training windows, these data give "
                 f"{len(dataset)}: resume with the same data and settings"
             )
+        for name in ("batch_size", "hoa_window", "skip_frames"):
+            if resume.settings.get(name) != getattr(config, name):
+                raise ValueError(
+                    f"the run to resume had {name} {resume.settings.get(name)}, not {getattr(config, name)}: "
+                    "resume with the same data and settings"
+                )
         optimizer.load_state_dict(resume.progress["optimizer"])
         scheduler.load_state_dict(resume.progress["scheduler"])
         state.step = resume.progress["step"]

@@ -21,7 +21,7 @@ from bams.checkpoint import Checkpoint
 from bams.config import TrainConfig
 from bams.losses import HoALoss, HoASums
 from bams.models import BAMS
-from bams.state import batches, begin, derived_seed, measure_marginal, snapshot
+from bams.state import State, batches, begin, derived_seed, measure_marginal, snapshot
 
 LEAST_PAIRS = 32  # BatchNorm of the bootstrap predictors sees at least so many pairs of views
 
@@ -75,48 +75,67 @@ def train(
     about["settings"] = {**about["settings"], **asdict(config)}
 
     def save() -> Checkpoint:
+        if not all(torch.isfinite(p).all() for p in model.parameters()):
+            raise FloatingPointError(f"weights are not finite after step {state.step}; lower --lr")
         done = snapshot(state, dataset, **about)
         checkpoint.save(ckpt_path, done)
         return done
 
     writer = SummaryWriter(str(log_dir), purge_step=state.step + 1 if resume else None)
-    with writer, _stop_signals() as stopped:
+    with writer, _stop_signals() as stopped, _saying_what_is_kept(Path(ckpt_path)):
         writer.add_text("config", f"```\n{json.dumps(about['settings'], indent=1)}\n```", state.step)
         first_epoch = state.step // state.per_epoch
         epochs = tqdm(range(first_epoch, config.epochs), "epochs", initial=first_epoch, total=config.epochs)
         for epoch in epochs:
-            model.train()
-            since, recent = time.perf_counter(), []
-            steps = tqdm(batches(dataset, config, epoch, state.step % state.per_epoch), "steps", leave=False)
-            for windows, batch in steps:
-                batch = _on_device(batch, device)
-                values = training_step(state.model, batch, state.hoa, config, state.step)
-                if not torch.isfinite(values["total_loss"]):
-                    raise FloatingPointError(_not_finite(values, state.step, dataset, windows))
-                state.optimizer.zero_grad(set_to_none=True)
-                values["total_loss"].backward()
-                state.optimizer.step()
-                state.scheduler.step()
-                state.step += 1
-                recent.append({name: value.detach() for name, value in values.items()})
-                if state.step % config.log_every_step == 0 or state.step == 1:
-                    means = {name: float(torch.stack([r[name] for r in recent]).mean()) for name in values}
-                    means["lr"] = state.optimizer.param_groups[0]["lr"]
-                    frames = len(recent) * batch["input"][..., 0].numel()
-                    means["frames_per_second"] = frames / (time.perf_counter() - since)
-                    since, recent = time.perf_counter(), []
-                    _log(writer, "train", means, state.step)
-                    steps.set_postfix(loss=f"{means['total_loss']:.3f}", skill=f"{means['hoa_skill']:.3f}")
-                if stopped:
-                    save()
-                    raise Interrupted(stopped[0], Path(ckpt_path), state.step)
-            if val_dataset is not None:
+            _train_epoch(state, dataset, config, device, epoch, writer, stopped)
+            complete = state.step % state.per_epoch == 0
+            if complete and val_dataset is not None:
                 scores = validate(model, val_dataset, val_hoa, config, device)
                 epochs.set_postfix(val_skill=f"{scores['hoa_skill']:.3f}")
                 _log(writer, "val", scores, state.step)
+            if stopped:
+                save()
+                raise Interrupted(stopped[0], Path(ckpt_path), state.step)
             if (epoch + 1) % config.checkpoint_every == 0 and epoch + 1 < config.epochs:
                 save()
+    model.eval()
     return save()
+
+
+def _train_epoch(
+    state: State,
+    dataset: torch.utils.data.Dataset,
+    config: TrainConfig,
+    device: torch.device,
+    epoch: int,
+    writer: SummaryWriter,
+    stopped: list[int],
+) -> None:
+    """The steps of one epoch that are still to do, until `stopped` says otherwise."""
+    state.model.train()
+    since, frames, recent = time.perf_counter(), 0, []
+    steps = tqdm(batches(dataset, config, epoch, state.step % state.per_epoch), "steps", leave=False)
+    for windows, batch in steps:
+        batch = _on_device(batch, device)
+        values = training_step(state.model, batch, state.hoa, config, state.step)
+        if not torch.isfinite(values["total_loss"]):
+            raise FloatingPointError(_not_finite(values, state.step, dataset, windows))
+        state.optimizer.zero_grad(set_to_none=True)
+        values["total_loss"].backward()
+        state.optimizer.step()
+        lr = state.optimizer.param_groups[0]["lr"]
+        state.scheduler.step()
+        state.step += 1
+        frames += batch["input"][..., 0].numel()
+        recent.append({name: value.detach() for name, value in values.items()})
+        if state.step % config.log_every_step == 0 or state.step == 1:
+            means = {name: float(torch.stack([r[name] for r in recent]).mean()) for name in values}
+            speed = frames / (time.perf_counter() - since)
+            _log(writer, "train", {**means, "lr": lr, "frames_per_second": speed}, state.step)
+            steps.set_postfix(loss=f"{means['total_loss']:.3f}", skill=f"{means['hoa_skill']:.3f}")
+            since, frames, recent = time.perf_counter(), 0, []
+        if stopped:
+            return
 
 
 def training_step(
@@ -130,7 +149,7 @@ def training_step(
     Returns:
         scalars by the names they have in TensorBoard; `total_loss` is to be minimised.
     """
-    tracks, total, _ = batch["input"].shape
+    total = batch["input"].shape[1]
     torch.manual_seed(derived_seed(config.seed, 1, step))  # of dropout
     draws = torch.Generator().manual_seed(derived_seed(config.seed, 2, step))
     embs = model.encode(batch["input"])
@@ -143,10 +162,9 @@ def training_step(
 
     admissible = batch["valid"].any(-1)
     admissible[:, : config.skip_frames] = False
+    anchors = -(-LEAST_PAIRS // max(int(admissible.any(1).sum()), 1))
     for name, predictor in model.bootstrap.items():
-        track, first, second = losses.sample_views(
-            admissible, model.bootstrap_kinds[name], -(-LEAST_PAIRS // tracks), draws
-        )
+        track, first, second = losses.sample_views(admissible, model.bootstrap_kinds[name], anchors, draws)
         view = embs[name][track, first]
         predicted = predictor(view) if len(view) else view
         loss = losses.bootstrap_loss(predicted, embs[name][track, second])
@@ -203,6 +221,18 @@ def _log(writer: SummaryWriter, group: str, scalars: Mapping[str, float], step: 
 
 
 @contextmanager
+def _saying_what_is_kept(path: Path) -> Iterator[None]:
+    """End the message of a loss or weight that is not finite with where the last good checkpoint is."""
+    try:
+        yield
+    except FloatingPointError as error:
+        kept = (
+            f"{path} holds the last checkpoint before this" if path.exists() else "no checkpoint was written yet"
+        )
+        raise FloatingPointError(f"{error}; {kept}") from None
+
+
+@contextmanager
 def _stop_signals() -> Iterator[list[int]]:
     """A list that a SIGINT or SIGTERM puts its number in; the step under way is finished first."""
     received: list[int] = []
@@ -227,6 +257,6 @@ def _not_finite(values: Mapping[str, Tensor], step: int, dataset: Any, windows: 
     rows = getattr(dataset, "windows", None)
     tracks = sorted({int(rows[i][0]) for i in windows}) if rows is not None else windows
     return (
-        f"{terms} is not finite at step {step} (tracks in the batch, counted from 0: {tracks}); look for values "
-        "in the data that are out of all proportion, or lower --lr. The last checkpoint before this is kept"
+        f"{terms} is not finite at step {step + 1} (tracks in the batch, counted from 0: {tracks}); look for "
+        "values in the data that are out of all proportion, or lower --lr"
     )

@@ -845,9 +845,9 @@ def test_a_number_of_bins_that_does_not_fit_is_refused(bins):
 
 def test_statistics_of_other_features_are_refused():
     found = Dataset(X, Y, OK).statistics
-    with pytest.raises(ValueError, match=r"3 input features.* for 4"):
+    with pytest.raises(ValueError, match=r"give 3 input and 3 action features, the statistics are for 4 and 3"):
         Dataset(X[..., :3], Y, OK, statistics=found)
-    with pytest.raises(ValueError, match=r"2 action features.* for 3"):
+    with pytest.raises(ValueError, match=r"give 4 input and 2 action features, the statistics are for 4 and 3"):
         Dataset(X, Y[..., :2], OK[..., :2], statistics=found)
 
 
