@@ -67,6 +67,9 @@ class TrainConfig:
     """first frames of a window that give no loss, as the encoders lack context there"""
     hoa_frames: float = 0.25
     """share of the frames at which the action predictor is trained in each step, above 0 and at most 1"""
+    hide_parts: float = 0.3
+    """probability with which an embedding, or the frame's input, is hidden from the action predictor, so that
+    each encoder learns to tell the actions alone; 0 as in the paper"""
     loss: Literal["normalised", "paper"] = "normalised"
     """normalised: start at the data-wide histogram, and divide each action's loss by that histogram's;
     paper: the plain mean over actions, weighted by 500, from a random start"""

@@ -73,8 +73,9 @@ class Dataset(torch.utils.data.Dataset):
         if statistics is not None:
             _check_sizes(inputs, targets, statistics)
         path = _cache_file(cache_path, inputs, targets, known, hoa_bins, statistics) if cache else None
-        if path is not None and path.exists():
-            self.statistics, self.actions = _read_cache(path)
+        cached = _read_cache(path) if path is not None and path.exists() else None
+        if cached is not None:
+            self.statistics, self.actions = cached
         else:
             self.statistics = statistics or fit_statistics(inputs, targets, known, hoa_bins)
             self.actions = quantise(targets, self.statistics.edges)
@@ -87,7 +88,7 @@ class Dataset(torch.utils.data.Dataset):
             if len(values) != len(self.lengths):
                 raise ValueError(f"label {name} has {len(values)} entries for {len(self.lengths)} tracks")
         self.starts = np.concatenate([[0], np.cumsum(self.lengths)])
-        self.sequence_length = int(sequence_length or self.lengths.max())
+        self.sequence_length = int(self.lengths.max() if sequence_length is None else sequence_length)
         self.windows = cut_windows(self.lengths, self.sequence_length)
 
     @property
@@ -119,7 +120,7 @@ class Dataset(torch.utils.data.Dataset):
             "valid": torch.from_numpy(_pad(self.valid[rows], length, "constant")),
         }
         for name, values in self.labels.items():
-            value = np.asarray(values[track])
+            value = np.array(values[track])
             if value.shape[:1] == (total,):
                 value = np.concatenate([value[first : first + count], _no_label(value, length - count)])
             item[name] = value
@@ -153,7 +154,8 @@ class KeypointsDataset(Dataset):
     ):
         tracks = [check_keypoints(track) for track in keypoints]
         if isinstance(keypoints, np.ndarray):
-            tracks = [track[: frames_present(track)] for track in tracks]
+            padded, tracks = tracks, [track[: frames_present(track)] for track in tracks]
+            options["labels"] = _without_padding(options.get("labels"), padded, tracks)
         if not tracks:
             raise ValueError("there is no track in the keypoints")
         if len({track.shape[1:] for track in tracks}) > 1:
@@ -166,6 +168,19 @@ class KeypointsDataset(Dataset):
         super().__init__(
             [f.inputs[0] for f in found], [f.actions[0] for f in found], [f.valid[0] for f in found], **options
         )
+
+
+def _without_padding(
+    labels: Mapping[str, Any] | None, padded: list[np.ndarray], tracks: list[np.ndarray]
+) -> dict[str, list[Any]]:
+    """Labels per frame of the padded tracks, cut to the tracks; the others as they are."""
+    frames = len(padded[0]) if padded else 0
+    return {
+        name: [v[: len(t)] if np.shape(v)[:1] == (frames,) else v for v, t in zip(values, tracks, strict=True)]
+        if len(values) == len(tracks)
+        else values
+        for name, values in (labels or {}).items()
+    }
 
 
 def cut_windows(lengths: np.ndarray, window: int) -> np.ndarray:
@@ -207,8 +222,11 @@ def _joined_valid(valid: Any, targets: np.ndarray, lengths: np.ndarray) -> np.nd
         return finite
     arrays = [np.asarray(v, dtype=bool) for v in valid]
     arrays = [v[:, None] if v.ndim == 1 else v for v in arrays]
-    if [len(v) for v in arrays] != lengths.tolist() or any(
-        v.shape[1] not in (1, targets.shape[1]) for v in arrays
+    shapes = [v.shape for v in arrays]
+    widths = (1, targets.shape[1])
+    if (
+        any(len(shape) != 2 or shape[1] not in widths for shape in shapes)
+        or [shape[0] for shape in shapes] != lengths.tolist()
     ):
         raise ValueError("valid must be per frame or per action feature, for the same tracks and frames")
     return np.concatenate(arrays) & finite
@@ -218,8 +236,8 @@ def _check_sizes(inputs: np.ndarray, targets: np.ndarray, statistics: Statistics
     expected = statistics.centre.size, statistics.edges.shape[0]
     if (inputs.shape[1], targets.shape[1]) != expected:
         raise ValueError(
-            f"the data give {inputs.shape[1]} input and {targets.shape[1]} action features, the statistics are for "
-            f"{expected[0]} and {expected[1]}: use recordings with the same keypoints as in training"
+            f"the data give {inputs.shape[1]} input and {targets.shape[1]} action features, the statistics are "
+            f"for {expected[0]} and {expected[1]}: use recordings with the same keypoints as in training"
         )
 
 
@@ -229,8 +247,9 @@ def _pad(rows: np.ndarray, length: int, mode: str) -> np.ndarray:
 
 
 def _no_label(values: np.ndarray, count: int) -> np.ndarray:
-    """`count` entries that say 'not labelled': NaN, or -1 for whole numbers."""
-    return np.full((count, *values.shape[1:]), np.nan if values.dtype.kind == "f" else -1, values.dtype)
+    """`count` entries that say 'not labelled': NaN, -1 for whole numbers, False or 0 where there is no sign."""
+    missing = {"f": np.nan, "i": -1}.get(values.dtype.kind, 0)
+    return np.full((count, *values.shape[1:]), missing, values.dtype)
 
 
 def _cache_file(
@@ -247,7 +266,11 @@ def _cache_file(
     return Path(folder) / f"{files.content_key(f'bams-data-1 {bins}', inputs, targets, valid, *fitted)}.npz"
 
 
-def _read_cache(path: Path) -> tuple[Statistics, np.ndarray]:
-    arrays = files.read_arrays(path)
-    actions = arrays.pop("actions")
-    return Statistics(**arrays), actions
+def _read_cache(path: Path) -> tuple[Statistics, np.ndarray] | None:
+    """What is in a cache file; None if it is damaged, so that it is made anew."""
+    try:
+        arrays = files.read_arrays(path)
+        actions = arrays.pop("actions")
+        return Statistics(**arrays), actions
+    except (ValueError, KeyError, TypeError):
+        return None

@@ -27,6 +27,9 @@ class Features(NamedTuple):
     action_names: tuple[str, ...]
 
 
+HALF_TURN = 1e-3  # radians; so close to half a turn, rounding alone would decide on its sign
+
+
 @dataclass(frozen=True)
 class Body:
     """A part of an animal with a position (`origin`) and an orientation (from `origin` to `front`)."""
@@ -68,7 +71,8 @@ def wrap_angle(angle: np.ndarray) -> np.ndarray:
     angle = np.asarray(angle, dtype=np.float32)
     wrapped = angle - 2 * np.pi * np.ceil((angle - np.pi) / (2 * np.pi))
     # rounding to float32 can land a hair outside the interval on either side
-    return np.where(wrapped <= -np.float32(np.pi), np.float32(np.pi), wrapped).astype(np.float32)
+    wrapped = np.where(wrapped <= -np.float32(np.pi), np.float32(np.pi), wrapped)
+    return np.minimum(wrapped, np.float32(np.pi)).astype(np.float32)
 
 
 def polar(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -142,9 +146,10 @@ def difference(values: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def angle_difference(angle: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """`difference` of angles (N, T, ...), wrapped to (-pi, pi]."""
+    """`difference` of angles (N, T, ...), wrapped to (-pi, pi]; half a turn is +pi in spite of rounding."""
     change, both = difference(angle, valid)
-    return wrap_angle(change), both
+    change = wrap_angle(change)
+    return np.where(change < HALF_TURN - np.pi, np.float32(np.pi), change).astype(np.float32), both
 
 
 def series_features(series: np.ndarray) -> Features:
@@ -179,7 +184,9 @@ def keypoint_features(keypoints: np.ndarray, names: tuple[str, ...] | None = Non
     relative = (held - centre[:, :, None]).reshape(flat)
     inputs = np.concatenate([centre, relative, moved.reshape(flat), seen], axis=-1, dtype=np.float32)
 
-    names = names or tuple(f"keypoint{i}" for i in range(count))
+    names = tuple(names or (f"keypoint{i}" for i in range(count)))
+    if len(names) != count:
+        raise ValueError(f"there are {len(names)} names for {count} keypoints")
     coordinates = tuple(f"{name}_{axis}" for name in names for axis in "xyz"[:dims])
     actions = tuple(f"{name}_moved" for name in coordinates)
     input_names = (
@@ -216,8 +223,8 @@ def pose_features(keypoints: np.ndarray, table: PoseTable) -> Features:
     angles: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for body in table.bodies:
         at, front = table.keypoints.index(body.origin), table.keypoints.index(body.front)
-        _, orientation = polar(held[:, :, front] - held[:, :, at])
-        both_seen = seen[:, :, at] & seen[:, :, front]
+        length, orientation = polar(held[:, :, front] - held[:, :, at])
+        both_seen = seen[:, :, at] & seen[:, :, front] & (length > 0)
         angles[body.name] = orientation, both_seen
         _add_body(body.name, held[:, :, at], seen[:, :, at], orientation, both_seen, inputs, actions)
     for segment in table.segments:

@@ -19,17 +19,38 @@ _ARRAY_MODULES = (
     "numpy.core.numeric",
     "numpy._core.numeric",
 )
-_ARRAY_NAMES = ("_reconstruct", "_frombuffer", "scalar", "ndarray", "dtype")
+_ARRAY_NAMES = ("_frombuffer", "scalar")
 _PLAIN_NAMES = {
     ("_codecs", "encode"),
+    ("builtins", "bytes"),
+    ("__builtin__", "bytes"),
     ("builtins", "bytearray"),
     ("__builtin__", "bytearray"),
     ("collections", "OrderedDict"),
 }
 
 
+def _empty_array(_: object, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """numpy's `_reconstruct`, for plain arrays alone."""
+    return np.ndarray.__new__(np.ndarray, shape, dtype)
+
+
+def _plain_dtype(kind: str, align: bool = False, copy: bool = False) -> np.dtype:
+    """numpy's `dtype` for numbers and text; that of objects is the shared one, which a file cannot alter."""
+    dtype = np.dtype(kind)
+    if dtype.kind == "V":
+        raise pickle.UnpicklingError("it holds records, which are not plain arrays")
+    return dtype if dtype.hasobject else np.dtype(kind, align, copy)
+
+
+# `ndarray` only ever stands as an argument; called with bytes it would make objects out of any numbers.
+_STAND_INS = {"ndarray": None, "_reconstruct": _empty_array, "dtype": _plain_dtype}
+
+
 class _DataUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
+        if module in _ARRAY_MODULES and name in _STAND_INS:
+            return _STAND_INS[name]
         arrays = module in _ARRAY_MODULES and name in _ARRAY_NAMES
         dtypes = module == "numpy.dtypes" and name.endswith("DType")
         if arrays or dtypes or (module, name) in _PLAIN_NAMES:

@@ -190,6 +190,26 @@ def sample_views(
     return track[usable], first[usable], second[usable]
 
 
+def sample_kept_parts(
+    tracks: int, encoders: int, share: float, generator: torch.Generator | None = None
+) -> Tensor:
+    """Which parts of its input the action predictor sees, so that each encoder learns to do without the others.
+
+    Args:
+        tracks: B.
+        encoders: number of embeddings.
+        share: probability of hiding a part; at least one embedding stays.
+
+    Returns:
+        (B, encoders + 1) float32, 1 = seen; the last part is the input of the frame.
+    """
+    keep = (torch.rand(tracks, encoders + 1, generator=generator) >= share).float()
+    spared = torch.randint(encoders, (tracks,), generator=generator)
+    none_left = keep[:, :encoders].sum(1) == 0
+    keep[none_left, spared[none_left]] = 1
+    return keep
+
+
 def bootstrap_loss(predicted: Tensor, target: Tensor) -> Tensor:
     """1 - cosine of view 1 through its predictor and view 2 with stop-gradient; (P, C) twice -> scalar.
 

@@ -56,7 +56,7 @@ def load_sequences(path: str | Path, *, keypoints: int, individuals: int) -> tup
                 f"{path}: clip {name} has {raw.shape[1]} individuals with {raw.shape[2]} keypoints of "
                 f"{raw.shape[3]} coordinates; expected {individuals} with {keypoints} of 2"
             )
-        array = np.ascontiguousarray(raw.swapaxes(0, 1), dtype=np.float32)
+        array = np.array(raw.swapaxes(0, 1), dtype=np.float32, order="C")
         if np.isinf(array).any():
             raise ValueError(f"{path}: clip {name} holds infinite coordinates")
         array[(array == 0).all(axis=-1)] = np.nan
@@ -80,7 +80,8 @@ def write_sequences(
     """
     sequences = {}
     for name, clip in clips.items():
-        whole = np.where(np.isnan(clip), 0, np.rint(clip)).astype(np.int64)
+        lost = np.isnan(clip).any(axis=-1, keepdims=True)
+        whole = np.where(lost, 0, np.rint(clip)).astype(np.int64)
         sequences[name] = {"keypoints": np.ascontiguousarray(whole.swapaxes(0, 1))}
         if annotations is not None:
             sequences[name]["annotations"] = annotations[name]

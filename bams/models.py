@@ -224,9 +224,21 @@ class BAMS(nn.Module):
         scaled = self.scale(input)
         return {name: encoder(scaled) for name, encoder in self.encoders.items()}
 
-    def predict_actions(self, embs: Mapping[str, Tensor], input: Tensor) -> Tensor:
-        """Logits of the histogram of actions, (..., D*Q), from embeddings (..., C) and input (..., F)."""
-        return self.predictor(torch.cat([*embs.values(), self.scale(input)], dim=-1))
+    def predict_actions(self, embs: Mapping[str, Tensor], input: Tensor, keep: Tensor | None = None) -> Tensor:
+        """Logits of the histogram of actions.
+
+        Args:
+            embs: by encoder name (B, M, C).
+            input: (B, M, F), unscaled, at the same frames.
+            keep: (B, parts) 0 or 1: which of the embeddings and, last, the input the predictor may see.
+
+        Returns:
+            (B, M, D*Q).
+        """
+        parts = [*embs.values(), self.scale(input)]
+        if keep is not None:
+            parts = [part * keep[:, i, None, None] for i, part in enumerate(parts)]
+        return self.predictor(torch.cat(parts, dim=-1))
 
     def forward(self, input: Tensor) -> BAMSOutput:
         """All outputs for all frames.

@@ -149,13 +149,15 @@ def training_step(
     Returns:
         scalars by the names they have in TensorBoard; `total_loss` is to be minimised.
     """
-    total = batch["input"].shape[1]
+    tracks, total, _ = batch["input"].shape
     torch.manual_seed(derived_seed(config.seed, 1, step))  # of dropout
     draws = torch.Generator().manual_seed(derived_seed(config.seed, 2, step))
     embs = model.encode(batch["input"])
 
     frames = hoa.predicted_frames(total, config.hoa_frames, draws).to(batch["input"].device)
-    logits = model.predict_actions({name: emb[:, frames] for name, emb in embs.items()}, batch["input"][:, frames])
+    keep = losses.sample_kept_parts(tracks, len(embs), config.hide_parts, draws).to(frames.device)
+    seen = {name: emb[:, frames] for name, emb in embs.items()}
+    logits = model.predict_actions(seen, batch["input"][:, frames], keep)
     scores = hoa.scores(hoa.sums(logits, batch["actions"], batch["valid"], frames))
     values = {"hoa_loss": scores.distance.detach(), "hoa_skill": scores.skill.detach()}
     total_loss = (5.0 if hoa.normalised else 500.0) * scores.loss
