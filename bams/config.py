@@ -93,6 +93,8 @@ class TrainConfig:
         for name, lowest in least.items():
             if not lowest <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be finite and at least {lowest}")
+        if not 0 <= self.hide_parts < 1:
+            raise ValueError(f"hide_parts is {self.hide_parts}; it must be from 0 to below 1")
         if not 0 < self.hoa_frames <= 1:
             raise ValueError(f"hoa_frames is {self.hoa_frames}; it must be above 0 and at most 1")
         if any(epoch < 1 for epoch in self.lr_milestones):

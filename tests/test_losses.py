@@ -15,6 +15,7 @@ from bams.losses import (
     earth_mover_distance,
     histogram_of_actions,
     marginal_loss,
+    sample_kept_parts,
     sample_views,
     total_weight,
 )
@@ -481,3 +482,24 @@ def test_bootstrap_loss_without_pairs_is_0_and_differentiable():
     loss = bootstrap_loss(predicted, torch.zeros(0, 3))
     loss.backward()
     assert float(loss.detach()) == 0
+
+
+# --- which parts the action predictor sees ---
+
+
+def test_kept_parts_follow_their_law_and_leave_an_embedding():
+    share, encoders = 0.4, 2
+    keep = sample_kept_parts(20000, encoders, share, torch.Generator().manual_seed(0))
+    assert keep.shape == (20000, 3)
+    assert set(keep.unique().tolist()) == {0.0, 1.0}
+    assert (keep[:, :encoders].sum(1) >= 1).all()
+    # hidden: by the draw, and not the one that is spared where both would be
+    hidden = share * (1 - share) + share**2 / 2
+    expected = torch.tensor([1 - hidden, 1 - hidden, 1 - share])
+    torch.testing.assert_close(keep.mean(0), expected, atol=0.015, rtol=0)
+
+
+def test_nothing_is_hidden_at_share_0_and_draws_follow_the_generator():
+    assert (sample_kept_parts(50, 3, 0.0) == 1).all()
+    one, two = (sample_kept_parts(50, 3, 0.5, torch.Generator().manual_seed(1)) for _ in range(2))
+    assert torch.equal(one, two)

@@ -417,3 +417,17 @@ def test_start_at_counts_needs_no_normalisation():
     model.start_at(torch.log(counts).flatten(), weight_factor=0)
     predicted = torch.softmax(model(torch.randn(1, 4, 4)).hoa_pred.view(4, 3, 5), dim=-1)
     torch.testing.assert_close(predicted, (counts / counts.sum(-1, keepdim=True)).expand(4, 3, 5))
+
+
+def test_a_hidden_part_does_not_matter_to_the_action_predictor_and_a_kept_one_does():
+    model = tiny_model().eval()
+    x = torch.randn(3, 12, 4)
+    embs = model.encode(x)
+    keep = torch.tensor([[1.0, 1.0, 1.0], [0.0, 1.0, 1.0], [1.0, 1.0, 0.0]])
+    there = model.predict_actions(embs, x, keep)
+    torch.testing.assert_close(there[0], model.predict_actions(embs, x)[0])
+    other = {**embs, "short_term": embs["short_term"] + 1}
+    changed = model.predict_actions(other, x, keep)
+    assert torch.equal(changed[1], there[1])
+    assert not torch.equal(changed[2], there[2])
+    assert torch.equal(model.predict_actions(embs, x + 1, keep)[2], there[2])

@@ -596,7 +596,7 @@ def test_total_loss_is_the_weighted_sum_of_the_documented_terms(loss, weight):
 
 
 def test_training_step_equals_the_losses_put_together_by_hand():
-    """Every frame is predicted and dropout is off, so that only the views are drawn."""
+    """Every frame is predicted, nothing hidden and dropout off, so that only the views are drawn."""
     dataset = sine_dataset(4)
     model = tiny_model(dataset, dropout=0.0).train()
     hoa = HoALoss(BINS, 6, 8, torch.tensor([0.05, 0.02]))
@@ -605,7 +605,7 @@ def test_training_step_equals_the_losses_put_together_by_hand():
     scores = hoa.scores(
         hoa.sums(model(batch["input"]).hoa_pred[:, frames], batch["actions"], batch["valid"], frames)
     )
-    values = training_step(model, batch, hoa, replace(TINY, hoa_frames=1.0), 0)
+    values = training_step(model, batch, hoa, replace(TINY, hoa_frames=1.0, hide_parts=0.0), 0)
     torch.testing.assert_close(values["hoa_skill"], scores.skill.detach())
     torch.testing.assert_close(values["hoa_loss"], scores.distance.detach())
 
