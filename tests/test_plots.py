@@ -1,0 +1,249 @@
+"""What the figures draw: the numbers behind the artists, the legends, and bad input."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
+from sklearn.decomposition import PCA, FastICA
+from torch.utils.tensorboard import SummaryWriter
+
+from bams import plots
+from bams.plots import COLOURS, NOT_LABELLED, plot_ethogram, plot_latents, plot_recording, plot_training_curves
+
+RNG = np.random.default_rng(0)
+EMBEDDINGS = {"short": RNG.normal(size=(50, 6)), "long": RNG.normal(size=(50, 4))}
+CLASSES = RNG.integers(-1, 3, 50)
+NAMES = ("sit", "walk", "run")
+
+
+def dots(panel) -> dict[tuple[float, float], str]:
+    """Colour of each point that is drawn."""
+    found = {}
+    for scatter in panel.collections:
+        colours = scatter.get_facecolors()
+        colours = np.broadcast_to(colours, (len(scatter.get_offsets()), 4)) if len(colours) else []
+        found |= {tuple(p): to_hex(c) for p, c in zip(scatter.get_offsets().tolist(), colours, strict=True)}
+    return found
+
+
+def legend(panel) -> dict[str, str]:
+    shown = panel.get_legend()
+    return {t.get_text(): to_hex(h.get_color()) for t, h in zip(shown.texts, shown.legend_handles, strict=True)}
+
+
+def bars(panel) -> list[tuple[float, float, float, str]]:
+    """Begin, end, row and colour of each bar, by row and begin."""
+    found = []
+    for bouts in panel.collections:
+        colour = to_hex(bouts.get_facecolors()[0]) if len(bouts.get_paths()) else ""
+        for path in bouts.get_paths():
+            (x0, y0), (x1, y1) = path.vertices.min(0), path.vertices.max(0)
+            found.append((x0, x1, round((y0 + y1) / 2, 6), colour))
+    return sorted(found, key=lambda bar: (bar[2], bar[0]))
+
+
+def test_colours_can_be_told_apart_by_the_colour_blind():
+    """Vienot's dichromat matrices: what protanopes and deuteranopes see of any two colours still differs."""
+    seen = np.array([[to_rgb(c) for c in COLOURS]] * 2) ** 2.2
+    protan = np.array([[0.1124, 0.8876, 0], [0.1124, 0.8876, 0], [0.0040, -0.0040, 1]])
+    deutan = np.array([[0.2927, 0.7073, 0], [0.2927, 0.7073, 0], [-0.0223, 0.0223, 1]])
+    seen = np.stack([seen[0] @ protan.T, seen[1] @ deutan.T]).clip(0, 1) ** (1 / 2.2)
+    apart = np.linalg.norm(seen[:, :, None] - seen[:, None], axis=-1)
+    assert apart[:, ~np.eye(len(COLOURS), dtype=bool)].min() > 0.1
+
+
+def test_latents_are_the_principal_components_coloured_by_class():
+    figure = plot_latents(EMBEDDINGS, {"action": (CLASSES, NAMES)})
+    assert isinstance(figure, Figure)
+    for panel, (name, embedding) in zip(figure.axes, EMBEDDINGS.items(), strict=True):
+        assert panel.get_title() == name
+        shown = np.random.default_rng(0).permutation(50)
+        fitted = PCA(2, random_state=0).fit(embedding[shown])
+        drawn = dots(panel)
+        assert len(drawn) == 50
+        for point, k in zip(fitted.transform(embedding), CLASSES, strict=True):
+            nearest = min(drawn, key=lambda p: np.hypot(*(np.array(p) - point)))
+            np.testing.assert_allclose(nearest, point, atol=1e-6)
+            assert drawn[nearest] == (COLOURS[k] if k >= 0 else NOT_LABELLED).lower()
+        share = f"{fitted.explained_variance_ratio_[0]:.0%}"
+        assert panel.get_xlabel() == f"component 1 ({share} of the variance)"
+    assert figure.axes[0].get_legend() is None
+    colours = [*COLOURS[:3], NOT_LABELLED]
+    assert legend(figure.axes[1]) == dict(zip((*NAMES, "not labelled"), map(str.lower, colours), strict=True))
+    assert figure.axes[1].get_legend().get_title().get_text() == "action"
+
+
+def test_latents_by_another_projector_coloured_by_a_number():
+    values = np.where(np.arange(50) % 5 == 0, np.nan, np.arange(50.0))
+    projector = FastICA(2, random_state=0)
+    labels = {"speed": (values, None), "action": (np.abs(CLASSES), NAMES)}
+    figure = plot_latents({"long": EMBEDDINGS["long"]}, labels, projector=projector, most_points=20)
+    first, second = figure.axes
+    unknown, known = first.collections
+    shown = np.random.default_rng(0).permutation(50)[:20]
+    np.testing.assert_array_equal(known.get_array(), values[shown][np.isfinite(values[shown])])
+    assert len(unknown.get_offsets()) == np.isnan(values[shown]).sum() > 0
+    (bar,) = first.child_axes
+    assert bar.get_ylabel() == "speed"
+    assert second.get_xlabel() == "FastICA 1"
+    assert "not labelled" not in legend(second)
+    assert not hasattr(projector, "components_")  # a copy was fitted
+
+
+def test_latents_of_no_known_number():
+    figure = plot_latents({"a": EMBEDDINGS["short"]}, {"speed": (np.full(50, np.nan), None)})
+    assert len(figure.axes[0].collections[0].get_offsets()) == 50
+
+
+@pytest.mark.parametrize(
+    ("embeddings", "labels", "said"),
+    [
+        ({}, {}, "nothing to draw"),
+        (EMBEDDINGS, {"action": (CLASSES[1:], NAMES)}, "lengths differ: short 50, long 50, action 49"),
+        ({"a": np.full((50, 3), np.nan)}, {"action": (CLASSES, NAMES)}, "embedding a is not finite"),
+        (EMBEDDINGS, {"action": (CLASSES, NAMES[:2])}, "classes -1 to 2, and 2 names"),
+        (EMBEDDINGS, {"action": (CLASSES * 1.0, NAMES)}, "float64; expected whole numbers"),
+        (EMBEDDINGS, {"action": (CLASSES, "abcdefghi")}, "9 classes; only 8 colours"),
+    ],
+)
+def test_latents_of_bad_input(embeddings, labels, said):
+    with pytest.raises(ValueError, match=said):
+        plot_latents(embeddings, labels)
+
+
+def test_ethogram_of_one_track_has_a_row_for_each_class():
+    figure = plot_ethogram(np.array([0, 0, 1, -1, 2, 0]), NAMES, fps=2, first_frame=10)
+    (panel,) = figure.axes
+    blue, orange, green = (c.lower() for c in COLOURS[:3])
+    assert bars(panel) == [(5.0, 6.0, 0, blue), (7.5, 8.0, 0, blue), (6.0, 6.5, 1, orange), (7.0, 7.5, 2, green)]
+    assert [t.get_text() for t in panel.get_yticklabels()] == list(NAMES)
+    assert panel.get_xlim() == (5.0, 8.0)
+    assert panel.get_xlabel() == "time (s)"
+    assert panel.yaxis_inverted()
+
+
+def test_ethogram_of_one_track_may_have_more_classes_than_colours():
+    (panel,) = plot_ethogram(np.arange(12), [f"c{k}" for k in range(12)]).axes
+    assert [(begin, row) for begin, _, row, _ in bars(panel)] == [(k, k) for k in range(12)]
+
+
+def test_ethogram_of_several_tracks_has_a_row_for_each():
+    (panel,) = plot_ethogram(np.array([[0, 0, 1], [1, -1, 1]]), NAMES, track_names=("a", "b")).axes
+    blue, orange = (c.lower() for c in COLOURS[:2])
+    expected = [(0, 2, 0, blue), (2, 3, 0, orange), (0, 1, 1, orange), (2, 3, 1, orange)]
+    assert bars(panel) == expected
+    assert [t.get_text() for t in panel.get_yticklabels()] == ["a", "b"]
+    assert [t.get_text() for t in panel.get_legend().texts] == ["sit", "walk"]  # only those that occur
+    assert panel.get_xlabel() == "frame"
+
+
+@pytest.mark.parametrize(
+    ("classes", "names", "options", "said"),
+    [
+        (np.zeros((2, 3, 4), int), NAMES, {}, r"axes \(2, 3, 4\)"),
+        (np.zeros(0, int), NAMES, {}, r"axes \(0,\)"),
+        (np.full(5, 3), NAMES, {}, "classes 3 to 3, and 3 names"),
+        (np.zeros((2, 5), int), "abcdefghi", {}, "9 classes; only 8"),
+        (np.zeros((2, 5), int), NAMES, {"track_names": ["a"]}, "1 track_names for 2 tracks"),
+    ],
+)
+def test_ethogram_of_bad_input(classes, names, options, said):
+    with pytest.raises(ValueError, match=said):
+        plot_ethogram(classes, names, **options)
+
+
+def test_recording_draws_standardised_channels_and_speeds():
+    embedding = RNG.normal(3, 2, (40, 5))
+    embedding[:, 2] = 7  # a constant channel
+    embedding[:4] = np.nan
+    keypoints = np.cumsum(np.full((40, 3, 2), [3.0, 4.0]), axis=0)
+    keypoints[20, 0] = np.nan
+    figure = plot_recording({"short term": embedding}, keypoints, fps=10, first_frame=100, unit="px")
+    heat, speed, bar = figure.axes
+    picture = heat.images[0].get_array()
+    assert picture.shape == (5, 40)
+    assert np.ma.getmaskarray(np.ma.masked_invalid(picture))[:, :4].all()
+    known = embedding[4:]
+    expected = (known - known.mean(0)) / np.where(known.std(0) > 0, known.std(0), 1)
+    drawn = np.asarray(picture[:, 4:])
+    for channel in expected.T:
+        assert np.abs(drawn - channel).max(axis=1).min() < 1e-9
+    assert heat.images[0].get_extent() == [10.0, 14.0, 5, 0]
+    assert heat.get_ylabel() == "short term\n5 channels"
+    assert bar.get_ylabel() == "deviations from the mean"
+    lines = {line.get_label(): line for line in speed.lines}
+    first, second = speed.lines[:2]
+    assert np.isnan(first.get_ydata()[[19, 20]]).all()
+    assert np.isfinite(np.delete(first.get_ydata(), [19, 20])).all()
+    np.testing.assert_allclose(second.get_ydata(), 50)  # 5 px per frame, 10 frames per second
+    np.testing.assert_allclose(lines["median"].get_ydata(), 50)
+    np.testing.assert_allclose(lines["median"].get_xdata(), 10 + np.arange(1, 40) / 10)
+    assert speed.get_ylabel() == "speed\n(px per s)"
+    assert heat.get_xlim() == speed.get_xlim() == (10.0, 14.0)
+
+
+def test_recording_orders_channels_that_rise_together():
+    wave, other = np.sin(np.arange(200) / 9), np.cos(np.arange(200) / 4)
+    mixed = np.stack([wave, other, 2 * wave, 3 * other, wave, other], axis=1)
+    picture = plot_recording({"e": mixed}, np.zeros((200, 1, 2))).axes[0].images[0].get_array()
+    same = [np.corrcoef(a, b)[0, 1] > 0.9 for a, b in pairwise(picture)]
+    assert sum(same) == 4
+
+
+def test_recording_that_was_never_tracked():
+    figure = plot_recording({"e": np.full((9, 3), np.nan)}, np.full((9, 2, 2), np.nan))
+    assert figure.axes[0].images[0].get_array().mask.all()
+    assert figure.axes[1].get_ylim() == (0, 1)
+
+
+def test_recording_of_bad_input():
+    with pytest.raises(ValueError, match="lengths differ: e 9, keypoints 8"):
+        plot_recording({"e": np.zeros((9, 3))}, np.zeros((8, 2, 2)))
+    with pytest.raises(ValueError, match="nothing to draw"):
+        plot_recording({}, np.zeros((8, 2, 2)))
+
+
+def test_training_curves_are_those_of_the_event_file(tmp_path: Path):
+    steps = np.arange(1, 40, 10)
+    with SummaryWriter(str(tmp_path)) as writer:
+        for step in steps.tolist():
+            writer.add_scalar("train/hoa_skill", step / 100, step)
+            writer.add_scalar("train/byol_loss_short_term", 1 / step, step)
+            writer.add_scalar("train/byol_loss_long_term", 2 / step, step)
+            writer.add_scalar("train/total_loss", 3 / step, step)
+        writer.add_scalar("val/hoa_skill", 0.25, 40)
+    skill, bootstrap, total = plot_training_curves(tmp_path).axes
+    drawn = {line.get_label(): line for line in (*skill.lines, *bootstrap.lines)}
+    np.testing.assert_allclose(drawn["training"].get_xydata(), np.stack([steps, steps / 100], 1), rtol=1e-6)
+    np.testing.assert_allclose(drawn["held out"].get_xydata(), [[40, 0.25]])
+    np.testing.assert_allclose(drawn["short term"].get_ydata(), 1 / steps, rtol=1e-6)
+    np.testing.assert_allclose(drawn["long term"].get_ydata(), 2 / steps, rtol=1e-6)
+    np.testing.assert_allclose(total.lines[0].get_ydata(), 3 / steps, rtol=1e-6)
+    assert {t.get_text() for t in skill.get_legend().texts} == {"training", "held out"}
+    assert skill.get_title() == "skill at telling the actions to come"
+
+
+def test_training_curves_of_no_run(tmp_path: Path):
+    for folder in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(FileNotFoundError, match="no training curves"):
+            plot_training_curves(folder)
+    assert not (tmp_path / "missing").exists()
+
+
+def test_all_draw_into_given_axes(tmp_path: Path):
+    with SummaryWriter(str(tmp_path)) as writer:
+        writer.add_scalar("train/hoa_skill", 0.5, 1)
+    figure = Figure(layout="constrained")
+    axes = figure.subplots(3, 3)
+    assert plots.plot_latents(EMBEDDINGS, {"action": (CLASSES, NAMES)}, axes=axes[0, :2]) is figure
+    assert plots.plot_ethogram(CLASSES, NAMES, axes=axes[0, 2]) is figure
+    assert plots.plot_recording(EMBEDDINGS, np.zeros((50, 2, 2)), axes=axes[1]) is figure
+    assert plots.plot_training_curves(tmp_path, axes=list(axes[2])) is figure
+    assert len(axes[0, 1].collections) == 2
+    assert len(axes[1, 1].images) == 1
+    figure.draw_without_rendering()
+    with pytest.raises(ValueError, match="9 axes to draw into; expected 1"):
+        plot_ethogram(CLASSES, NAMES, axes=axes)
