@@ -213,7 +213,7 @@ def _panels(axes: "Panels | None", rows: int, columns: int, figsize: Any, **opti
 
 def _common_length(lengths: Mapping[str, int]) -> int:
     """The length that all have."""
-    if len(lengths) < 2:
+    if len(lengths) < 2 or not any(lengths.values()):
         raise ValueError("there is nothing to draw: give at least one embedding, and its labels or keypoints")
     if len(set(lengths.values())) > 1:
         raise ValueError(f"lengths differ: {', '.join(f'{name} {length}' for name, length in lengths.items())}")

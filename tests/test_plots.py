@@ -102,6 +102,7 @@ def test_latents_of_no_known_number():
     ("embeddings", "labels", "said"),
     [
         ({}, {}, "nothing to draw"),
+        ({"a": np.zeros((0, 3))}, {"action": (CLASSES[:0], NAMES)}, "nothing to draw"),
         (EMBEDDINGS, {"action": (CLASSES[1:], NAMES)}, "lengths differ: short 50, long 50, action 49"),
         ({"a": np.full((50, 3), np.nan)}, {"action": (CLASSES, NAMES)}, "embedding a is not finite"),
         (EMBEDDINGS, {"action": (CLASSES, NAMES[:2])}, "classes -1 to 2, and 2 names"),

@@ -1,0 +1,112 @@
+"""The notebook runs top to bottom, from nothing and on one's own files, and is committed as it ran."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from nbclient import NotebookClient
+
+import custom_dataset
+from bams import checkpoint, cli, simulate
+from bams.checkpoint import Checkpoint
+from bams.config import RunConfig, TrainConfig
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOK = ROOT / "visualize_latents.ipynb"
+
+
+def read() -> nbformat.NotebookNode:
+    return nbformat.read(NOTEBOOK, as_version=4)
+
+
+def run(notebook: nbformat.NotebookNode, folder: Path, monkeypatch: pytest.MonkeyPatch) -> nbformat.NotebookNode:
+    """The notebook after a run in an empty folder, with the repository's modules."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+    client = NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(folder)}})
+    return client.execute()
+
+
+def printed(notebook: nbformat.NotebookNode) -> str:
+    streams = [out for cell in notebook.cells for out in cell.get("outputs", []) if out.output_type == "stream"]
+    assert {out.name for out in streams} == {"stdout"}, [out.text for out in streams if out.name == "stderr"]
+    return "".join(out.text for out in streams)
+
+
+def pictures(notebook: nbformat.NotebookNode) -> list[int]:
+    """How many figures each cell shows."""
+    return [sum("image/png" in out.get("data", {}) for out in cell.get("outputs", [])) for cell in notebook.cells]
+
+
+def read_outs(text: str) -> dict[str, dict[str, float]]:
+    """The table of the read-out: scores by label, by row."""
+    header, *lines = text[text.index("macro F1") :].splitlines()
+    labels = header.split("held out")[1].split()
+    split = [re.match(r"(.*?)\s+((?:\d\.\d\d\s*)+)$", line).groups() for line in lines if line]
+    return {name: dict(zip(labels, map(float, scores.split()), strict=True)) for name, scores in split}
+
+
+@pytest.mark.slow
+def test_notebook_runs_from_a_fresh_clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    ran = run(read(), tmp_path, monkeypatch)
+    text = printed(ran)
+    assert "There is no checkpoint yet" in text
+    assert pictures(ran) == pictures(read())
+    table = read_outs(text)
+    assert set(table) == {"short term", "long term", "both", "raw input"}
+    # what the prose says of the read-out
+    for cause in ("mode", "lights"):
+        assert table["long term"][cause] > table["short term"][cause]
+        assert table["both"][cause] > table["raw input"][cause] + 0.05
+    assert table["short term"]["action"] > table["long term"]["action"]
+
+
+@pytest.mark.slow
+def test_notebook_on_files_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Recordings of two lengths, labels of recordings and of tracks, some missing, names for some."""
+    mice = simulate.simulate_mice(3, frames=400, individuals=2, seed=0)
+    keypoints = mice.keypoints.copy()
+    keypoints[1, :, 350:] = np.nan
+    chase = np.where(np.arange(400) < 200, mice.chase.astype(np.int8), -1)
+    np.savez(
+        tmp_path / "mine.npz",
+        keypoints=keypoints,
+        labels_mode=mice.modes.reshape(6, 400),
+        labels_mode_names=np.array(simulate.MODES),
+        labels_chase=chase,
+        seq_labels_strain=mice.strain,
+        seq_labels_weight=np.array([20.0, np.nan, 22.0]),
+    )
+    settings = cli.Settings(RunConfig(sequence_length=200), TrainConfig())
+    recordings = custom_dataset.load_data(str(tmp_path / "mine.npz")).keypoints
+    dataset = custom_dataset.make_dataset(recordings, settings)
+    model = cli.new_model(dataset, custom_dataset.SIZES, 0)
+    marginal = np.ones(dataset.target_size, np.float32)
+    kept = {"epochs": 1, "skip_frames": 100}
+    made = Checkpoint(model, "custom", dataset.statistics, marginal, dataset.feature_names, kept)
+    checkpoint.save(tmp_path / "m.pt", made)
+
+    notebook = read()
+    (paths,) = [cell for cell in notebook.cells if cell.source.startswith("from pathlib import Path")]
+    paths.source = re.sub(r"CHECKPOINT = .*", 'CHECKPOINT = Path("m.pt")', paths.source)
+    paths.source = re.sub(r"DATA = .*", 'DATA = Path("mine.npz")', paths.source)
+    ran = run(notebook, tmp_path, monkeypatch)
+    text = printed(ran)
+    assert "m.pt: trained on custom for 1 epochs" in text
+    assert "long term: 6 tracks x 400 frames x 64 channels" in text
+    assert sum(pictures(ran)) == 3  # there are no training curves
+    assert set(read_outs(text)["both"]) == {"mode", "chase", "strain"}
+    assert not (tmp_path / "demo").exists()
+
+
+def test_notebook_is_committed_as_it_ran():
+    notebook, raw = read(), NOTEBOOK.read_text()
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    assert sum(pictures(notebook)) == 4
+    assert len(raw) < 1_500_000
+    assert not re.search(r"/(tmp|home|work|Users|root)/", printed(notebook))
+    for name, scores in read_outs(printed(notebook)).items():
+        assert all(0 < score < 1 for score in scores.values()), name
