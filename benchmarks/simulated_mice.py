@@ -4,7 +4,7 @@
     python -m benchmarks.simulated_mice --seeds 0 1 2                           trains, with the ablation
 
 With --seeds, models are trained with the histogram of actions to come, and with the current frame's bin
-in its place (what the released code of the paper learns), on the same data and steps. 16 minutes on 2 cores.
+in its place (what the released code of the paper learns), on the same data and steps. 20 minutes on 2 cores.
 """
 
 import argparse
