@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, which the colour-blind can tell apart
@@ -51,3 +52,32 @@ def plot_latents(
                     panel.scatter([], [], color=colour, s=20, label=class_name)
                 panel.legend(title=label, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     return figure
+
+
+def plot_confusion(
+    confusion: np.ndarray, class_names: Sequence[str], *, title: str = "", axes: "Axes | None" = None
+) -> "Figure":
+    """A confusion matrix, with the share of each true class in its cells.
+
+    Args:
+        confusion: (K, K) float, rows are the true classes and sum to 1; NaN where a class does not occur.
+        class_names: K names.
+        title: above it.
+        axes: where to draw; a new figure unless given.
+    """
+    from matplotlib.figure import Figure
+
+    count = len(class_names)
+    if axes is None:
+        size = max(3.0, 1.4 + 0.7 * count)
+        axes = Figure(figsize=(size + 0.6, size), layout="constrained").subplots()
+    axes.imshow(confusion, vmin=0, vmax=1, cmap="Blues")
+    for true, predicted in zip(*np.nonzero(np.isfinite(confusion)), strict=True):
+        share = confusion[true, predicted]
+        colour = "white" if share > 0.5 else "black"
+        axes.text(predicted, true, f"{share:.2f}", ha="center", va="center", color=colour, fontsize=8)
+    axes.set_xticks(range(count), class_names, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(count), class_names)
+    axes.set(xlabel="read out", ylabel="true", title=title)
+    axes.title.set_fontsize(9)
+    return axes.figure
