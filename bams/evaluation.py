@@ -51,6 +51,8 @@ def evaluate_model(
         device: where to embed.
     """
     notes = dataset.annotations
+    if notes is None:
+        raise ValueError("the data set has no labels: give KeypointsDataset annotations and eval_utils")
     found = {}
     for per_recording in (True, False):
         labels = [label for label in notes.labels if label.per_recording == per_recording]

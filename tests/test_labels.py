@@ -236,6 +236,22 @@ def test_arrays_of_keypoints_take_labels_with_the_same_padding():
         KeypointsDataset(padded, annotations=given, eval_utils={"classification_tags": ["act"]}, hoa_bins=4)
 
 
+def test_recordings_of_any_length_take_lists_of_labels():
+    recordings = [recording[0] for recording in keypoints(4)]
+    act = [np.arange(len(track)) % 3 % 2 for track in recordings]
+    utils = {"classification_tags": ["act"]}
+    dataset = KeypointsDataset(recordings, annotations={"act": act}, eval_utils=utils, hoa_bins=4)
+    for found, given in zip(dataset.labels["act"], act, strict=True):
+        np.testing.assert_array_equal(found, given)
+    with pytest.raises(ValueError, match="act has 59 frames where the recording has 60"):
+        KeypointsDataset(recordings, annotations={"act": [act[1], *act[1:]]}, eval_utils=utils, hoa_bins=4)
+
+
+def test_a_data_set_without_labels_cannot_be_read_out():
+    with pytest.raises(ValueError, match="no labels"):
+        evaluate_model(None, KeypointsDataset(keypoints(2)[0], hoa_bins=4))
+
+
 # --- reading a model ---
 
 
