@@ -12,6 +12,12 @@ from importlib.metadata import version
 from bams.checkpoint import load_checkpoint, load_released
 from bams.config import TrainConfig
 from bams.data import Dataset, KeypointsDataset
+from bams.linear_eval import (
+    evaluate_labels,
+    train_linear_classfier,
+    train_linear_classifier,
+    train_linear_regressor,
+)
 from bams.losses import HoALoss, bootstrap_loss, earth_mover_distance, histogram_of_actions
 from bams.models import BAMS, MLP, TemporalConvNet
 from bams.recordings import Recordings, as_recordings
@@ -35,9 +41,13 @@ __all__ = [
     "bootstrap_loss",
     "compute_representations",
     "earth_mover_distance",
+    "evaluate_labels",
     "histogram_of_actions",
     "load_checkpoint",
     "load_released",
     "pool_individuals",
     "train",
+    "train_linear_classfier",
+    "train_linear_classifier",
+    "train_linear_regressor",
 ]

@@ -20,7 +20,7 @@ from bams.config import RunConfig, TrainConfig
 from bams.data import Dataset
 from bams.models import BAMS
 from bams.recordings import long_enough, split_recordings
-from bams.train import Interrupted, pick_device, train
+from bams.train import Evaluate, Interrupted, pick_device, train
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
@@ -117,6 +117,7 @@ def run_training(
     val_set: Dataset | None,
     sizes: Mapping[str, Any],
     features: Mapping[str, Any],
+    evaluate: Evaluate | None = None,
 ) -> Path:
     """The job `train` of every script: build or rebuild the model, train it, say what lies where.
 
@@ -125,7 +126,7 @@ def run_training(
         name: of the data set; the checkpoint is named after it.
         train_set, val_set: training and held-out windows.
         sizes: encoders by name, and `hidden_layers` of the action predictor without its last size.
-        features: kept in the checkpoint.
+        features, evaluate: see `bams.train.train`.
 
     Returns:
         the checkpoint's path.
@@ -157,6 +158,7 @@ def run_training(
         val_dataset=val_set,
         resume=resume,
         about={"dataset": name, "features": features, "settings": settings.kept()},
+        evaluate=evaluate,
     )
     print(f"trained {config.epochs} epochs in {(time.perf_counter() - begun) / 60:.1f} minutes")
     print(f"checkpoint: {path}\ncurves: tensorboard --logdir {run.log_dir}")

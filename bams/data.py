@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from bams import features, files
-from bams.recordings import check_keypoints, frames_present
+from bams.labels import as_annotations
+from bams.recordings import check_keypoints, frames_present, tracked_presence
 from bams.statistics import Statistics, fit_statistics, quantise
 
 
@@ -140,10 +141,16 @@ class KeypointsDataset(Dataset):
             the first axis; NaN = missing. Frames at the end of a track of an array in which everything is
             missing are taken for padding and dropped; tracks of a list are taken as they are.
         keypoint_names: K names, for the names of the features.
+        annotations, eval_utils: labels of the tracks or recordings and what they are, see
+            `bams.labels.as_annotations`; items carry those of their track.
+        individuals: A, where the tracks are those of recordings with A individuals each, one after the other.
+        padded_frames: frames of padded labels; those of an array of keypoints unless given.
         options: all others of `Dataset`.
 
     Attributes:
         feature_names: `inputs`, F names, and `actions`, D names.
+        annotations: the labels, checked; None without.
+        present: N arrays (T_i,) bool, from the first to the last frame in which the track was observed.
     """
 
     def __init__(
@@ -151,16 +158,28 @@ class KeypointsDataset(Dataset):
         keypoints: np.ndarray | Sequence[np.ndarray],
         *,
         keypoint_names: Sequence[str] | None = None,
+        annotations: Mapping[str, Any] | None = None,
+        eval_utils: Mapping[str, Any] | None = None,
+        individuals: int = 1,
+        padded_frames: int | None = None,
         **options: Any,
     ):
         tracks = [check_keypoints(track) for track in keypoints]
         if isinstance(keypoints, np.ndarray):
             padded, tracks = tracks, [track[: frames_present(track)] for track in tracks]
             options["labels"] = _without_padding(options.get("labels"), padded, tracks)
+            padded_frames = padded_frames or max(map(len, padded), default=0)
         if not tracks:
             raise ValueError("there is no track in the keypoints")
         if len({track.shape[1:] for track in tracks}) > 1:
             raise ValueError("the tracks differ in their keypoints or coordinates")
+        self.present = [tracked_presence(track[None])[0] for track in tracks]
+        lengths = [len(track) for track in tracks]
+        self.annotations = None
+        if annotations is not None or eval_utils is not None:
+            sizes = {"individuals": individuals, "padded_frames": padded_frames}
+            self.annotations = as_annotations(annotations or {}, eval_utils or {}, lengths, **sizes)
+            options["labels"] = {**(options.get("labels") or {}), **self.annotations.of_tracks(lengths)}
         if tracks[0].ndim == 3:
             found = [features.keypoint_features(track[None], keypoint_names) for track in tracks]
         else:

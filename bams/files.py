@@ -145,6 +145,13 @@ def write_arrays(path: str | Path, **arrays: np.ndarray) -> Path:
     return Path(path)
 
 
+def write_text(path: str | Path, text: str) -> Path:
+    """Write text as UTF-8, whole or not at all."""
+    with atomic_write(path) as file:
+        file.write(text.encode())
+    return Path(path)
+
+
 def read_pickled_dict(path: str | Path) -> dict[str, Any]:
     """Read a dict that `numpy.save` pickled into a `.npy` file, admitting nothing but data.
 

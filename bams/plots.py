@@ -196,6 +196,31 @@ def plot_training_curves(run: str | Path, *, axes: "Panels | None" = None) -> "F
 _BESIDE: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "frameon": False}
 
 
+def plot_confusion(
+    confusion: np.ndarray, class_names: Sequence[str], *, title: str = "", axes: "Axes | None" = None
+) -> "Figure":
+    """A confusion matrix, with the share of each true class in its cells.
+
+    Args:
+        confusion: (K, K) float, rows are the true classes and sum to 1; NaN where a class does not occur.
+        class_names: K names.
+        title: above it.
+        axes: where to draw; a new figure unless given.
+    """
+    count = len(class_names)
+    size = max(3.0, 1.4 + 0.7 * count)
+    panel = _panels(axes, 1, 1, figsize=(size + 0.6, size))[0, 0]
+    panel.imshow(confusion, vmin=0, vmax=1, cmap="Blues")
+    for true, predicted in zip(*np.nonzero(np.isfinite(confusion)), strict=True):
+        share = confusion[true, predicted]
+        colour = "white" if share > 0.5 else "black"
+        panel.text(predicted, true, f"{share:.2f}", ha="center", va="center", color=colour, fontsize=8)
+    panel.set_xticks(range(count), class_names, rotation=45, ha="right", rotation_mode="anchor")
+    panel.set_yticks(range(count), class_names)
+    panel.set(xlabel="read out", ylabel="true", title=title)
+    return panel.figure
+
+
 def _panels(axes: "Panels | None", rows: int, columns: int, figsize: Any, **options: Any) -> np.ndarray:
     """The axes to draw into, (rows, columns): those given, or those of a new figure."""
     from matplotlib.figure import Figure

@@ -20,6 +20,8 @@ class Recordings:
         individual_names: A names.
         keypoint_names: K names, or None.
         grouped: whether a recording has several individuals.
+        frames: T of the padded array they come from, if they do.
+        fps: frames per second, if known.
     """
 
     keypoints: list[np.ndarray]
@@ -27,6 +29,8 @@ class Recordings:
     individual_names: list[str]
     keypoint_names: list[str] | None
     grouped: bool
+    frames: int | None = None
+    fps: float | None = None
 
     @property
     def track_names(self) -> list[str]:
@@ -37,7 +41,10 @@ class Recordings:
 
 
 def as_recordings(
-    keypoints: np.ndarray, names: Mapping[str, Sequence[str]], lengths: Sequence[int] | None = None
+    keypoints: np.ndarray,
+    names: Mapping[str, Sequence[str]],
+    lengths: Sequence[int] | None = None,
+    fps: float | None = None,
 ) -> Recordings:
     """Recordings from one padded array.
 
@@ -46,6 +53,7 @@ def as_recordings(
         names: `keypoint_names`, `recording_ids`, `individual_names`, as far as known.
         lengths: frames of each recording; without them, frames at the end in which everything is missing
             are taken for padding.
+        fps: frames per second, if known.
 
     Raises:
         ValueError: other axes, not numbers, infinite values, or names or lengths of another number.
@@ -78,6 +86,8 @@ def as_recordings(
         individual_names=list(names.get("individual_names", [f"individual{i}" for i in range(individuals)])),
         keypoint_names=list(names["keypoint_names"]) if "keypoint_names" in names else None,
         grouped=grouped,
+        frames=arrays[0].shape[1],
+        fps=fps,
     )
 
 
@@ -124,6 +134,54 @@ def split_recordings(count: int, share: float, seed: int) -> tuple[np.ndarray, n
     held_out = min(max(round(count * share), 1), count - 1) if share > 0 else 0
     order = np.random.default_rng(seed).permutation(count)
     return np.sort(order[held_out:]), np.sort(order[:held_out])
+
+
+def assign_folds(groups: np.ndarray, classes: np.ndarray, most: int, name: str = "the label") -> np.ndarray:
+    """Folds with whole groups in them, and each class spread over them as evenly as a greedy choice can.
+
+    (scikit-learn's StratifiedGroupKFold may put both recordings that have a rare class into one fold.)
+
+    Args:
+        groups: (rows,) int, at least two different ones.
+        classes: (rows,) int from 0.
+        most: folds; as many as there are groups if those are fewer.
+        name: of the label, for the error's sentence.
+
+    Returns:
+        (rows,) int, the fold in which each is held out.
+    """
+    found, group = np.unique(groups, return_inverse=True)
+    if len(found) < 2 or most < 2:
+        raise ValueError(
+            f"{name} is known in {len(found)} recordings, for {most} folds; at least 2 of both are needed"
+        )
+    count = int(classes.max()) + 1
+    shares = np.bincount(group * count + classes, minlength=len(found) * count).reshape(-1, count).astype(float)
+    shares /= np.maximum(shares.sum(axis=0), 1)
+    folds = np.zeros((min(most, len(found)), count))
+    members, chosen = np.zeros(len(folds), int), np.zeros(len(found), int)
+    for i in np.argsort(-shares.max(axis=1), kind="stable"):  # first those that hold much of a class
+        overlap = (folds @ shares[i]).round(9)
+        chosen[i] = np.lexsort((members, overlap))[0]
+        folds[chosen[i]] += shares[i]
+        members[chosen[i]] += 1
+    return chosen[group]
+
+
+def tracked_presence(recording: np.ndarray) -> np.ndarray:
+    """Who is in a recording when: each individual from its first to its last tracked frame.
+
+    Args:
+        recording: (A, T, K, d) or series (A, T, F), NaN = not tracked.
+
+    Returns:
+        (A, T) bool.
+    """
+    there = np.isfinite(recording)
+    tracked = (there.all(axis=-1) if recording.ndim == 4 else there).any(axis=-1)
+    begun = np.logical_or.accumulate(tracked, axis=-1)
+    to_come = np.logical_or.accumulate(tracked[:, ::-1], axis=-1)[:, ::-1]
+    return begun & to_come
 
 
 def long_enough(lengths: Sequence[int], least: int) -> np.ndarray:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from bams.models import BAMS
+from bams.recordings import tracked_presence
 
 FRAMES_AT_ONCE = 60_000  # tracks of equal length are embedded together up to this many frames
 RECORDINGS_AT_ONCE = 16  # so that the features of all recordings are never in memory together
@@ -132,21 +133,6 @@ def pool_individuals(embs: np.ndarray, present: np.ndarray) -> np.ndarray:
     lowest = np.where(there, embs, np.inf).min(axis=0)
     spread = np.subtract(highest, lowest, out=np.zeros_like(mean), where=count > 0)
     return np.where(count > 0, np.concatenate([mean, spread], axis=-1), np.nan).astype(np.float32)
-
-
-def tracked_presence(recording: np.ndarray) -> np.ndarray:
-    """Who is in a recording when: each individual from its first to its last tracked frame.
-
-    Args:
-        recording: (A, T, K, d), NaN = not tracked.
-
-    Returns:
-        (A, T) bool.
-    """
-    tracked = np.isfinite(recording).all(axis=-1).any(axis=-1)
-    begun = np.logical_or.accumulate(tracked, axis=-1)
-    to_come = np.logical_or.accumulate(tracked[:, ::-1], axis=-1)[:, ::-1]
-    return begun & to_come
 
 
 def standardise(table: np.ndarray) -> np.ndarray:

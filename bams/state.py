@@ -3,7 +3,7 @@
 import itertools
 import platform
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -154,6 +154,19 @@ def measure_marginal(
         window=config.hoa_window,
         skip_frames=config.skip_frames,
     )
+
+
+def held_out_loss(
+    state: State,
+    dataset: torch.utils.data.Dataset,
+    val_dataset: torch.utils.data.Dataset | None,
+    config: TrainConfig,
+) -> HoALoss | None:
+    """The loss by which skill on held-out recordings is against the data-wide histogram on these same ones."""
+    if val_dataset is None:
+        return None
+    marginal = measure_marginal(dataset, val_dataset, config).to(state.hoa.marginal.device)
+    return replace(state.hoa, marginal=marginal)
 
 
 def _start_model(model: BAMS, dataset: torch.utils.data.Dataset, config: TrainConfig) -> Tensor:

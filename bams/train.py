@@ -1,12 +1,12 @@
 """The one training loop, for every data set that yields the batch `input`, `actions`, `valid`."""
 
-import dataclasses
 import json
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,9 @@ from bams.checkpoint import Checkpoint
 from bams.config import TrainConfig
 from bams.losses import HoALoss, HoASums
 from bams.models import BAMS
-from bams.state import State, batches, begin, derived_seed, measure_marginal, snapshot
+from bams.state import State, batches, begin, derived_seed, held_out_loss, snapshot
+
+Evaluate = Callable[[BAMS, int], tuple[Mapping[str, float], Mapping[str, Any]]]
 
 LEAST_PAIRS = 32  # BatchNorm of the bootstrap predictors sees at least so many pairs of views
 
@@ -44,6 +46,7 @@ def train(
     val_dataset: torch.utils.data.Dataset | None = None,
     resume: Checkpoint | None = None,
     about: Mapping[str, Any] | None = None,
+    evaluate: Evaluate | None = None,
 ) -> Checkpoint:
     """Train a model, writing curves and checkpoints.
 
@@ -57,6 +60,8 @@ def train(
         resume: go on from here; on a CPU with the same number of threads the result is the same, bit for bit,
             as of a run without the interruption.
         about: `dataset` (its name), `features`, `settings`: kept in the checkpoint.
+        evaluate: called with the model and the number of epochs done after each; gives scalars and figures by
+            name, to be logged under `test`.
 
     Returns:
         the last checkpoint.
@@ -67,19 +72,12 @@ def train(
     """
     device = pick_device(config.device)
     state = begin(model, dataset, config, device, resume)
-    if val_dataset is not None:
-        # skill on held-out recordings is against the data-wide histogram on these same recordings
-        val_marginal = measure_marginal(dataset, val_dataset, config).to(device)
-        val_hoa = dataclasses.replace(state.hoa, marginal=val_marginal)
     about = {"dataset": "unnamed", "features": {}, "settings": {}, **(about or {})}
     about["settings"] = {**about["settings"], **asdict(config)}
-
-    def save() -> Checkpoint:
-        if not all(torch.isfinite(p).all() for p in model.parameters()):
-            raise FloatingPointError(f"weights are not finite after step {state.step}; lower --lr")
-        done = snapshot(state, dataset, **about)
-        checkpoint.save(ckpt_path, done)
-        return done
+    score = partial(
+        _score, state, held_out_loss(state, dataset, val_dataset, config), val_dataset, config, evaluate
+    )
+    save = partial(_save, state, dataset, ckpt_path, about)
 
     writer = SummaryWriter(str(log_dir), purge_step=state.step + 1 if resume else None)
     with writer, _stop_signals() as stopped, _saying_what_is_kept(Path(ckpt_path)):
@@ -88,11 +86,8 @@ def train(
         epochs = tqdm(range(first_epoch, config.epochs), "epochs", initial=first_epoch, total=config.epochs)
         for epoch in epochs:
             _train_epoch(state, dataset, config, device, epoch, writer, stopped)
-            complete = state.step % state.per_epoch == 0
-            if complete and val_dataset is not None:
-                scores = validate(model, val_dataset, val_hoa, config, device)
-                epochs.set_postfix(val_skill=f"{scores['hoa_skill']:.3f}")
-                _log(writer, "val", scores, state.step)
+            if state.step % state.per_epoch == 0:
+                epochs.set_postfix(score(epoch + 1, writer))
             if stopped:
                 save()
                 raise Interrupted(stopped[0], Path(ckpt_path), state.step)
@@ -100,6 +95,39 @@ def train(
                 save()
     model.eval()
     return save()
+
+
+def _save(
+    state: State, dataset: torch.utils.data.Dataset, path: str | Path, about: Mapping[str, Any]
+) -> Checkpoint:
+    if not all(torch.isfinite(p).all() for p in state.model.parameters()):
+        raise FloatingPointError(f"weights are not finite after step {state.step}; lower --lr")
+    done = snapshot(state, dataset, **about)
+    checkpoint.save(path, done)
+    return done
+
+
+def _score(
+    state: State,
+    val_hoa: HoALoss | None,
+    val_dataset: torch.utils.data.Dataset | None,
+    config: TrainConfig,
+    evaluate: Evaluate | None,
+    epoch: int,
+    writer: SummaryWriter,
+) -> dict[str, str]:
+    """Log what an epoch has come to; what the progress bar is to say of it."""
+    said = {}
+    if val_hoa is not None:
+        scores = validate(state.model, val_dataset, val_hoa, config, state.hoa.marginal.device)
+        _log(writer, "val", scores, state.step)
+        said["val_skill"] = f"{scores['hoa_skill']:.3f}"
+    if evaluate is not None:
+        scalars, figures = evaluate(state.model, epoch)
+        _log(writer, "test", scalars, state.step)
+        for name, figure in figures.items():
+            writer.add_figure(f"test/{name}", figure, state.step)
+    return said
 
 
 def _train_epoch(

@@ -1,5 +1,6 @@
 """The scripts as a user runs them: every README command in order, and what goes wrong."""
 
+import csv
 import os
 import re
 import shlex
@@ -10,17 +11,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import custom_dataset
+import custom_dataset_w_labels
 import mouse_triplets
 from bams import cli, mabe, simulate
 
 ROOT = Path(__file__).parents[1]
-SCRIPTS = {"mouse_triplets.py": mouse_triplets.main, "custom_dataset.py": custom_dataset.main}
+SCRIPTS = {
+    "mouse_triplets.py": mouse_triplets.main,
+    "custom_dataset.py": custom_dataset.main,
+    "custom_dataset_w_labels.py": custom_dataset_w_labels.main,
+}
 # so that a command of the README takes seconds; flags that come later win
 QUICK = {
     "mouse_triplets.py": "--simulated_clips 3 --sequence_length 200 --batch_size 16 --epochs 2",
     "custom_dataset.py": "--sequence_length 150 --epochs 2",
+    "custom_dataset_w_labels.py": "--sequence_length 150 --epochs 2",
 }
 
 
@@ -55,6 +63,20 @@ def tracks(n: int = 6, frames: int = 300, seed: int = 0) -> np.ndarray:
     return mice.keypoints.reshape(-1, frames, 12, 2)[:n]
 
 
+def labels(keypoints: np.ndarray) -> dict[str, np.ndarray]:
+    """Labels per frame and per track of (N, T, K, d): the speed, whether it is high, and a sort."""
+    n = len(keypoints)
+    speed = np.linalg.norm(np.diff(keypoints[:, :, 0], axis=1, prepend=keypoints[:, :1, 0]), axis=-1)
+    act = np.digitize(np.nan_to_num(speed), np.nanquantile(speed, [0.3, 0.7]))
+    act[:, 17:20] = -1
+    return {
+        "labels_act": act.astype(np.int8),
+        "labels_act_names": np.array(["rest", "walk", "run"]),
+        "labels_speed": speed,
+        "seq_labels_sort": np.arange(n) % 2,
+    }
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
@@ -80,6 +102,7 @@ def refused(command: str, capsys: pytest.CaptureFixture) -> str:
 @pytest.mark.slow
 def test_readme_commands_run_in_order(folder: Path):
     np.savez(folder / "tracks.npz", keypoints=tracks())
+    np.savez(folder / "labelled.npz", keypoints=tracks(), **labels(tracks()))
     ran = set()
     for _, script, *argv in [c for c in readme_commands() if c[0] == "python" and c[1] in SCRIPTS]:
         if "--simulate" not in argv and script == "mouse_triplets.py":
@@ -87,7 +110,7 @@ def test_readme_commands_run_in_order(folder: Path):
             (folder / "data/mabe/simulated").rename(folder / "data/mabe/moved")
             for file in (folder / "data/mabe/moved").iterdir():
                 file.rename(folder / "data/mabe" / file.name)
-        made = {"mouse_triplets.py": "bams-mouse-triplet-*.pt", "custom_dataset.py": "bams-custom-*.pt"}[script]
+        made = "bams-mouse-triplet-*.pt" if script == "mouse_triplets.py" else "bams-custom-*.pt"
         argv = [str(max(folder.glob(made))) if "DATE" in part else part for part in argv]
         SCRIPTS[script]([*argv, *QUICK[script].split()])
         ran.add((script, argv[argv.index("--job") + 1]))
@@ -196,6 +219,18 @@ def write_bad_inputs(folder: Path) -> None:
     np.save("dict.npy", {"sequences": {"a": 1}})
     np.savez("other.npz", positions=good)
     np.savez("names.npz", keypoints=good, keypoint_names=["a"])
+    good_labels = labels(good)
+    np.savez("labelled.npz", keypoints=good, **good_labels)
+    for name, changes in {
+        "frames": {"labels_act": good_labels["labels_act"][:, :250]},
+        "tracks": {"labels_act": good_labels["labels_act"][:5]},
+        "text": {"labels_act": np.full((6, 300), "run")},
+        "rare": {"seq_labels_sort": np.eye(6, dtype=int)[0]},
+        "twice": {"seq_labels_act": np.arange(6)},
+        "unnamed": {"labels_mood_names": np.array(["good"])},
+        "unlabelled": {"labels_speed": np.full((6, 300), np.nan)},
+    }.items():
+        np.savez(f"{name}.npz", keypoints=good, **{**good_labels, **changes})
     Path("empty.npy").touch()
     Path("text.npy").write_text("x,y\n1,2\n")
     Path("cut.npy").write_bytes(Path("good.npy").read_bytes()[:5000])
@@ -250,6 +285,22 @@ BAD = {
     "custom_dataset.py --data_root good.npy --job compute_representations --ckpt_path bare.pt": "load_released",
     "custom_dataset.py --data_root good.npy --job compute_representations --ckpt_path cut.pt": "cut.pt",
     "custom_dataset.py --data_root fewer.npy --job compute_representations --ckpt_path trained.pt": "keypoints",
+    "custom_dataset_w_labels.py": "--data_root",
+    "custom_dataset_w_labels.py --data_root missing.npz": "missing.npz",
+    "custom_dataset_w_labels.py --data_root good.npy": "labels_X",
+    "custom_dataset_w_labels.py --data_root frames.npz": "act has 250 frames where the recording has 300",
+    "custom_dataset_w_labels.py --data_root tracks.npz": "act has 5 entries for 6 recordings",
+    "custom_dataset_w_labels.py --data_root text.npz": "act is of type",
+    "custom_dataset_w_labels.py --data_root rare.npz": "--ignore_classes sort:1",
+    "custom_dataset_w_labels.py --data_root rare.npz --ignore_classes sort:1": "sort has 1 classes",
+    "custom_dataset_w_labels.py --data_root twice.npz": "another name",
+    "custom_dataset_w_labels.py --data_root unnamed.npz": "labels_mood",
+    "custom_dataset_w_labels.py --data_root unlabelled.npz": "speed is known in 0 recordings",
+    "custom_dataset_w_labels.py --data_root labelled.npz --ignore_classes act:fly": "rest, walk, run",
+    "custom_dataset_w_labels.py --data_root labelled.npz --ignore_classes mood:good": "act, sort",
+    "custom_dataset_w_labels.py --data_root labelled.npz --eval_folds 1": "eval_folds",
+    "custom_dataset_w_labels.py --data_root labelled.npz --eval_every -1": "eval_every",
+    "custom_dataset_w_labels.py --data_root labelled.npz --job compute_representations": "--ckpt_path",
     "mouse_triplets.py --simulate --job compute_representations --ckpt_path trained.pt": "custom",
     "mouse_triplets.py --data_root nowhere": "download_mabe.sh",
     "mouse_triplets.py --data_root mabe": "dict of arrays",
@@ -283,6 +334,65 @@ def test_bad_input_gets_one_sentence_and_leaves_nothing(
     before = {path for path in bad_inputs.rglob("*") if path.is_file()}
     assert named in refused(command, capsys)
     assert {path for path in bad_inputs.rglob("*") if path.is_file()} == before
+
+
+def test_labelled_recordings_are_trained_on_and_read_out(folder: Path, capsys: pytest.CaptureFixture):
+    keypoints = tracks(12).reshape(4, 3, 300, 12, 2)
+    of_tracks = labels(keypoints.reshape(12, 300, 12, 2))
+    first = labels(keypoints[:, 0])
+    np.savez(
+        "l.npz",
+        keypoints=keypoints,
+        recording_ids=list("wxyz"),
+        lengths=[300, 300, 290, 300],
+        fps=20.0,
+        labels_act=first["labels_act"],
+        labels_act_names=first["labels_act_names"],
+        labels_speed=of_tracks["labels_speed"],
+        seq_labels_sort=of_tracks["seq_labels_sort"],
+    )
+    common = "custom_dataset_w_labels.py --data_root l.npz --sequence_length 150 --batch_size 8 --eval_frames 600"
+    run(f"{common} --epochs 3 --eval_every 2 --ignore_classes act:walk --ckpt_path out/l.pt")
+    said = capsys.readouterr().out
+    with open("out/l_scores.csv") as file:
+        scores = list(csv.DictReader(file))
+    kinds = {"act": ("classification", "frame"), "sort": ("classification", "sequence")}
+    kinds["speed"] = ("regression", "frame")
+    assert {row["label"]: (row["kind"], row["level"]) for row in scores} == kinds
+    rows = {
+        *("short_term", "long_term", "all embeddings", "raw input", "raw input and 1 s mean", "random weights"),
+        "chance",
+    }
+    assert {row["row"] for row in scores} == rows and all(row in said for row in rows)
+    assert {row["metric"] for row in scores if row["label"] == "act"} == {
+        *("macro F1", "balanced accuracy", "F1 rest", "F1 run"),
+    }
+    by_key = {(row["label"], row["row"], row["metric"]): row for row in scores}
+    assert by_key["speed", "raw input", "R2"]["groups"] == "4"
+    assert by_key["sort", "chance", "F1 0"]["read_out"] == "12"
+    accumulator = EventAccumulator("runs/l")
+    accumulator.Reload()
+    assert [e.step for e in accumulator.Scalars("test/act/macro_F1/all_embeddings")] == [6, 9]
+    assert [e.step for e in accumulator.Scalars("test/speed/R2/short_term")] == [6, 9]
+    assert [e.step for e in accumulator.Images("test/act/confusion")] == [6, 9]
+    last = accumulator.Scalars("test/act/macro_F1/long_term")[-1].value
+    assert last == pytest.approx(float(by_key["act", "long_term", "macro F1"]["value"]), rel=1e-4)
+    run("custom_dataset_w_labels.py --job compute_representations --data_root l.npz --ckpt_path out/l.pt")
+    assert np.load("out/l_representations.npz")["group_long_term"].shape == (4, 300, 128)
+
+
+def test_labels_change_nothing_in_training_and_a_resumed_run_equals_a_whole_one(folder: Path):
+    np.savez("l.npz", keypoints=tracks(), **labels(tracks()))
+    common = "--data_root l.npz --sequence_length 150 --batch_size 4"
+    run(f"custom_dataset_w_labels.py {common} --epochs 2 --eval_every 1 --ckpt_path whole.pt")
+    run(f"custom_dataset.py {common} --epochs 2 --ckpt_path plain.pt")
+    run(f"custom_dataset_w_labels.py {common} --epochs 1 --eval_every 1 --ckpt_path part.pt")
+    run("custom_dataset_w_labels.py --data_root l.npz --resume part.pt --epochs 2")
+    whole, plain, part = (torch.load(f"{n}.pt", weights_only=True)["weights"] for n in ("whole", "plain", "part"))
+    for name, weight in whole.items():
+        assert torch.equal(weight, plain[name]), name
+        assert torch.equal(weight, part[name]), name
+    assert Path("part_scores.csv").read_text() == Path("whole_scores.csv").read_text()
 
 
 def test_debug_shows_the_error_itself(folder: Path):
@@ -371,6 +481,17 @@ def test_help_and_print_config_of_every_script():
         [sys.executable, ROOT / "custom_dataset.py", "--print_config"], capture_output=True, text=True, check=True
     )
     assert "hoa_window: 30" in done.stdout
+
+
+@pytest.mark.skipif(not (ROOT.parent / "shared").exists(), reason="needs the real recordings in ../shared")
+@pytest.mark.slow
+def test_real_gestures_are_read_out_as_they_come(folder: Path, capsys: pytest.CaptureFixture):
+    path = ROOT.parent / "shared/data/gesture_phase.npz"
+    common = f"custom_dataset_w_labels.py --data_root {path} --epochs 1 --sequence_length 600 --ckpt_path g.pt"
+    assert "--ignore_classes story:story2" in refused(common, capsys)
+    run(f"{common} --ignore_classes story:story2")
+    said = capsys.readouterr().out
+    assert "F1 preparation" in said and "user: classification" in said and "7 groups in 5 folds" in said
 
 
 @pytest.mark.skipif(not (ROOT.parent / "shared").exists(), reason="needs the real recordings in ../shared")

@@ -120,6 +120,52 @@ def age_event_files(folder: Path) -> None:
         path.rename(path.with_name(path.name.replace("tfevents.", "tfevents.0")))
 
 
+# --- reading out on the way ---
+
+
+def watch(model: BAMS, epoch: int):
+    """Draws of its own, a change of mode, and what there is to log."""
+    from matplotlib.figure import Figure
+
+    model.eval()
+    torch.rand(epoch)
+    weight = next(model.parameters()).detach().abs().mean()
+    return {"epoch": epoch, "weight": float(weight)}, {"picture": Figure()} if epoch == 2 else {}
+
+
+def test_an_evaluation_is_logged_after_each_epoch_and_changes_nothing(tmp_path):
+    for name in ("with", "without"):
+        (tmp_path / name).mkdir()
+    run(tmp_path / "with", evaluate=watch)
+    run(tmp_path / "without")
+    assert_same_weights(final_weights(tmp_path / "with"), final_weights(tmp_path / "without"))
+    found = curves(tmp_path / "with")
+    assert [(step, value) for step, value in found["test/epoch"]] == [(3, 1), (6, 2), (9, 3)]
+    accumulator = EventAccumulator(str(tmp_path / "with/log"))
+    accumulator.Reload()
+    assert [event.step for event in accumulator.Images("test/picture")] == [6]
+    del found["test/epoch"], found["test/weight"]
+    assert found.keys() == curves(tmp_path / "without").keys()
+
+
+@pytest.mark.parametrize("step", [2, 3, 5])
+def test_a_resumed_run_logs_the_same_evaluations(tmp_path, step):
+    for name in ("whole", "part"):
+        (tmp_path / name).mkdir()
+    run(tmp_path / "whole", evaluate=watch)
+    model = tiny_model(sine_dataset())
+    at_training_step(model, step, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(Interrupted):
+        run(tmp_path / "part", model=model, evaluate=watch)
+    age_event_files(tmp_path / "part")
+    resume = checkpoint.load(tmp_path / "part/a.pt")
+    run(tmp_path / "part", model=resume.model, resume=resume, evaluate=watch)
+    assert_same_weights(final_weights(tmp_path / "part"), final_weights(tmp_path / "whole"))
+    whole, part = (curves(tmp_path / name) for name in ("whole", "part"))
+    for tag in ("test/epoch", "test/weight"):
+        assert whole[tag] == part[tag]
+
+
 # --- learning ---
 
 

@@ -1,0 +1,92 @@
+"""The jobs of the two scripts for recordings of one's own, with labels and without."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bams import cli, files
+from bams.data import Dataset, KeypointsDataset
+from bams.recordings import Recordings, as_recordings
+from bams.represent import compute_representations, pool_recordings
+from bams.train import Evaluate, pick_device
+
+NAME = "custom"
+
+SIZES = {
+    "short_term": {"num_channels": (64, 64, 64, 64), "kernel_size": 3},
+    "long_term": {"num_channels": (64, 64, 64, 64, 64), "kernel_size": 3, "dilation": 4},
+    "hidden_layers": (256, 512, 512),
+}
+
+
+def read_recordings(path: str) -> Recordings:
+    """Recordings from a `.npy` array, or an `.npz` with the array `keypoints`.
+
+    Args:
+        path: the array is (N, T, F) series, (N, T, K, d) keypoints, or (S, A, T, K, d) keypoints of several
+            individuals in each recording; any unit; NaN = missing, or padding at the end. If wanted, the `.npz`
+            also has `keypoint_names` (K), `recording_ids` (S or N), `individual_names` (A), `lengths` (S or N),
+            the frames of each recording, and `fps`.
+
+    Raises:
+        FileNotFoundError, ValueError: there is no such file or array, or it does not fit.
+    """
+    if not path:
+        raise ValueError("--data_root FILE is needed: an .npy or .npz with the array keypoints (see README.md)")
+    arrays = files.read_arrays(path)
+    if "keypoints" not in arrays:
+        raise ValueError(f"{path} has the arrays {', '.join(arrays) or 'none'}; expected one named keypoints")
+    kinds = ("keypoint_names", "recording_ids", "individual_names")
+    names = {kind: arrays[kind].astype(str).tolist() for kind in kinds if kind in arrays}
+    fps = float(arrays["fps"]) if np.size(arrays.get("fps")) == 1 and "fps" in arrays else None
+    return as_recordings(arrays["keypoints"], names, arrays.get("lengths"), fps)
+
+
+def make_dataset(recordings: list[np.ndarray], settings: cli.Settings, **options: Any) -> KeypointsDataset:
+    """One track per individual, with features that need no hand-work."""
+    return KeypointsDataset(
+        [track for recording in recordings for track in recording],
+        hoa_bins=settings.run.hoa_bins,
+        sequence_length=settings.run.sequence_length,
+        cache_path=settings.run.cache_path,
+        cache=settings.run.cache_path is not None,
+        **options,
+    )
+
+
+def split_datasets(
+    settings: cli.Settings, recordings: Recordings
+) -> tuple[KeypointsDataset, KeypointsDataset | None]:
+    """Training recordings, and those held out to watch the skill on."""
+    make = partial(make_dataset, settings=settings, keypoint_names=recordings.keypoint_names)
+    return cli.split_datasets(recordings.keypoints, settings, make)
+
+
+def train_model(
+    settings: cli.Settings, train_set: KeypointsDataset, val_set: Dataset | None, evaluate: Evaluate | None = None
+) -> Path:
+    """The job `train`; gives the checkpoint's path."""
+    return cli.run_training(settings, NAME, train_set, val_set, SIZES, train_set.feature_names, evaluate)
+
+
+def write_representations(settings: cli.Settings, recordings: Recordings) -> None:
+    """The job `compute_representations`: embed each recording whole, X_representations.npz beside X.pt."""
+    path = Path(settings.run.ckpt_path)
+    target = path.with_name(f"{path.stem}_representations.npz")
+    files.check_writable(target.parent)
+    trained = cli.load_trained(settings, NAME)
+    dataset = make_dataset(
+        recordings.keypoints, settings, keypoint_names=recordings.keypoint_names, statistics=trained.statistics
+    )
+    cli.check_features(trained, dataset.feature_names, settings.run.ckpt_path)
+    embs = compute_representations(trained.model, dataset, pick_device(settings.train.device))
+    arrays = {**embs, "track_names": np.array(recordings.track_names)}
+    if recordings.grouped:
+        arrays |= {f"group_{name}": pool_recordings(emb, recordings.keypoints) for name, emb in embs.items()}
+        arrays["recording_names"] = np.array(recordings.names)
+    files.write_arrays(target, **arrays)
+    print(f"representations: {target}")
+    for name, array in arrays.items():
+        print(f"  {name} {array.shape} {array.dtype}")

@@ -1,0 +1,157 @@
+"""Ridge read-outs from sums over frames, so that all folds of a label cost one pass over the features.
+
+The sums of products of each cell (a fold, or a class in a fold) are enough to standardise, to weigh the classes
+and to solve, for every choice of training folds. The results are those of scikit-learn's StandardScaler followed
+by RidgeClassifier(class_weight="balanced") or Ridge, up to rounding.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+ROWS_AT_ONCE = 2**14  # of float64 copies
+CONSTANT = 1e-12  # a column with so small a share of its variance over all rows is constant where it is fitted
+
+
+@dataclass(frozen=True)
+class Linear:
+    """features @ weights + intercept, with features (rows, C), weights (C, outputs), intercept (outputs,)."""
+
+    weights: np.ndarray
+    intercept: np.ndarray
+
+    def __call__(self, features: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Outputs (len(rows), outputs) float64 at the rows of features (frames, C)."""
+        found = np.empty((len(rows), len(self.intercept)))
+        for part in _parts(len(rows)):
+            found[part] = features[rows[part]].astype(np.float64) @ self.weights
+        return found + self.intercept
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Sums over the rows of each cell.
+
+    Attributes:
+        products: (cells, M, M) float64, sums of z zᵀ, with z the columns of the features and of the targets,
+            centred and scaled, and a last 1.
+        centre, scale: (M-1,) float64, over all rows.
+    """
+
+    products: np.ndarray
+    centre: np.ndarray
+    scale: np.ndarray
+
+
+def sum_products(
+    features: np.ndarray, rows: np.ndarray, cells: np.ndarray, count: int, targets: np.ndarray | None = None
+) -> Sums:
+    """Sums of products of the rows of each cell.
+
+    Args:
+        features: (frames, C) float, finite at the rows.
+        rows: (M,) int, the frames that count.
+        cells: (M,) int from 0 to `count` - 1, the cell of each.
+        targets: (M, outputs) float to be summed beside the features, or None.
+
+    Raises:
+        ValueError: a feature is not finite.
+    """
+    centre, scale = _centre_and_scale(features, rows)
+    if targets is not None:
+        spread = targets.std(axis=0)
+        centre = np.concatenate([centre, targets.mean(axis=0)])
+        scale = np.concatenate([scale, np.where(spread > 0, spread, 1)])
+    size = len(centre)
+    products = np.zeros((count, size + 1, size + 1))
+    order = np.argsort(cells, kind="stable")
+    for cell, members in enumerate(np.split(order, np.searchsorted(cells[order], np.arange(1, count)))):
+        for part in _parts(len(members)):
+            some = members[part]
+            block = np.ones((len(some), size + 1))
+            block[:, : features.shape[1]] = features[rows[some]]
+            if targets is not None:
+                block[:, features.shape[1] : -1] = targets[some]
+            block[:, :-1] -= centre
+            block[:, :-1] /= scale
+            products[cell] += block.T @ block
+    return Sums(products, centre, scale)
+
+
+def classifier(sums: Sums, classes: np.ndarray, alpha: float) -> Linear:
+    """One output per class, the highest of which is the class; balanced: each class weighs the same.
+
+    Args:
+        sums: of features alone.
+        classes: (K, cells) bool, the cells of each class that are trained on; each class has rows in some.
+        alpha: strength of the penalty, on standardised features.
+    """
+    per_class = np.stack([sums.products[cells].sum(axis=0) for cells in classes])
+    number = per_class[:, -1, -1]
+    weight = number.sum() / (len(number) * number)
+    spread = _deviation(per_class.sum(axis=0))
+    weighted = np.tensordot(weight, per_class, 1)
+    total = weighted[-1, -1]
+    # of targets that are 1 for the class and -1 for the others
+    with_target = 2 * weight[:, None] * per_class[:, -1, :] - weighted[-1]
+    return _solve(weighted[:-1, :-1], weighted[-1, :-1], with_target.T, total, spread, alpha, sums)
+
+
+def regressor(sums: Sums, cells: np.ndarray, outputs: int, alpha: float) -> Linear:
+    """Ridge regression.
+
+    Args:
+        sums: of features and `outputs` targets.
+        cells: (cells,) bool, those that are trained on.
+        alpha: strength of the penalty, on standardised features.
+    """
+    together = sums.products[cells].sum(axis=0)
+    inputs = len(together) - 1 - outputs
+    features = [*range(inputs), -1]
+    spread = _deviation(together[np.ix_(features, features)])
+    with_target = together[np.ix_(features, range(inputs, inputs + outputs))]
+    own = Sums(sums.products, sums.centre[:inputs], sums.scale[:inputs])
+    gram, total = together[:inputs, :inputs], together[-1, -1]
+    scaled = _solve(gram, together[-1, :inputs], with_target, total, spread, alpha, own)
+    centre, scale = sums.centre[inputs:], sums.scale[inputs:]
+    return Linear(scaled.weights * scale, scaled.intercept * scale + centre)
+
+
+def _solve(
+    gram: np.ndarray,
+    inputs: np.ndarray,
+    with_target: np.ndarray,
+    total: float,
+    spread: np.ndarray,
+    alpha: float,
+    sums: Sums,
+) -> Linear:
+    """From sums of products of inputs, of inputs, and of inputs and 1 with targets, all of weight `total`."""
+    mean, target_mean = inputs / total, with_target[-1] / total
+    centred = (gram - total * np.outer(mean, mean)) / np.outer(spread, spread)
+    right = (with_target[:-1] - total * np.outer(mean, target_mean)) / spread[:, None]
+    weights = np.linalg.solve(centred + alpha * np.eye(len(mean)), right) / spread[:, None]
+    intercept = target_mean - mean @ weights
+    weights = weights / sums.scale[:, None]
+    return Linear(weights, intercept - sums.centre @ weights)
+
+
+def _deviation(products: np.ndarray) -> np.ndarray:
+    """Deviation of each feature from sums of products of features and 1; 1 for a constant feature."""
+    mean = products[-1, :-1] / products[-1, -1]
+    variance = np.diagonal(products)[:-1] / products[-1, -1] - mean**2
+    return np.where(variance > CONSTANT, np.sqrt(np.maximum(variance, CONSTANT)), 1)
+
+
+def _centre_and_scale(features: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    parts = _parts(len(rows))
+    centre = sum(features[rows[part]].sum(axis=0, dtype=np.float64) for part in parts) / len(rows)
+    squares = sum(np.square(features[rows[part]] - centre).sum(axis=0) for part in parts) / len(rows)
+    if not np.isfinite(squares).all():
+        raise ValueError("features hold NaN or infinite values at frames that are to be read out")
+    rounding = (1e-7 * centre) ** 2  # what float32 adds to a constant column
+    return centre, np.where(squares > rounding, np.sqrt(squares), 1)
+
+
+def _parts(count: int) -> list[slice]:
+    return [slice(first, first + ROWS_AT_ONCE) for first in range(0, count, ROWS_AT_ONCE)]

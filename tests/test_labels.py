@@ -1,0 +1,380 @@
+"""Labels of recordings and tracks: their forms, and what can be read out of a model with them."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bams.data import KeypointsDataset
+from bams.evaluation import ALL, evaluate_model, random_like, readout_rows, to_log
+from bams.labels import annotations_of, as_annotations, as_classes
+from bams.linear_eval import evaluate_labels
+from bams.models import BAMS
+from bams.plots import plot_confusion
+from bams.recordings import tracked_presence
+from bams.represent import compute_representations, pool_individuals
+
+LENGTHS = [9, 9, 7, 7, 8, 8]  # three recordings of two individuals
+UTILS = {
+    "classification_tags": ["act", "strain"],
+    "regression_tags": ["speed"],
+    "sequence_level_dict": {"act": False, "strain": True},
+}
+
+
+def annotations() -> dict:
+    rng = np.random.default_rng(0)
+    return {
+        "video_name": ["x", "y", "x"],
+        "act": rng.integers(-1, 3, (3, 10)),
+        "strain": np.array([0, 1, 1, 0, -1, 0]),
+        "speed": rng.normal(size=(6, 10)),
+    }
+
+
+def checked(changes: dict | None = None, utils: dict | None = None):
+    return as_annotations(
+        {**annotations(), **(changes or {})}, {**UTILS, **(utils or {})}, LENGTHS, individuals=2, padded_frames=10
+    )
+
+
+# --- forms ---
+
+
+def test_labels_of_recordings_and_tracks_are_told_apart_and_cut():
+    given = annotations()
+    found = {label.name: label for label in checked().labels}
+    assert list(found) == ["act", "strain", "speed"]
+    assert [found[name].per_recording for name in found] == [True, False, False]
+    assert [len(row) for row in found["act"].values] == [9, 7, 8]
+    assert [len(row) for row in found["speed"].values] == LENGTHS
+    np.testing.assert_array_equal(found["act"].values[1], given["act"][1, :7])
+    assert found["act"].values[0].dtype == np.int64 and found["speed"].values[0].dtype == np.float64
+    assert found["strain"].sequence_level and not found["speed"].sequence_level
+    assert found["act"].class_names == [] and found["speed"].class_names is None
+    assert checked().groups == ["x", "y", "x"]
+
+
+def test_tracks_carry_the_labels_of_their_recording():
+    given = annotations()
+    tracks = checked().of_tracks(LENGTHS)
+    for i, length in enumerate(LENGTHS):
+        np.testing.assert_array_equal(tracks["act"][i], given["act"][i // 2, :length])
+        np.testing.assert_array_equal(tracks["speed"][i], given["speed"][i, :length])
+        assert tracks["strain"][i] == given["strain"][i]
+
+
+def test_axes_of_recordings_and_individuals_are_those_of_tracks():
+    given = annotations()
+    both = {"strain": given["strain"].reshape(3, 2), "speed": given["speed"].reshape(3, 2, 10)}
+    for one, other in zip(checked(both).labels, checked().labels, strict=True):
+        assert one.per_recording == other.per_recording
+        for a, b in zip(one.values, other.values, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_names_of_tracks_are_names_of_their_recordings():
+    assert checked({"video_name": list("aabbaa")}).groups == ["a", "b", "a"]
+    without = annotations()
+    del without["video_name"]
+    found = as_annotations(without, UTILS, LENGTHS, individuals=2, padded_frames=10)
+    assert len(set(found.groups)) == 3
+
+
+def test_missing_labels_have_one_form():
+    found = as_classes(np.array([2.0, np.nan, -1.0, -7.0, 0.0]))
+    assert found.tolist() == [2, -1, -1, -1, 0]
+    assert as_classes(np.array([True, False])).tolist() == [1, 0]
+
+
+def test_ignored_classes_become_unlabelled():
+    utils = {"class_names": {"act": ["base", "run", "rest"]}, "ignore_classes": "act:base, strain:1"}
+    found = {label.name: label for label in checked(utils=utils).labels}
+    given = annotations()
+    for i, row in enumerate(found["act"].values):
+        expected = given["act"][i, : len(row)]
+        np.testing.assert_array_equal(row, np.where(expected == 0, -1, expected))
+    assert np.ravel(found["strain"].values).tolist() == [0, -1, -1, 0, -1, 0]
+    given_again = annotations()
+    np.testing.assert_array_equal(given["act"], given_again["act"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "utils", "message"),
+    [
+        ({"new": np.zeros(3)}, {}, "annotations have the label new"),
+        ({}, {"classification_tags": ["act", "strain", "gone"]}, "names the label gone"),
+        ({}, {"regression_tags": ["speed", "act"]}, "act stands twice"),
+        ({}, {"sequence_level_dict": {"gone": True}}, "sequence_level_dict names the label gone"),
+        ({}, {"class_names": {"gone": ["a"]}}, "class_names names the label gone"),
+        ({}, {"tags": []}, "eval_utils has tags"),
+        ({"act": np.zeros((4, 10))}, {}, "act has 4 entries for 3 recordings or 6 tracks"),
+        ({"act": np.zeros((3, 11))}, {}, r"act has 11 frames where the recording has 9 \(or 10 with padding\)"),
+        ({"act": np.zeros(3)}, {}, "act has entries with axes"),
+        ({"strain": np.zeros((6, 10))}, {}, "strain has entries with axes"),
+        ({"act": np.full((3, 10), 0.5)}, {}, "act holds numbers that are not whole"),
+        ({"act": np.full((3, 10), "run")}, {}, "act is of type"),
+        ({"speed": np.full((6, 10), np.inf)}, {}, "speed holds infinite"),
+        ({"video_name": ["a"]}, {}, "video_name has 1 entries"),
+        ({}, {"ignore_classes": "act:flying"}, "the classes of act are 0, 1, 2"),
+        ({}, {"ignore_classes": "speed:0"}, "of the labels act, strain"),
+        ({}, {"ignore_classes": "act"}, "expected label:class"),
+    ],
+)
+def test_labels_that_do_not_fit_are_one_sentence(changes, utils, message):
+    with pytest.raises(ValueError, match=message) as refused:
+        checked(changes, utils)
+    assert "\n" not in str(refused.value)
+
+
+def test_labels_of_a_file_are_found_by_their_names():
+    arrays = {
+        "keypoints": np.zeros(3),
+        "recording_ids": np.array([7, 8]),
+        "labels_act": np.zeros((2, 5), np.int8),
+        "labels_act_names": np.array(["a", "b"]),
+        "labels_speed": np.zeros((2, 5)),
+        "seq_labels_mood": np.array([0.0, np.nan]),
+        "seq_labels_mood_names": np.array(["good", "bad"]),
+        "seq_labels_weight": np.zeros(2),
+    }
+    found, utils = annotations_of(arrays)
+    assert list(found) == ["act", "speed", "mood", "weight", "video_name"]
+    assert utils["classification_tags"] == ["act", "mood"]
+    assert utils["regression_tags"] == ["speed", "weight"]
+    assert utils["sequence_level_dict"] == {"act": False, "speed": False, "mood": True, "weight": True}
+    assert utils["class_names"] == {"act": ["a", "b"], "mood": ["good", "bad"]}
+    as_annotations(found, utils, [5, 5])
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"keypoints": np.zeros(3)}, "no labels in it: the arrays are keypoints"),
+        ({"labels_a_names": np.array(["x"])}, "none named labels_a"),
+        ({"labels_a": np.zeros(2), "seq_labels_a": np.zeros(2)}, "both labels_a and seq_labels_a"),
+    ],
+)
+def test_files_without_clear_labels_are_refused(arrays, message):
+    with pytest.raises(ValueError, match=message):
+        annotations_of(arrays)
+
+
+# --- the data set ---
+
+
+def keypoints(recordings: int = 6, individuals: int = 2, frames: int = 60, seed: int = 0) -> list[np.ndarray]:
+    """(A, T_i, 3, 2) of each recording, with gaps, and an individual that comes late."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for i in range(recordings):
+        walk = rng.normal(0, 1, (individuals, frames - i, 3, 2)).cumsum(1) + rng.normal(
+            0, 20, (individuals, 1, 3, 2)
+        )
+        walk[rng.random(walk.shape[:3]) < 0.1] = np.nan
+        walk[0, : 2 * i] = np.nan
+        made.append(walk.astype(np.float32))
+    return made
+
+
+def labelled(recordings: list[np.ndarray], **options) -> KeypointsDataset:
+    """Act: per frame of the recording, by the first animal's step; place and size: of tracks."""
+    tracks = [track for recording in recordings for track in recording]
+    frames = max(map(len, tracks))
+    rng = np.random.default_rng(1)
+    act = np.full((len(recordings), frames), -1)
+    for row, recording in zip(act, recordings, strict=True):
+        moved = np.abs(np.diff(np.nan_to_num(recording[0, :, 0, 0]), prepend=0))
+        row[: len(moved)] = np.where(rng.random(len(moved)) < 0.1, -1, moved > np.median(moved))
+    given = {
+        "act": act,
+        "place": np.stack([np.pad(t[:, 1, 0], (0, frames - len(t)), constant_values=np.nan) for t in tracks]),
+        "kind": np.arange(len(recordings)) % 2,
+        "size": rng.normal(size=len(tracks)),
+    }
+    utils = {
+        "classification_tags": ["act", "kind"],
+        "regression_tags": ["place", "size"],
+        "sequence_level_dict": {"kind": True, "size": True},
+        "class_names": {"act": ["rest", "go"]},
+    }
+    sizes = {"individuals": len(recordings[0]), "padded_frames": frames}
+    return KeypointsDataset(tracks, annotations=given, eval_utils=utils, **sizes, hoa_bins=4, **options)
+
+
+def tiny_model(dataset: KeypointsDataset) -> BAMS:
+    torch.manual_seed(1)
+    return BAMS(
+        dataset.input_size,
+        short_term={"num_channels": (6, 4)},
+        long_term={"num_channels": (6, 3), "dilation": 3},
+        predictor={"hidden_layers": (-1, 12, dataset.target_size * dataset.statistics.bins)},
+    )
+
+
+def test_items_carry_the_labels_of_their_window():
+    recordings = keypoints()
+    dataset = labelled(recordings, sequence_length=25)
+    act = dataset.annotations.labels[0].values
+    for index, (track, first) in enumerate(dataset.windows):
+        item = dataset[index]
+        np.testing.assert_array_equal(item["act"], act[track // 2][first : first + 25])
+        assert item["kind"] == track // 2 % 2
+    assert dataset[0]["place"].shape == (25,)
+
+
+def test_arrays_of_keypoints_take_labels_with_the_same_padding():
+    padded = np.full((3, 20, 2, 2), np.nan, np.float32)
+    padded[:, :15] = np.random.default_rng(0).normal(size=(3, 15, 2, 2))
+    given = {"act": np.tile(np.arange(20) % 2, (3, 1))}
+    dataset = KeypointsDataset(padded, annotations=given, eval_utils={"classification_tags": ["act"]}, hoa_bins=4)
+    assert dataset[0]["act"].tolist() == [0, 1] * 7 + [0]
+    with pytest.raises(ValueError, match="act has 19 frames"):
+        given = {"act": given["act"][:, :19]}
+        KeypointsDataset(padded, annotations=given, eval_utils={"classification_tags": ["act"]}, hoa_bins=4)
+
+
+def test_recordings_of_any_length_take_lists_of_labels():
+    recordings = [recording[0] for recording in keypoints(4)]
+    act = [np.arange(len(track)) % 3 % 2 for track in recordings]
+    utils = {"classification_tags": ["act"]}
+    dataset = KeypointsDataset(recordings, annotations={"act": act}, eval_utils=utils, hoa_bins=4)
+    for found, given in zip(dataset.labels["act"], act, strict=True):
+        np.testing.assert_array_equal(found, given)
+    with pytest.raises(ValueError, match="act has 59 frames where the recording has 60"):
+        KeypointsDataset(recordings, annotations={"act": [act[1], *act[1:]]}, eval_utils=utils, hoa_bins=4)
+
+
+def test_a_data_set_without_labels_cannot_be_read_out():
+    with pytest.raises(ValueError, match="no labels"):
+        evaluate_model(None, KeypointsDataset(keypoints(2)[0], hoa_bins=4))
+
+
+# --- reading a model ---
+
+
+def test_rows_of_recordings_are_pooled_embeddings_and_inputs():
+    recordings = keypoints()
+    dataset = labelled(recordings)
+    model = tiny_model(dataset)
+    frames = [np.arange(0, len(recording[0]), 4) for recording in recordings]
+    rows = readout_rows(model, dataset, frames, second=5)
+    assert set(rows) == {
+        *("short_term", "long_term", ALL, "raw input", "raw input and 1 s mean", "random weights"),
+    }
+    embs = compute_representations(model, dataset)
+    fresh = compute_representations(random_like(model), dataset)
+    scaled = [model.scale(torch.from_numpy(dataset.track_input(i))).numpy() for i in range(dataset.n_tracks)]
+    means = [np.stack([x[max(t - 4, 0) : t + 1].mean(0) for t in range(len(x))]) for x in scaled]
+    expected = {name: [] for name in ("short_term", "long_term", "random short", "raw input", "mean")}
+    for i, (recording, kept) in enumerate(zip(recordings, frames, strict=True)):
+        present, tracks = tracked_presence(recording), (2 * i, 2 * i + 1)
+        whole = slice(recording.shape[1])
+        for name, tables in [
+            ("short_term", [embs["short_term"][t, whole] for t in tracks]),
+            ("long_term", [embs["long_term"][t, whole] for t in tracks]),
+            ("random short", [fresh["short_term"][t, whole] for t in tracks]),
+            ("raw input", [scaled[t] for t in tracks]),
+            ("mean", [means[t] for t in tracks]),
+        ]:
+            expected[name].append(pool_individuals(np.stack(tables), present)[kept])
+    expected = {name: np.concatenate(tables) for name, tables in expected.items()}
+    for name in ("short_term", "long_term", "raw input"):
+        np.testing.assert_allclose(rows[name], expected[name], atol=1e-5)
+    np.testing.assert_array_equal(rows[ALL], np.concatenate([rows["short_term"], rows["long_term"]], axis=1))
+    joined = np.concatenate([expected["raw input"], expected["mean"]], axis=1)
+    np.testing.assert_allclose(rows["raw input and 1 s mean"], joined, atol=1e-5)
+    np.testing.assert_allclose(rows["random weights"][:, :8], expected["random short"], atol=1e-5)
+    assert not np.allclose(rows["random weights"][:, :8], rows["short_term"])
+
+
+def test_the_table_of_a_model_is_that_of_its_rows():
+    recordings = keypoints()
+    dataset = labelled(recordings)
+    model = tiny_model(dataset)
+    table = evaluate_model(model, dataset, folds=3)
+    assert [scores.label for scores in table.labels] == ["act", "kind", "place", "size"]
+    present = [tracked_presence(recording) for recording in recordings]
+    whole = [np.arange(p.shape[1]) for p in present]
+    kept = [np.flatnonzero(p.any(0)) for p in present]
+    group = np.repeat(np.arange(6), [len(w) for w in whole])
+    starts = np.cumsum([0, *(len(w) for w in whole)])[:-1]
+    frames = np.concatenate([s + k for s, k in zip(starts, kept, strict=True)])
+    act = np.concatenate(dataset.annotations.labels[0].values)
+    by_hand = evaluate_labels(
+        readout_rows(model, dataset, kept),
+        {"act": act},
+        group,
+        class_names={"act": ["rest", "go"]},
+        frames=frames,
+        folds=3,
+    )
+    assert table["act"].rows == by_hand["act"].rows
+    assert table["act"].class_names == ["rest", "go"]
+    assert table["place"].level == "frame" and table["place"].groups == 6
+    assert (table["size"].read_out, table["size"].groups, table["size"].kind) == (12, 6, "regression")
+    assert (table["kind"].read_out, table["kind"].level) == (6, "sequence")
+    assert table["place"].rows["raw input"]["R2"].value > table["place"].rows["chance"]["R2"].value
+
+
+def test_a_subsample_is_every_nth_frame_in_which_somebody_is_present():
+    recordings = keypoints()
+    dataset = labelled(recordings)
+    table = evaluate_model(None, dataset, most_frames=120)
+    labelled_frames = 0
+    act = dataset.annotations.labels[0].values
+    for recording, row in zip(recordings, act, strict=True):
+        there = np.flatnonzero(tracked_presence(recording).any(0))[::3]
+        labelled_frames += int((row[there] >= 0).sum())
+    assert table["act"].read_out == labelled_frames < 120
+    assert list(table["act"].rows) == ["chance"]
+
+
+def test_tracks_of_one_recording_may_end_at_different_frames():
+    padded = np.random.default_rng(0).normal(size=(8, 30, 2, 2)).astype(np.float32).cumsum(1)
+    padded[1::2, 22:] = np.nan
+    given = {"act": np.tile(np.arange(30) % 3 % 2, (4, 1))}
+    dataset = KeypointsDataset(
+        padded, annotations=given, eval_utils={"classification_tags": ["act"]}, individuals=2, hoa_bins=4
+    )
+    assert [len(dataset[i]["act"]) for i in range(2)] == [30, 30]
+    table = evaluate_model(tiny_model(dataset), dataset)
+    assert table["act"].read_out == 4 * 30
+
+
+def test_reading_out_changes_neither_the_model_nor_the_draws_to_come():
+    dataset = labelled(keypoints())
+    model = tiny_model(dataset).train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    evaluate_model(model, dataset)
+    assert torch.equal(torch.rand(3), expected)
+    assert model.training
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_what_is_logged_is_every_score_and_confusion():
+    dataset = labelled(keypoints())
+    table = evaluate_model(tiny_model(dataset), dataset, baselines=False)
+    scalars, figures = to_log(table)
+    assert all(re.fullmatch(r"[\w/.-]+", name) for name in scalars)
+    assert scalars["act/macro_F1/all_embeddings"] == table["act"].rows[ALL]["macro F1"].value
+    assert {"act/F1_go/short_term", "place/R2/long_term", "size/MSE/all_embeddings"} <= set(scalars)
+    assert not any("chance" in name for name in scalars)
+    assert set(figures) == {"act/confusion", "kind/confusion"}
+
+
+def test_the_picture_of_a_confusion_says_its_shares(tmp_path: Path):
+    confusion = np.array([[0.8, 0.2, 0], [np.nan] * 3, [0.25, 0, 0.75]])
+    figure = plot_confusion(confusion, ["run", "rest", "groom"], title="act")
+    (axes,) = figure.axes
+    said = {tuple(map(int, text.get_position())): text.get_text() for text in axes.texts}
+    assert said[(1, 0)] == "0.20" and said[(0, 2)] == "0.25" and (0, 1) not in said
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["run", "rest", "groom"]
+    assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_title()) == ("read out", "true", "act")
+    figure.savefig(tmp_path / "a.png")
+    assert plot_confusion(confusion, ["a", "b", "c"], axes=axes) is figure

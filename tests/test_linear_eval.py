@@ -1,0 +1,409 @@
+"""Linear read-outs against plain scikit-learn, and the table of them."""
+
+import csv
+import io
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
+from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score, mean_squared_error, r2_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import bams
+from bams import ridge
+from bams.linear_eval import (
+    evaluate_labels,
+    train_linear_classfier,
+    train_linear_classifier,
+    train_linear_regressor,
+)
+from bams.recordings import assign_folds
+from bams.scores import COLUMNS
+
+warnings.filterwarnings("ignore", module="sklearn")
+
+
+def data(frames: int = 900, channels: int = 7, groups: int = 9, seed: int = 0):
+    """Features with offsets, odd scales and a constant column; classes, a measure; groups of unequal size."""
+    rng = np.random.default_rng(seed)
+    hidden = rng.standard_normal((frames, channels))
+    classes = (hidden[:, :3] + 0.8 * rng.standard_normal((frames, 3)) + [0.5, 0, -0.5]).argmax(1)
+    measure = 40 + 7 * hidden[:, 3] + rng.standard_normal(frames)
+    features = hidden * 10.0 ** rng.integers(-4, 4, channels) + rng.normal(0, 50, channels)
+    features[:, -1] = 3.7
+    group = np.sort(rng.integers(0, groups, frames))
+    group[:groups] = np.arange(groups)
+    return features.astype(np.float32), classes, measure, group
+
+
+def folds_of(group: np.ndarray, classes: np.ndarray, folds: int = 5) -> np.ndarray:
+    return assign_folds(group, np.unique(classes, return_inverse=True)[1], folds)
+
+
+def plain_predictions(features, y, fold, make) -> np.ndarray:
+    """By scikit-learn alone, fold by fold."""
+    predicted = np.zeros_like(y)
+    for f in np.unique(fold):
+        model = make_pipeline(StandardScaler(), make()).fit(features[fold != f].astype(float), y[fold != f])
+        predicted[fold == f] = model.predict(features[fold == f].astype(float))
+    return predicted
+
+
+def balanced_ridge() -> RidgeClassifier:
+    return RidgeClassifier(alpha=1.0, class_weight="balanced")
+
+
+# --- one split ---
+
+
+def test_classifier_is_that_of_scikit_learn_and_leaves_its_arguments():
+    features, classes, _, _ = data()
+    classes[::7] = -1
+    before = features.copy(), classes.copy()
+    train, test = slice(0, 600), slice(600, 900)
+    found = train_linear_classifier(
+        (features[train], classes[train]), (features[test], classes[test]), class_names=["walk", "rest", "groom"]
+    )
+    known = classes[train] >= 0
+    model = make_pipeline(StandardScaler(), balanced_ridge()).fit(features[train][known], classes[train][known])
+    predicted = model.predict(features[test])
+    np.testing.assert_array_equal(found.predictions, predicted)
+    scored = classes[test] >= 0
+    true, predicted = classes[test][scored], predicted[scored]
+    assert found.scores["macro F1"] == pytest.approx(f1_score(true, predicted, average="macro"))
+    assert found.scores["balanced accuracy"] == pytest.approx(balanced_accuracy_score(true, predicted))
+    for i, name in enumerate(["walk", "rest", "groom"]):
+        assert found.scores[f"F1 {name}"] == pytest.approx(f1_score(true == i, predicted == i))
+    np.testing.assert_allclose(found.confusion, confusion_matrix(true, predicted, normalize="true"))
+    np.testing.assert_array_equal(features, before[0])
+    np.testing.assert_array_equal(classes, before[1])
+
+
+def test_regressor_is_that_of_scikit_learn():
+    features, _, measure, _ = data()
+    measure[::5] = np.nan
+    train, test = slice(0, 600), slice(600, 900)
+    found = train_linear_regressor((features[train], measure[train]), (features[test], measure[test]), alpha=3.0)
+    known = np.isfinite(measure[train])
+    model = make_pipeline(StandardScaler(), Ridge(alpha=3.0)).fit(features[train][known], measure[train][known])
+    predicted = model.predict(features[test])
+    np.testing.assert_allclose(found.predictions, predicted)
+    scored = np.isfinite(measure[test])
+    assert found.scores["R2"] == pytest.approx(r2_score(measure[test][scored], predicted[scored]))
+    assert found.scores["MSE"] == pytest.approx(mean_squared_error(measure[test][scored], predicted[scored]))
+    assert found.confusion is None
+
+
+def test_another_estimator_takes_the_place_and_is_not_fitted_itself():
+    features, classes, measure, _ = data()
+    estimator = LogisticRegression(max_iter=500)
+    found = train_linear_classifier((features, classes), (features, classes), estimator=estimator)
+    assert not hasattr(estimator, "coef_")
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)).fit(features, classes)
+    np.testing.assert_array_equal(found.predictions, model.predict(features))
+    weak = train_linear_regressor((features, measure), (features, measure), estimator=Ridge(alpha=1e9))
+    assert weak.scores["R2"] < 0.01
+
+
+def test_the_released_spelling_is_the_same_function():
+    assert train_linear_classfier is train_linear_classifier is bams.train_linear_classfier
+
+
+def test_a_class_of_the_test_part_alone_is_never_right():
+    features, classes, _, _ = data()
+    known = classes[:600] < 2
+    found = train_linear_classifier((features[:600][known], classes[:600][known]), (features[600:], classes[600:]))
+    assert found.scores["F1 2"] == 0
+    assert found.confusion.shape == (3, 3) and not found.confusion[:, 2].any()
+
+
+def test_a_class_of_the_training_part_alone_has_no_score():
+    features, classes, _, _ = data()
+    classes[600:][classes[600:] == 2] = 1
+    found = train_linear_classifier((features[:600], classes[:600]), (features[600:], classes[600:]))
+    assert np.isnan(found.scores["F1 2"]) and np.isnan(found.confusion[2]).all()
+    there = [found.scores[f"F1 {c}"] for c in (0, 1)]
+    assert found.scores["macro F1"] == pytest.approx(np.mean(there))
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ((np.zeros((5, 2)), np.zeros(4, int)), "labels"),
+        ((np.zeros(5), np.zeros(5, int)), "axes"),
+        ((np.zeros((5, 2)), np.full(5, 0.5)), "not whole"),
+        ((np.zeros((5, 2)), np.array(list("abcde"))), "whole numbers"),
+        ((np.zeros((5, 2)), np.full(5, -1)), "two classes"),
+        ((np.zeros((5, 2)), np.zeros(5, int)), "two classes"),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(part, message):
+    with pytest.raises(ValueError, match=message):
+        train_linear_classifier(part, part)
+
+
+# --- sums over frames ---
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_solving_from_sums_gives_the_coefficients_of_scikit_learn(count):
+    features, _, _, _ = data(seed=count)
+    y = np.random.default_rng(count).integers(0, count, len(features))
+    features[:, 0] += y  # so that there is something to find
+    sums = ridge.sum_products(features, np.arange(len(y)), y, count)
+    found = ridge.classifier(sums, np.eye(count, dtype=bool), 1.0)
+    scaler = StandardScaler().fit(features.astype(float))
+    plain = balanced_ridge().fit(scaler.transform(features.astype(float)), y)
+    decision = plain.decision_function(scaler.transform(features.astype(float)))
+    outputs = found(features, np.arange(len(y)))
+    if count == 2:
+        np.testing.assert_allclose(outputs, np.stack([-decision, decision], axis=1), atol=1e-6)
+    else:
+        np.testing.assert_allclose(outputs, decision, atol=1e-6)
+
+
+def test_sums_are_the_same_however_many_rows_are_taken_at_once(monkeypatch):
+    features, classes, measure, _ = data()
+    rows = np.random.default_rng(0).permutation(900)[:700]
+    whole = ridge.sum_products(features, rows, classes[rows], 3, measure[rows, None])
+    monkeypatch.setattr(ridge, "ROWS_AT_ONCE", 13)
+    parts = ridge.sum_products(features, rows, classes[rows], 3, measure[rows, None])
+    np.testing.assert_allclose(parts.products, whole.products, rtol=1e-9, atol=1e-9)
+    z = np.column_stack([features[rows], measure[rows]]).astype(float)
+    z = np.column_stack([(z - whole.centre) / whole.scale, np.ones(700)])
+    for c in range(3):
+        own = z[classes[rows] == c]
+        np.testing.assert_allclose(whole.products[c], own.T @ own, atol=1e-8)
+
+
+def test_features_that_are_not_finite_are_refused():
+    features, classes, _, group = data()
+    features[5, 2] = np.nan
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        evaluate_labels({"x": features}, {"c": classes}, group)
+    evaluate_labels({"x": features}, {"c": classes}, group, frames=np.arange(6, 900))
+
+
+# --- folds ---
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_groups_are_never_split_and_classes_are_spread(seed):
+    rng = np.random.default_rng(seed)
+    group = rng.integers(0, 12, 2000)
+    classes = rng.integers(0, 3, 2000)
+    rare = np.isin(group, rng.choice(12, 2, replace=False))
+    classes[rare & (rng.random(2000) < 0.1)] = 3
+    fold = assign_folds(group, classes, 5)
+    assert set(fold) == set(range(5))
+    for g in range(12):
+        assert len(set(fold[group == g])) == 1
+    for c in range(4):
+        assert len(set(fold[classes == c])) > 1  # else no fold could both learn it and be scored on it
+
+
+def test_there_are_as_many_folds_as_groups_if_those_are_fewer():
+    assert set(assign_folds(np.repeat([4, 9, 2], 5), np.zeros(15, int), 5)) == {0, 1, 2}
+    for groups, folds in [(np.zeros(9, int), 5), (np.arange(9), 1)]:
+        with pytest.raises(ValueError, match="at least 2"):
+            assign_folds(groups, np.zeros(9, int), folds)
+
+
+# --- the table ---
+
+
+def test_frame_classes_equal_plain_scikit_learn_with_missing_labels():
+    features, classes, _, group = data()
+    classes = np.where(
+        np.random.default_rng(1).random(900) < 0.2, np.nan, classes + 1
+    )  # classes 1 to 3, as floats
+    classes[group == 4] = np.nan  # a recording without any
+    table = evaluate_labels({"x": features}, {"c": classes}, group, class_names={"c": ["none", "a", "b", "d"]})
+    known = np.isfinite(classes)
+    x, y, g = features[known], classes[known].astype(int), group[known]
+    fold = folds_of(g, y)
+    predicted = plain_predictions(x, y, fold, balanced_ridge)
+    scores = table["c"].rows["x"]
+    assert list(scores) == ["macro F1", "balanced accuracy", "F1 a", "F1 b", "F1 d"]
+    assert scores["macro F1"].value == pytest.approx(f1_score(y, predicted, average="macro"))
+    assert scores["balanced accuracy"].value == pytest.approx(balanced_accuracy_score(y, predicted))
+    per_fold = [f1_score(y[fold == f], predicted[fold == f], average="macro") for f in range(5)]
+    assert scores["macro F1"].spread == pytest.approx(np.std(per_fold, ddof=1))
+    assert scores["F1 b"].value == pytest.approx(f1_score(y == 2, predicted == 2))
+    np.testing.assert_allclose(table["c"].confusions["x"], confusion_matrix(y, predicted, normalize="true"))
+    assert (table["c"].groups, table["c"].folds, table["c"].read_out) == (8, 5, int(known.sum()))
+
+
+def test_frame_measures_equal_plain_scikit_learn():
+    features, _, measure, group = data()
+    measure[::4] = np.nan
+    table = evaluate_labels({"x": features}, {"m": measure}, group, regression=["m"], folds=4, alpha=2.0)
+    known = np.isfinite(measure)
+    y = measure[known]
+    fold = folds_of(group[known], np.zeros(len(y), int), 4)
+    predicted = plain_predictions(features[known], y, fold, lambda: Ridge(alpha=2.0))
+    scores = table["m"].rows["x"]
+    assert scores["R2"].value == pytest.approx(r2_score(y, predicted))
+    assert scores["MSE"].value == pytest.approx(mean_squared_error(y, predicted))
+    per_fold = [r2_score(y[fold == f], predicted[fold == f]) for f in range(4)]
+    assert scores["R2"].spread == pytest.approx(np.std(per_fold, ddof=1))
+    means = np.array([y[fold != f].mean() for f in range(4)])[fold]
+    assert table["m"].rows["chance"]["R2"].value == pytest.approx(r2_score(y, means))
+
+
+def test_labels_of_sequences_are_read_out_of_the_mean_over_their_frames():
+    rng = np.random.default_rng(0)
+    sequence = np.repeat(rng.permutation(40), rng.integers(3, 9, 40))
+    kind, size = rng.integers(0, 2, 40), rng.normal(0, 5, 40)
+    kind[[3, 8]] = -1
+    size[5] = np.nan
+    video = np.array([f"video{s // 2}" for s in range(40)])  # two sequences in each
+    features = rng.standard_normal((len(sequence), 4)) + np.outer(
+        kind[sequence] + 0.1 * size[sequence], [1, 0, 2, 0]
+    )
+    features[np.isnan(features)] = 0
+    frames = np.flatnonzero((rng.random(len(sequence)) < 0.7) & (sequence != 7))  # of the seventh nothing is left
+    table = evaluate_labels(
+        {"x": features},
+        {"kind": kind, "size": size},
+        video[sequence],
+        regression=["size"],
+        sequence_level=["kind", "size"],
+        sequences=sequence,
+        frames=frames,
+    )
+    kept = [s for s in range(40) if s != 7 and kind[s] >= 0]
+    means = np.array([features[frames[sequence[frames] == s]].mean(0) for s in kept])
+    group = np.unique(video, return_inverse=True)[1][kept]
+    fold = folds_of(group, kind[kept])
+    predicted = plain_predictions(means, kind[kept], fold, balanced_ridge)
+    assert table["kind"].rows["x"]["macro F1"].value == pytest.approx(
+        f1_score(kind[kept], predicted, average="macro")
+    )
+    assert table["kind"].level == "sequence"
+    assert (table["kind"].read_out, table["kind"].labelled, table["kind"].groups) == (len(kept), 38, 20)
+    kept = [s for s in range(40) if s not in (5, 7)]
+    means = np.array([features[frames[sequence[frames] == s]].mean(0) for s in kept])
+    group = np.unique(video, return_inverse=True)[1][kept]
+    predicted = plain_predictions(means, size[kept], folds_of(group, np.zeros(38, int)), Ridge)
+    assert table["size"].rows["x"]["MSE"].value == pytest.approx(mean_squared_error(size[kept], predicted))
+
+
+def test_other_estimators_give_what_they_give_alone():
+    features, classes, measure, group = data()
+    table = evaluate_labels(
+        {"x": features},
+        {"c": classes, "m": measure},
+        group,
+        regression=["m"],
+        classifier=balanced_ridge(),
+        regressor=Ridge(),
+    )
+    same = evaluate_labels({"x": features}, {"c": classes, "m": measure}, group, regression=["m"])
+    for label, metric in [("c", "macro F1"), ("m", "MSE")]:
+        one, other = (t[label].rows["x"][metric] for t in (table, same))
+        assert one.value == pytest.approx(other.value, rel=1e-5)
+        assert one.spread == pytest.approx(other.spread, rel=1e-4)
+    other = evaluate_labels({"x": features}, {"c": classes}, group, classifier=LogisticRegression(max_iter=500))
+    predicted = plain_predictions(
+        features, classes, folds_of(group, classes), lambda: LogisticRegression(max_iter=500)
+    )
+    assert other["c"].rows["x"]["macro F1"].value == pytest.approx(f1_score(classes, predicted, average="macro"))
+
+
+def test_a_subsample_is_read_out_and_said():
+    features, classes, _, group = data()
+    frames = np.arange(0, 900, 3)
+    whole = evaluate_labels({"x": features}, {"c": classes}, group, frames=frames)
+    given = evaluate_labels({"x": features[frames]}, {"c": classes}, group, frames=frames)
+    alone = evaluate_labels({"x": features[frames]}, {"c": classes[frames]}, group[frames])
+    for table in (given, alone):
+        assert table["c"].rows == whole["c"].rows
+    assert "300 of 900 labelled frames read out" in whole.to_text()
+
+
+def test_chance_is_drawing_classes_as_often_as_they_are_in_training():
+    _, classes, _, group = data(6000)
+    classes = np.where(classes == 2, 2, np.minimum(classes, 0))
+    table = evaluate_labels({}, {"c": classes}, group)
+    fold = folds_of(group, classes)
+    rng = np.random.default_rng(0)
+    drawn = np.zeros_like(classes)
+    for f in range(5):
+        drawn[fold == f] = rng.choice(classes[fold != f], (fold == f).sum())
+    scores = table["c"].rows["chance"]
+    assert scores["F1 0"].value == pytest.approx(f1_score(classes == 0, drawn == 0), abs=0.03)
+    assert scores["balanced accuracy"].value == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_class_absent_from_a_held_out_fold_has_no_score_there():
+    features, classes, _, group = data(groups=5)
+    classes[(classes == 2) & (group > 1)] = 1  # the class is in two of five recordings
+    table = evaluate_labels({"x": features}, {"c": classes}, group)
+    fold = folds_of(group, classes)
+    predicted = plain_predictions(features, classes, fold, balanced_ridge)
+    per_fold = [
+        f1_score(classes[fold == f] == 2, predicted[fold == f] == 2) for f in range(5) if 2 in classes[fold == f]
+    ]
+    assert len(per_fold) == 2
+    score = table["c"].rows["x"]["F1 2"]
+    assert score.value == pytest.approx(f1_score(classes == 2, predicted == 2))  # false alarms elsewhere count
+    assert score.spread == pytest.approx(np.std(per_fold, ddof=1))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"labels": {"c": np.zeros(899, int)}}, "c has 899 entries for 900 frames"),
+        ({"labels": {"c": np.zeros(900, int)}}, "1 classes"),
+        ({"labels": {"c": np.full(900, np.nan)}}, "0 classes"),
+        ({"labels": {"c": np.full(900, 0.5)}}, "not whole"),
+        ({"labels": {"c": np.array(["a"] * 900)}}, "c is of type"),
+        ({"labels": {"c": np.repeat([0, 1], [850, 50])}}, "class 1 occurs in too few"),
+        ({"groups": np.zeros(900, int)}, "1 recordings"),
+        ({"labels": {"c": np.full(900, np.nan)}, "regression": ["c"]}, "0 recordings"),
+        ({"labels": {"c": np.full(900, np.inf)}, "regression": ["c"]}, "infinite"),
+        ({"labels": {"c": np.zeros(8, int)}, "sequence_level": ["c"]}, "c has 8 entries for 9 sequences"),
+        ({"sequence_level": ["c"], "sequences": np.zeros(900, int)}, "each in a single group"),
+        ({"embeddings": {"x": np.zeros((3, 2))}}, "x has axes"),
+        ({"embeddings": {"x": np.zeros(900)}}, "x has axes"),
+    ],
+)
+def test_what_does_not_fit_is_one_sentence(changes, message):
+    features, classes, _, _ = data()
+    arguments = {"embeddings": {"x": features}, "labels": {"c": classes}, "groups": np.repeat(np.arange(9), 100)}
+    with pytest.raises(ValueError, match=message) as refused:
+        evaluate_labels(**{**arguments, **changes})
+    assert "\n" not in str(refused.value)
+
+
+def test_text_and_csv_say_every_score():
+    features, classes, measure, group = data()
+    table = evaluate_labels(
+        {"x": features, "y, z": features[:, :2]}, {"c": classes, "m": measure}, group, regression=["m"]
+    )
+    rows = list(csv.DictReader(io.StringIO(table.to_csv())))
+    assert tuple(rows[0]) == COLUMNS
+    assert len(rows) == 3 * 5 + 3 * 2
+    for row in rows:
+        score = table[row["label"]].rows[row["row"]][row["metric"]]
+        assert float(row["value"]) == pytest.approx(score.value, rel=1e-5)
+        assert float(row["spread"]) == pytest.approx(score.spread, rel=1e-5)
+        assert (row["folds"], row["groups"], row["read_out"]) == ("5", "9", "900")
+    text = str(table)
+    first, header, line = text.splitlines()[:3]
+    assert first.startswith("c: classification, 900 of 900 labelled frames read out, 9 groups in 5 folds")
+    assert header.split() == ["macro", "F1", "balanced", "accuracy", "F1", "0", "F1", "1", "F1", "2"]
+    assert f"{table['c'].rows['x']['macro F1'].value:.3f} ± " in line
+    assert "m: regression" in text and "R2" in text and "chance" in text
+
+
+def test_nothing_that_is_given_is_changed():
+    features, classes, measure, group = data()
+    given = features, classes, measure, group
+    before = [array.copy() for array in given]
+    evaluate_labels({"x": features}, {"c": classes, "m": measure}, group, regression=["m"], sequence_level=[])
+    for array, kept in zip(given, before, strict=True):
+        np.testing.assert_array_equal(array, kept)
