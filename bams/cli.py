@@ -62,6 +62,9 @@ def script(main: Callable[[Sequence[str]], None]) -> Callable[[Sequence[str] | N
         except Interrupted as stop:
             print(stop, file=sys.stderr)
             sys.exit(stop.exit_status)
+        except KeyboardInterrupt:
+            print("stopped", file=sys.stderr)
+            sys.exit(130)
         except (ValueError, OSError, FloatingPointError, argparse.ArgumentError) as error:
             if "--debug" in argv:
                 raise
@@ -139,14 +142,7 @@ def run_training(
         check_kind(resume, name, run.resume)
         model = resume.model
     else:
-        torch.manual_seed(config.seed)
-        outputs = train_set.target_size * train_set.statistics.bins
-        encoders = {key: value for key, value in sizes.items() if key != "hidden_layers"}
-        model = BAMS(
-            train_set.input_size,
-            predictor={"hidden_layers": (-1, *sizes["hidden_layers"], outputs)},
-            **encoders,
-        )
+        model = new_model(train_set, sizes, config.seed)
     held_out = f"{val_set.n_tracks} held out" if val_set is not None else "none held out"
     print(
         f"{train_set.n_tracks} tracks ({held_out}), {len(train_set)} windows of "
@@ -169,6 +165,16 @@ def run_training(
     print(f"trained {config.epochs} epochs in {(time.perf_counter() - begun) / 60:.1f} minutes")
     print(f"checkpoint: {path}\ncurves: tensorboard --logdir {run.log_dir}")
     return path
+
+
+def new_model(dataset: Dataset, sizes: Mapping[str, Any], seed: int) -> BAMS:
+    """A model for the features of `dataset`, with random weights by seed; `sizes` as in `run_training`."""
+    torch.manual_seed(seed)
+    encoders = {name: options for name, options in sizes.items() if name != "hidden_layers"}
+    outputs = dataset.target_size * dataset.statistics.bins
+    return BAMS(
+        dataset.input_size, predictor={"hidden_layers": (-1, *sizes["hidden_layers"], outputs)}, **encoders
+    )
 
 
 def split_datasets(

@@ -32,7 +32,7 @@ class Dataset(torch.utils.data.Dataset):
         hoa_window: of the loss; accepted here for the released scripts' sake, and not used.
         statistics: those of the training tracks, to embed or validate on new data; fitted if not given.
         sequence_length: frames of a window (T of an item); tracks are cut into windows that overlap as
-            little as possible, so that every frame is in one. None: the longest track.
+            little as possible, so that every frame is in one. None, or more than that: the longest track.
         labels: by name (N, ...) or a list of N; item i carries the labels of its track, cut like the input
             where they are one per frame.
         cache_path: folder for what is computed here, used if `cache`; files are keyed by content and settings.
@@ -89,7 +89,8 @@ class Dataset(torch.utils.data.Dataset):
             if len(values) != len(self.lengths):
                 raise ValueError(f"label {name} has {len(values)} entries for {len(self.lengths)} tracks")
         self.starts = np.concatenate([[0], np.cumsum(self.lengths)])
-        self.sequence_length = int(self.lengths.max() if sequence_length is None else sequence_length)
+        longest = int(self.lengths.max())
+        self.sequence_length = longest if sequence_length is None else min(sequence_length, longest)
         self.windows = cut_windows(self.lengths, self.sequence_length)
 
     @property

@@ -24,7 +24,7 @@ from bams.represent import embed_tracks
 
 CAUSES = ("action", "mode", "strain", "lights")
 FIRST_FRAME, EVERY = 60, 15  # frames that are read out
-STEPS = {"epochs": 12, "batch_size": 16, "skip_frames": 60, "lr_milestones": (9,), "log_every_step": 50}
+STEPS = {"epochs": 12, "batch_size": 8, "skip_frames": 60, "lr_milestones": (10,), "log_every_step": 50}
 SEQUENCE_LENGTH, CLIPS = 600, 60
 
 
@@ -125,12 +125,7 @@ def train_model(root: Path, seed: int, target: str) -> Checkpoint:
         dataset.actions = np.roll(dataset.actions, 1, axis=0)
         dataset.valid = np.roll(dataset.valid, 1, axis=0)
         dataset.valid[dataset.starts[:-1]] = False
-    torch.manual_seed(seed)
-    outputs = dataset.target_size * dataset.statistics.bins
-    sizes = dict(mouse_triplets.SIZES)
-    model = BAMS(
-        dataset.input_size, predictor={"hidden_layers": (-1, *sizes.pop("hidden_layers"), outputs)}, **sizes
-    )
+    model = cli.new_model(dataset, mouse_triplets.SIZES, seed)
     name = f"{target.replace(' ', '-')}-{seed}"
     return train(model, dataset, config, ckpt_path=root / f"{name}.pt", log_dir=root / "runs" / name)
 

@@ -1,0 +1,74 @@
+"""What predicting the actions at a share of the frames costs and gives: the default of `--hoa_frames`.
+
+    python -m benchmarks.hoa_frames                     about 6 minutes on 2 cores
+
+Trains on simulated mice for equal steps with each share, and prints milliseconds per step (median), their
+ratio to predicting at every frame, and the HoA skill on held-out clips.
+"""
+
+import argparse
+import dataclasses
+import statistics
+import time
+from functools import partial
+
+import numpy as np
+
+import mouse_triplets
+from bams import TrainConfig, cli, simulate
+from bams.state import batches, begin, measure_marginal
+from bams.train import pick_device, training_step, validate
+
+SHARES = (1.0, 0.5, 0.25, 0.1)
+SEQUENCE_LENGTH, CLIPS, BATCH = 600, 40, 16
+
+
+def train_and_score(share: float, seed: int, steps: int) -> tuple[list[float], float]:
+    """Seconds of each step, and the skill on held-out clips after the last."""
+    config = TrainConfig(
+        batch_size=BATCH, skip_frames=60, hoa_frames=share, seed=seed, lr_milestones=(), device="cpu"
+    )
+    settings = cli.Settings(cli.RunConfig(sequence_length=SEQUENCE_LENGTH), config)
+    clips = list(simulate.simulate_mice(CLIPS, seed=seed).keypoints)
+    train_set, val_set = cli.split_datasets(
+        clips, settings, partial(mouse_triplets.make_dataset, settings=settings)
+    )
+    model = cli.new_model(train_set, mouse_triplets.SIZES, seed)
+    device = pick_device("cpu")
+    state = begin(model, train_set, config, device, None)
+    seconds: list[float] = []
+    epoch = 0
+    while len(seconds) < steps:
+        model.train()
+        for _, batch in batches(train_set, config, epoch):
+            started = time.perf_counter()
+            values = training_step(model, batch, state.hoa, config, state.step)
+            state.optimizer.zero_grad(set_to_none=True)
+            values["total_loss"].backward()
+            state.optimizer.step()
+            seconds.append(time.perf_counter() - started)
+            state.step += 1
+        epoch += 1
+    hoa = dataclasses.replace(state.hoa, marginal=measure_marginal(train_set, val_set, config))
+    return seconds, validate(model, val_set, hoa, config, device)["hoa_skill"]
+
+
+def main() -> None:
+    """Read the command line and run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    args = parser.parse_args()
+    print(f"{'share of frames':>16s}{'ms per step':>14s}{'ratio':>8s}{'held-out skill':>20s}")
+    whole = None
+    for share in SHARES:
+        runs = [train_and_score(share, seed, args.steps) for seed in args.seeds]
+        median = 1000 * statistics.median(second for seconds, _ in runs for second in seconds)
+        whole = whole or median
+        skills = np.array([skill for _, skill in runs])
+        spread = f" ± {skills.std(ddof=1):.3f}" if len(skills) > 1 else ""
+        print(f"{share:16.2f}{median:14.0f}{median / whole:8.2f}{f'{skills.mean():.3f}{spread}':>20s}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
