@@ -88,10 +88,10 @@ def parse(
         description: what `--help` says first.
         script_config: a dataclass of this script's own settings.
         defaults: where this script's defaults differ.
-        jobs: those of this script.
+        jobs: those that this script has.
 
     Raises:
-        ValueError: an unknown flag, key or job, or a value that does not fit, as one sentence.
+        ValueError: an unknown flag or key, or a value that does not fit, as one sentence.
     """
     classes = [RunConfig, TrainConfig, *([script_config] if script_config else [])]
     parser = ArgumentParser(description=description, exit_on_error=False, allow_abbrev=False)
@@ -103,7 +103,7 @@ def parse(
     argv = _with_values(argv, switches)
     values = _parse(parser, argv)
     if values["job"] not in jobs:
-        raise ValueError(f"this script has no --job {values['job']}, only {' and '.join(jobs)}")
+        raise ValueError(f"this script has no --job {values['job']}; it has {', '.join(jobs)}")
     resume = None
     if values["resume"]:
         resume = checkpoint.load(values["resume"])

@@ -51,7 +51,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class MabeConfig:
+class GroupConfig:
     """Settings of the MABe 2022 scripts alone."""
 
     simulate: bool = False
@@ -62,7 +62,7 @@ class MabeConfig:
 
 def run(argv: Sequence[str], group: Group, defaults: Mapping[str, Any]) -> None:
     """Run one job of a script, whose own defaults are these."""
-    settings = cli.parse(argv, f"BAMS on the {group.download} of MABe 2022.", MabeConfig, defaults)
+    settings = cli.parse(argv, f"BAMS on the {group.download} of MABe 2022.", GroupConfig, defaults)
     root = data_folder(settings, group)
     if settings.run.job == "train":
         run_train(settings, group, root)
