@@ -60,6 +60,8 @@ def main(argv: Sequence[str]) -> None:
         {"data_root": "data/quadrupeds", "sequence_length": 600, "skip_frames": 30},
         ("train", "evaluate"),
     )
+    if settings.run.job == "evaluate" and not settings.run.ckpt_path:
+        raise ValueError("--job evaluate needs --ckpt_path, the checkpoint to embed with")
     robots = load_robots(data_file(settings))
     sequences, frames, _ = robots.positions.shape
     print(f"{sequences} sequences of {frames} frames; the axes of the file are ({robots.axes})")
@@ -115,8 +117,6 @@ def run_train(settings: cli.Settings, robots: Robots) -> None:
 
 def run_evaluate(settings: cli.Settings, robots: Robots) -> None:
     """Read the labels out of each encoder, all joined, and the positions; writes X_scores.csv beside X.pt."""
-    if not settings.run.ckpt_path:
-        raise ValueError("--job evaluate needs --ckpt_path, the checkpoint to embed with")
     path = Path(settings.run.ckpt_path)
     trained = cli.load_trained(settings, NAME)
     cli.check_features(trained, FEATURES, settings.run.ckpt_path)

@@ -140,16 +140,18 @@ def read_out_labels(
             train, test = (
                 (source[chosen][mask], target) for chosen, mask, target in zip(rows, keep, targets, strict=True)
             )
-            score = _read_out(train, test, discrete)
+            score = _read_out(label, train, test, discrete)
             level, metric = "frame" if per_frame else "sequence", "F1" if discrete else "R2"
             scores.append(Score(label, level, metric, name, score, len(train[1]), len(test[1])))
     return scores
 
 
-def _read_out(train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray], discrete: bool) -> float:
+def _read_out(
+    label: str, train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray], discrete: bool
+) -> float:
     """Macro F1 or R2 on `test` of a linear read-out trained on `train`, both (features, targets)."""
     if discrete and len(np.unique(train[1])) < 2:
-        raise ValueError("a class label has fewer than two classes in the training part of the sequences")
+        raise ValueError(f"the label {label} has fewer than two classes in the training part of the sequences")
     linear = RidgeClassifier(class_weight="balanced") if discrete else Ridge()
     predicted = make_pipeline(StandardScaler(), linear).fit(*train).predict(test[0])
     if discrete:

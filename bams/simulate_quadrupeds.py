@@ -1,8 +1,9 @@
 """Joint angles of walking robots with known causes (numpy only).
 
-The kind of robot sets which legs swing together, its commanded velocity how fast and how far they do, and the
-terrain, in segments of a few seconds, how it lifts its feet, leans and stumbles. All but the lean live in the
-dynamics: a robot's own joint offsets differ from sequence to sequence, whatever its kind.
+The kind of robot sets which legs swing together; its commanded velocity how often they swing (forward), how its
+hips stand (sideways) and by how much more one side swings than the other (turn); and the terrain, in segments of
+a few seconds, how it lifts its feet, leans and stumbles. Joint offsets differ from sequence to sequence, whatever
+the robot, so that a single frame does not tell it.
 
 N sequences, T frames at 50 per second, 12 joints: hip, thigh and knee of the front left, front right, hind left
 and hind right leg.
@@ -51,9 +52,9 @@ def simulate_quadrupeds(sequences: int, *, frames: int = 400, seed: int = 0) -> 
         np.broadcast_to(2 * np.pi * hertz / FPS, shape), 1
     )
     phase = phase[..., None] + LEG_PHASE[robot][:, None]
-    turning = 1 + 0.3 * command[:, 2, None, None] * [1, -1, 1, -1]
+    turning = 1 + 0.5 * command[:, 2, None, None] * [1, -1, 1, -1]
     lift = (LIFT[terrain] * (0.2 + 0.8 * difficulty))[..., None]
-    hip = 0.05 * np.sin(phase) + 0.2 * command[:, 1, None, None]
+    hip = 0.05 * np.sin(phase) + 0.5 * command[:, 1, None, None]
     thigh = 0.8 + _ease(0.5 * slope)[..., None] + _ease(SWING[terrain])[..., None] * turning * np.sin(phase)
     knee = -1.5 - _ease(lift[..., 0])[..., None] * np.maximum(np.cos(phase), 0)
     position = np.stack([hip, thigh, knee], -1).reshape(*shape, JOINTS)
