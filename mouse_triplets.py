@@ -5,25 +5,12 @@ python mouse_triplets.py --job compute_representations --simulate --ckpt_path ba
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
-import numpy as np
-from tqdm import tqdm
-
-from bams import cli, files, mabe, simulate
-from bams.data import Dataset
+from bams import cli, mabe, mabe_jobs, simulate
 from bams.features import Body, PoseTable, Segment, pose_features
-from bams.represent import embed_recordings, standardise
-from bams.statistics import Statistics
-from bams.train import pick_device
 
-NAME = "mouse_triplet"
-INDIVIDUALS = 3
 TRAIN_FILE, TEST_FILE = "mouse_triplet_train.npy", "mouse_triplet_test.npy"
-FRAME_MAPS = ("mouse_triplet_frame_number_map.npy", "mouse_frame_number_map.npy")
-MOST_COLUMNS = 128
 
 FEATURES = PoseTable(
     keypoints=simulate.KEYPOINTS,
@@ -50,110 +37,26 @@ SIZES = {
     "hidden_layers": (256, 512, 512),
 }
 
-
-@dataclass(frozen=True)
-class MouseConfig:
-    """Settings of the mouse triplets alone."""
-
-    simulate: bool = False
-    """use simulated files in data_root/simulated, made on first use, instead of the downloaded ones"""
-    simulated_clips: int = 60
-    """clips in each of the two simulated files"""
+MICE = mabe_jobs.Group(
+    name="mouse_triplet",
+    download="mice",
+    train_file=TRAIN_FILE,
+    test_file=TEST_FILE,
+    frame_maps=("mouse_triplet_frame_number_map.npy", "mouse_frame_number_map.npy"),
+    individuals=3,
+    keypoints=len(FEATURES.keypoints),
+    zero_missing=True,
+    features=partial(pose_features, table=FEATURES),
+    sizes=SIZES,
+    most_columns=128,
+    simulate=mabe.simulate_mouse_files,
+)
 
 
 @cli.script
 def main(argv: Sequence[str]) -> None:
     """Run one job."""
-    settings = cli.parse(
-        argv,
-        "BAMS on the mouse triplets of MABe 2022.",
-        MouseConfig,
-        {"data_root": "data/mabe", "skip_frames": 60},
-    )
-    root = data_folder(settings)
-    if settings.run.job == "train":
-        run_train(settings, root)
-    else:
-        run_compute_representations(settings, root)
-
-
-def data_folder(settings: cli.Settings) -> Path:
-    """The folder with both files; simulated first if asked for."""
-    root = Path(settings.run.data_root)
-    if settings.script.simulate:
-        root = root / "simulated"
-        if not (root / TRAIN_FILE).exists() or not (root / TEST_FILE).exists():
-            print(f"simulating 2 x {settings.script.simulated_clips} clips of three mice in {root}")
-            mabe.simulate_mouse_files(root, settings.script.simulated_clips)
-    missing = [str(root / name) for name in (TRAIN_FILE, TEST_FILE) if not (root / name).exists()]
-    if missing:
-        raise FileNotFoundError(
-            f"{' and '.join(missing)} not found: fetch them with ./download_mabe.sh mice (or name their folder "
-            "with --data_root), or add --simulate to use simulated files"
-        )
-    return root
-
-
-def load_tracks(path: Path) -> tuple[list[str], list[np.ndarray]]:
-    """Clip ids, and per clip (3, T, 12, 2) float32, px; NaN = not tracked."""
-    return mabe.load_sequences(path, keypoints=len(FEATURES.keypoints), individuals=INDIVIDUALS)
-
-
-def make_dataset(clips: list[np.ndarray], settings: cli.Settings, statistics: Statistics | None = None) -> Dataset:
-    """One track per mouse, with the features of the table above."""
-    made = [pose_features(clip, FEATURES) for clip in clips]
-    return Dataset(
-        [track for features in made for track in features.inputs],
-        [track for features in made for track in features.actions],
-        [track for features in made for track in features.valid],
-        hoa_bins=settings.run.hoa_bins,
-        sequence_length=settings.run.sequence_length,
-        cache_path=settings.run.cache_path,
-        cache=settings.run.cache_path is not None,
-        statistics=statistics,
-    )
-
-
-def run_train(settings: cli.Settings, root: Path) -> None:
-    """Train on the clips of the training file, some of them held out."""
-    _, clips = load_tracks(root / TRAIN_FILE)
-    names = feature_names(clips[0])
-    train_set, val_set = cli.split_datasets(clips, settings, partial(make_dataset, settings=settings))
-    del clips
-    cli.run_training(settings, NAME, train_set, val_set, SIZES, names)
-
-
-def run_compute_representations(settings: cli.Settings, root: Path) -> None:
-    """Embed the test clips and write X_submission.npy beside the checkpoint X.pt."""
-    path = Path(settings.run.ckpt_path)
-    target = path.with_name(f"{path.stem}_submission.npy")
-    files.check_writable(target.parent)
-    ids, clips = load_tracks(root / TEST_FILE)
-    lengths = [clip.shape[1] for clip in clips]
-    trained = cli.load_trained(settings, NAME)
-    cli.check_features(trained, feature_names(clips[0]), settings.run.ckpt_path)
-    rows = expected = mabe.frame_map(ids, lengths)
-    for found in (root / name for name in FRAME_MAPS if (root / name).exists()):
-        rows = expected = mabe.read_frame_map(found)
-        mabe.check_frame_map(rows, ids, lengths, str(found))
-        print(f"rows are placed as {found} says")
-        break
-
-    columns = 2 * sum(encoder.output_size for encoder in trained.model.encoders.values())
-    embeddings = np.empty((sum(lengths), columns), np.float32)
-    make = partial(make_dataset, settings=settings, statistics=trained.statistics)
-    pooled = embed_recordings(trained.model, clips, make, pick_device(settings.train.device))
-    for name, table in zip(ids, tqdm(pooled, "clips", total=len(ids)), strict=True):
-        embeddings[slice(*rows[name])] = table
-    standardise(embeddings)
-    mabe.write_submission(target, rows, embeddings, expected, MOST_COLUMNS)
-    print(f"submission: {target} ({len(embeddings)} frames x {columns})")
-
-
-def feature_names(clip: np.ndarray) -> dict[str, list[str]]:
-    """Names of the input and action features, as the checkpoint keeps them."""
-    made = pose_features(clip[:, :1], FEATURES)
-    return {"inputs": list(made.input_names), "actions": list(made.action_names)}
+    mabe_jobs.run(argv, MICE, {"data_root": "data/mabe", "skip_frames": 60})
 
 
 if __name__ == "__main__":

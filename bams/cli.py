@@ -19,7 +19,7 @@ from bams.checkpoint import Checkpoint
 from bams.config import RunConfig, TrainConfig
 from bams.data import Dataset
 from bams.models import BAMS
-from bams.recordings import long_enough, split_recordings
+from bams.recordings import long_enough, split_recordings, without_absent
 from bams.train import Evaluate, Interrupted, pick_device, train
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
@@ -79,6 +79,7 @@ def parse(
     description: str,
     script_config: type | None = None,
     defaults: Mapping[str, Any] | None = None,
+    jobs: Sequence[str] = ("train", "compute_representations"),
 ) -> Settings:
     """Settings from flags and a YAML file (`--config`); flags come first, then the file, then the defaults.
 
@@ -87,6 +88,7 @@ def parse(
         description: what `--help` says first.
         script_config: a dataclass of this script's own settings.
         defaults: where this script's defaults differ.
+        jobs: those that this script has.
 
     Raises:
         ValueError: an unknown flag or key, or a value that does not fit, as one sentence.
@@ -100,6 +102,8 @@ def parse(
     switches = {f"--{f.name}" for cls in classes for f in dataclasses.fields(cls) if f.type is bool}
     argv = _with_values(argv, switches)
     values = _parse(parser, argv)
+    if values["job"] not in jobs:
+        raise ValueError(f"this script has no --job {values['job']}; it has {', '.join(jobs)}")
     resume = None
     if values["resume"]:
         resume = checkpoint.load(values["resume"])
@@ -178,7 +182,9 @@ def new_model(dataset: Dataset, sizes: Mapping[str, Any], seed: int) -> BAMS:
 def split_datasets(
     recordings: list[np.ndarray], settings: Settings, make_dataset: Callable[..., Dataset]
 ) -> tuple[Dataset, Dataset | None]:
-    """Training and held-out windows: whole recordings are held out; those too short to learn from are skipped.
+    """Training and held-out windows: whole recordings are held out.
+
+    Recordings too short to learn from are skipped, and individuals that are never tracked are no tracks.
 
     Args:
         recordings: arrays (A, T, ...).
@@ -186,16 +192,17 @@ def split_datasets(
         make_dataset: (recordings, statistics=...) -> `Dataset`.
 
     Raises:
-        ValueError: every recording is too short.
+        ValueError: every recording is too short, or nobody is in any.
     """
     least = settings.train.skip_frames + settings.train.hoa_window + 1
     kept = long_enough([recording.shape[1] for recording in recordings], least)
-    train_part, val_part = split_recordings(len(kept), settings.run.val_share, settings.train.seed)
+    recordings = without_absent([recordings[i] for i in kept])
+    train_part, val_part = split_recordings(len(recordings), settings.run.val_share, settings.train.seed)
     statistics = settings.resume.statistics if settings.resume is not None else None
-    train_set = make_dataset([recordings[kept[i]] for i in train_part], statistics=statistics)
+    train_set = make_dataset([recordings[i] for i in train_part], statistics=statistics)
     if len(val_part) == 0:
         return train_set, None
-    held_out = [recordings[kept[i]] for i in val_part]
+    held_out = [recordings[i] for i in val_part]
     return train_set, make_dataset(held_out, statistics=train_set.statistics)
 
 

@@ -8,8 +8,8 @@ from typing import Literal
 class RunConfig:
     """What to do, with which data, and where the results go."""
 
-    job: Literal["train", "compute_representations"] = "train"
-    """train a model, or embed recordings with a trained one"""
+    job: Literal["train", "compute_representations", "evaluate"] = "train"
+    """train a model, embed recordings with a trained one, or (where the data have labels) score the embeddings"""
     data_root: str = ""
     """where the recordings are"""
     ckpt_path: str | None = None

@@ -83,7 +83,8 @@ class Dataset(torch.utils.data.Dataset):
             if path is not None:
                 files.write_arrays(path, actions=self.actions, **asdict(self.statistics))
         self.valid = known
-        self.inputs = np.where(np.isnan(inputs), self.statistics.centre, inputs)
+        np.copyto(inputs, self.statistics.centre, where=np.isnan(inputs))  # `_join` made a copy of its own
+        self.inputs = inputs
         self.labels = dict(labels or {})
         for name, values in self.labels.items():
             if len(values) != len(self.lengths):

@@ -24,17 +24,19 @@ class Task(NamedTuple):
     discrete: bool
 
 
-def load_sequences(path: str | Path, *, keypoints: int, individuals: int) -> tuple[list[str], list[np.ndarray]]:
+def load_sequences(
+    path: str | Path, *, keypoints: int, individuals: int, zero_missing: bool = True
+) -> tuple[list[str], list[np.ndarray]]:
     """Read a sequences file.
 
     Args:
         path: the `.npy` file.
         keypoints: K, expected.
         individuals: A, expected.
+        zero_missing: whether two zeros mean missing, as in the files of the mice, where positions are whole px.
 
     Returns:
-        clip ids in file order, and per clip (A, T, K, 2) float32, the file's unit; NaN = missing (in the
-        file: NaN, or both coordinates 0).
+        clip ids in file order, and per clip (A, T, K, 2) float32, the file's unit; NaN = missing.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -59,7 +61,8 @@ def load_sequences(path: str | Path, *, keypoints: int, individuals: int) -> tup
         array = np.array(raw.swapaxes(0, 1), dtype=np.float32, order="C")
         if np.isinf(array).any():
             raise ValueError(f"{path}: clip {name} holds infinite coordinates")
-        array[(array == 0).all(axis=-1)] = np.nan
+        if zero_missing:
+            array[(array == 0).all(axis=-1)] = np.nan
         clips.append(array)
     return [str(name) for name in sequences], clips
 
@@ -69,20 +72,22 @@ def write_sequences(
     clips: Mapping[str, np.ndarray],
     annotations: Mapping[str, np.ndarray] | None = None,
     vocabulary: Sequence[str] = (),
+    zero_missing: bool = True,
 ) -> Path:
     """Write a sequences file, whole or not at all.
 
     Args:
         path: the `.npy` file.
-        clips: by id (A, T, K, 2) float, NaN = missing; written as whole numbers with 0 = missing.
+        clips: by id (A, T, K, 2) float, NaN = missing.
         annotations: by id (tasks, T), the public tasks of a training file.
         vocabulary: names of these tasks.
+        zero_missing: write whole numbers with 0 = missing, as for the mice; else float32 with NaN = missing.
     """
     sequences = {}
     for name, clip in clips.items():
         lost = np.isnan(clip).any(axis=-1, keepdims=True)
-        whole = np.where(lost, 0, np.rint(clip)).astype(np.int64)
-        sequences[name] = {"keypoints": np.ascontiguousarray(whole.swapaxes(0, 1))}
+        written = np.where(lost, 0, np.rint(clip)).astype(np.int64) if zero_missing else np.float32(clip)
+        sequences[name] = {"keypoints": np.ascontiguousarray(written.swapaxes(0, 1))}
         if annotations is not None:
             sequences[name]["annotations"] = annotations[name]
     content: dict[str, Any] = {"sequences": sequences}

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
+from bams.bouts import bouts, per_bout
+
 KEYPOINTS: tuple[str, ...] = (
     *("nose", "left_ear", "right_ear", "neck", "left_forepaw", "right_forepaw", "centre_back"),
     *("left_hindpaw", "right_hindpaw", "tail_base", "tail_middle", "tail_tip"),
@@ -126,60 +128,23 @@ def simulate_mice(
 
 def _schedule(rng: Generator, strain, lights, tracks: tuple[int, int, int]):
     """Modes and actions, each (S, A, T) int8: lights rule modes; modes and strain rule actions."""
-    modes = _bouts(rng, np.broadcast_to(lights[:, None, None], tracks), MODE_FOLLOWS, MODE_SPANS)
+    modes = bouts(rng, np.broadcast_to(lights[:, None, None], tracks), MODE_FOLLOWS, MODE_SPANS * FPS)
     spans = np.array([stretch * ACTION_SPANS for stretch in BOUT_STRETCH for _ in MODES])
     regime = modes + len(MODES) * strain[:, None, None]
-    return modes, _bouts(rng, regime, np.tile(ACTION_FOLLOWS, (2, 1, 1)), spans)
-
-
-def _bouts(rng: Generator, regime: np.ndarray, follows: np.ndarray, spans: np.ndarray):
-    """A semi-Markov chain per track, (S, A, T) int8, already under way at the first frame.
-
-    regime (S, A, T) int names the tables in force; a bout ends when its time is up or when the
-    regime changes. follows (regimes, states, states) weights; spans (regimes, states, 2) seconds.
-    """
-    chances = follows / follows.sum(-1, keepdims=True)
-    # Share of time in each state: share of bouts (the chain's fixed point) times mean length.
-    lazy = (chances + np.eye(chances.shape[-1])) / 2
-    share = np.linalg.matrix_power(lazy, 256)[:, 0] * spans.mean(-1)
-    reach, share = np.cumsum(chances, -1), np.cumsum(share, -1)
-    reach, share = reach / reach[..., -1:], share / share[..., -1:]
-    shortest, longest = np.moveaxis(np.round(spans * FPS).astype(int), -1, 0)
-
-    regimes = regime.reshape(-1, regime.shape[-1])
-    state = (rng.random((len(regimes), 1)) >= share[regimes[:, 0]]).sum(1)
-    left, out = np.zeros(len(regimes), int), np.empty(regimes.shape, np.int8)
-    for t, now in enumerate(regimes.T):
-        pick, length = rng.random((2, len(regimes)))
-        ends = (left <= 0) | (now != regimes[:, max(t - 1, 0)])
-        if t:
-            state = np.where(ends, (pick[:, None] >= reach[now, state]).sum(1), state)
-        low, high = shortest[now, state], longest[now, state]
-        span = low + (length * (high - low + 1)).astype(int)
-        if t == 0:
-            span = np.ceil(span * pick).astype(int)  # what is left of a bout under way
-        left = np.where(ends, span, left) - 1
-        out[:, t] = state
-    return out.reshape(regime.shape)
-
-
-def _per_bout(states: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """values (..., T) of the first frame of each bout, held to its end."""
-    begin = np.where(np.diff(states, prepend=-1) != 0, np.arange(states.shape[-1]), 0)
-    return np.take_along_axis(values, np.maximum.accumulate(begin, -1), -1)
+    return modes, bouts(rng, regime, np.tile(ACTION_FOLLOWS, (2, 1, 1)), spans * FPS)
 
 
 def _move(rng: Generator, modes: np.ndarray, actions: np.ndarray):
     """(S, A, T) each: centre (complex, px), heading (radians, unwrapped), change per frame."""
     shape = clips, individuals, frames = modes.shape
-    aims = _bouts(rng, np.zeros(shape, int), AIM_FOLLOWS, AIM_SPANS)
-    step = _per_bout(aims, rng.integers(1, max(individuals, 2), shape))
+    aims = bouts(rng, np.zeros(shape, int), AIM_FOLLOWS, AIM_SPANS * FPS)
+    step = per_bout(aims, rng.integers(1, max(individuals, 2), shape))
     partner = (np.arange(individuals)[:, None] + step) % individuals
     social = (modes == SOCIAL) & (individuals > 1)
     goes = (actions == WALK) | (actions == RUN)
-    pace = SPEED[actions] * _per_bout(actions, rng.uniform(0.75, 1.25, shape))
-    wander = _per_bout(actions, rng.normal(0, 0.02, shape))
-    spin = _per_bout(actions, rng.uniform(0.06, 0.12, shape))
+    pace = SPEED[actions] * per_bout(actions, rng.uniform(0.75, 1.25, shape))
+    wander = per_bout(actions, rng.normal(0, 0.02, shape))
+    spin = per_bout(actions, rng.uniform(0.06, 0.12, shape))
     sides, starts = rng.choice([-1.0, 1.0], shape), np.diff(actions, prepend=-1) != 0
 
     x, y = rng.uniform(150, ARENA - 150, (2, clips, individuals))
@@ -251,7 +216,7 @@ def _pose(rng: Generator, actions, gait_hz: float, centre, heading, rate) -> np.
 def _phase(rng: Generator, actions: np.ndarray, hertz: float) -> np.ndarray:
     """Phase (A, T) of a rhythm, radians; its pace differs a little by individual and bout."""
     pace = hertz * rng.normal(1, 0.04, (len(actions), 1))
-    pace = pace * _per_bout(actions, rng.normal(1, 0.05, actions.shape))
+    pace = pace * per_bout(actions, rng.normal(1, 0.05, actions.shape))
     start = rng.uniform(0, 2 * np.pi, (len(actions), 1))
     return start + np.cumsum(2 * np.pi * pace / FPS, 1)
 

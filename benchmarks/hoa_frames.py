@@ -14,10 +14,10 @@ from functools import partial
 
 import numpy as np
 
-import mouse_triplets
-from bams import TrainConfig, cli, simulate
+from bams import TrainConfig, cli, mabe_jobs, simulate
 from bams.state import batches, begin, measure_marginal
 from bams.train import pick_device, training_step, validate
+from mouse_triplets import MICE
 
 SHARES = (1.0, 0.5, 0.25, 0.1)
 SEQUENCE_LENGTH, CLIPS, BATCH = 600, 40, 16
@@ -31,9 +31,9 @@ def train_and_score(share: float, seed: int, steps: int) -> tuple[list[float], f
     settings = cli.Settings(cli.RunConfig(sequence_length=SEQUENCE_LENGTH), config)
     clips = list(simulate.simulate_mice(CLIPS, seed=seed).keypoints)
     train_set, val_set = cli.split_datasets(
-        clips, settings, partial(mouse_triplets.make_dataset, settings=settings)
+        clips, settings, partial(mabe_jobs.make_dataset, group=MICE, settings=settings)
     )
-    model = cli.new_model(train_set, mouse_triplets.SIZES, seed)
+    model = cli.new_model(train_set, MICE.sizes, seed)
     device = pick_device("cpu")
     state = begin(model, train_set, config, device, None)
     seconds: list[float] = []

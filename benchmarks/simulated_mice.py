@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-import mouse_triplets
-from bams import BAMS, TrainConfig, checkpoint, cli, files, mabe, plots, simulate, train
+from bams import BAMS, TrainConfig, checkpoint, cli, files, mabe, mabe_jobs, plots, simulate, train
 from bams.checkpoint import Checkpoint
 from bams.evaluation import random_like
 from bams.linear_eval import evaluate_labels
 from bams.represent import embed_tracks
+from mouse_triplets import MICE
 
 CAUSES = ("action", "mode", "strain", "lights")
 FIRST_FRAME, EVERY = 60, 15  # frames that are read out
@@ -102,23 +102,23 @@ def score_checkpoint(trained: Checkpoint, root: Path, figure: str | None) -> Non
 
 def test_tracks(trained: Checkpoint, root: Path) -> list[np.ndarray]:
     """Inputs of all mice of the test clips, (T, F) each, made as in training."""
-    _, clips = mouse_triplets.load_tracks(root / mouse_triplets.TEST_FILE)
-    dataset = mouse_triplets.make_dataset(clips, cli.Settings(cli.RunConfig(), TrainConfig()), trained.statistics)
+    _, clips = mabe_jobs.load_clips(MICE, root / MICE.test_file)
+    dataset = mabe_jobs.make_dataset(clips, MICE, cli.Settings(cli.RunConfig(), TrainConfig()), trained.statistics)
     return [dataset.track_input(i) for i in range(dataset.n_tracks)]
 
 
 def train_model(root: Path, seed: int, target: str) -> Checkpoint:
     """Train on the training clips; target 'to come' or 'current frame'."""
-    _, clips = mouse_triplets.load_tracks(root / mouse_triplets.TRAIN_FILE)
+    _, clips = mabe_jobs.load_clips(MICE, root / MICE.train_file)
     config = TrainConfig(**STEPS, seed=seed, hoa_window=30 if target == "to come" else 1)
     settings = cli.Settings(cli.RunConfig(sequence_length=SEQUENCE_LENGTH), config)
-    dataset = mouse_triplets.make_dataset(clips, settings)
+    dataset = mabe_jobs.make_dataset(clips, MICE, settings)
     if target == "current frame":
         # with a window of one frame, moving the actions one frame on makes the current one the target
         dataset.actions = np.roll(dataset.actions, 1, axis=0)
         dataset.valid = np.roll(dataset.valid, 1, axis=0)
         dataset.valid[dataset.starts[:-1]] = False
-    model = cli.new_model(dataset, mouse_triplets.SIZES, seed)
+    model = cli.new_model(dataset, MICE.sizes, seed)
     name = f"{target.replace(' ', '-')}-{seed}"
     return train(model, dataset, config, ckpt_path=root / f"{name}.pt", log_dir=root / "runs" / name)
 

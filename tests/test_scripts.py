@@ -15,18 +15,35 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import custom_dataset
 import custom_dataset_w_labels
+import fruit_flies
 import mouse_triplets
-from bams import cli, mabe, simulate
+import simulated_quadrupeds
+from bams import cli, mabe, mabe_simulated, simulate
+from bams.simulate_quadrupeds import simulate_quadrupeds
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = {
     "mouse_triplets.py": mouse_triplets.main,
+    "fruit_flies.py": fruit_flies.main,
+    "simulated_quadrupeds.py": simulated_quadrupeds.main,
     "custom_dataset.py": custom_dataset.main,
     "custom_dataset_w_labels.py": custom_dataset_w_labels.main,
+}
+JOBS = dict.fromkeys(SCRIPTS, ("train", "compute_representations")) | {
+    "simulated_quadrupeds.py": ("train", "evaluate")
+}
+CHECKPOINTS = {
+    "mouse_triplets.py": "bams-mouse-triplet-*.pt",
+    "fruit_flies.py": "bams-fly-group-*.pt",
+    "simulated_quadrupeds.py": "bams-quadruped-*.pt",
+    "custom_dataset.py": "bams-custom-*.pt",
+    "custom_dataset_w_labels.py": "bams-custom-*.pt",
 }
 # so that a command of the README takes seconds; flags that come later win
 QUICK = {
     "mouse_triplets.py": "--simulated_clips 3 --sequence_length 200 --batch_size 16 --epochs 2",
+    "fruit_flies.py": "--simulated_clips 2 --sequence_length 900 --batch_size 16 --epochs 1",
+    "simulated_quadrupeds.py": "--simulated_sequences 30 --batch_size 16 --epochs 2",
     "custom_dataset.py": "--sequence_length 150 --epochs 2",
     "custom_dataset_w_labels.py": "--sequence_length 150 --epochs 2",
 }
@@ -105,16 +122,16 @@ def test_readme_commands_run_in_order(folder: Path):
     np.savez(folder / "labelled.npz", keypoints=tracks(), **labels(tracks()))
     ran = set()
     for _, script, *argv in [c for c in readme_commands() if c[0] == "python" and c[1] in SCRIPTS]:
-        if "--simulate" not in argv and script == "mouse_triplets.py":
-            # the command for the downloaded files, of which simulated ones take the place
-            (folder / "data/mabe/simulated").rename(folder / "data/mabe/moved")
-            for file in (folder / "data/mabe/moved").iterdir():
+        if "--simulate" not in argv:
+            # a command for downloaded files, of which simulated ones take the place
+            for file in (folder / "data/mabe").glob("simulated/*"):
                 file.rename(folder / "data/mabe" / file.name)
-        made = "bams-mouse-triplet-*.pt" if script == "mouse_triplets.py" else "bams-custom-*.pt"
-        argv = [str(max(folder.glob(made))) if "DATE" in part else part for part in argv]
+            for file in (folder / "data/quadrupeds").glob("simulated/*"):
+                file.rename(folder / file.name)
+        argv = [str(max(folder.glob(CHECKPOINTS[script]))) if "DATE" in part else part for part in argv]
         SCRIPTS[script]([*argv, *QUICK[script].split()])
         ran.add((script, argv[argv.index("--job") + 1]))
-    assert ran == {(script, job) for script in SCRIPTS for job in ("train", "compute_representations")}
+    assert ran == {(script, job) for script in SCRIPTS for job in JOBS[script]}
     (block,) = [b for b in readme_blocks("python") if "KeypointsDataset" in b]
     names: dict = {}
     exec(block.replace("bams-custom-DATE.pt", str(max(folder.glob("bams-custom-*.pt")))), names)
@@ -244,6 +261,16 @@ def write_bad_inputs(folder: Path) -> None:
     two = {"sequences": {"a": {"keypoints": np.ones((300, 2, 12, 2))}}}
     for name in (mouse_triplets.TRAIN_FILE, mouse_triplets.TEST_FILE):
         np.save(folder / "two" / name, two)
+    mabe_simulated.simulate_fly_files(folder / "flies", 1, 200)
+    (folder / "other_flies").mkdir()
+    (folder / "no_flies").mkdir()
+    for name in (fruit_flies.TRAIN_FILE, fruit_flies.TEST_FILE):
+        np.save(folder / "other_flies" / name, two)
+        np.save(folder / "no_flies" / name, {"sequences": {"a": {"keypoints": np.full((300, 11, 24, 2), np.nan)}}})
+    robots = simulate_quadrupeds(8, frames=200)
+    np.save("robots.npy", robots)
+    np.save("square.npy", robots | {"dof_pos": robots["dof_pos"][:, :12]})
+    np.save("half.npy", {"dof_pos": robots["dof_pos"]})
     torch.save({"encoders.a": torch.ones(1)}, "bare.pt")
     Path("text.pt").write_text("hello")
 
@@ -306,6 +333,23 @@ BAD = {
     "mouse_triplets.py --data_root mabe": "dict of arrays",
     "mouse_triplets.py --data_root two": "2 individuals",
     "mouse_triplets.py --simulate --simulated_clips 0 --data_root fresh": "clips",
+    "fruit_flies.py --data_root nowhere": "download_mabe.sh flies",
+    "fruit_flies.py --data_root other_flies": "2 individuals",
+    "fruit_flies.py --data_root no_flies": "no individual is tracked",
+    "fruit_flies.py --data_root flies --job compute_representations": "--ckpt_path",
+    "fruit_flies.py --data_root flies --job compute_representations --ckpt_path trained.pt": "custom",
+    "fruit_flies.py --simulate --simulated_clips 0 --data_root fresh": "clips",
+    "simulated_quadrupeds.py --data_root nowhere": "robot_dataset.npy",
+    "simulated_quadrupeds.py --data_root flat.npy": "flat.npy",
+    "simulated_quadrupeds.py --data_root half.npy": "lacks dof_vel",
+    "simulated_quadrupeds.py --data_root square.npy": "which of them is time",
+    "simulated_quadrupeds.py --data_root robots.npy --job evaluate": "--ckpt_path",
+    "simulated_quadrupeds.py --data_root robots.npy --job evaluate --ckpt_path trained.pt": "custom",
+    "simulated_quadrupeds.py --data_root robots.npy --job evaluate --ckpt_path robots.pt": "8 sequences",
+    "simulated_quadrupeds.py --data_root robots.npy --job compute_representations --ckpt_path r.pt": "evaluate",
+    "simulated_quadrupeds.py --data_root robots.npy --read_out_step 0": "read_out_step",
+    "simulated_quadrupeds.py --simulate --simulated_sequences 0 --data_root fresh": "sequences",
+    "custom_dataset.py --data_root good.npy --job evaluate": "no --job evaluate",
 }
 
 
@@ -318,6 +362,7 @@ def bad_inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     try:
         write_bad_inputs(folder)
         run("custom_dataset.py --data_root good.npy --epochs 1 --sequence_length 150 --ckpt_path trained.pt")
+        run("simulated_quadrupeds.py --data_root robots.npy --epochs 1 --ckpt_path robots.pt")
         Path("cut.pt").write_bytes(Path("trained.pt").read_bytes()[:-1000])
     finally:
         os.chdir(before)

@@ -1,0 +1,136 @@
+"""The paper's simulated quadruped robots: train, and read the labels out.
+
+python simulated_quadrupeds.py --job train --simulate --epochs 20
+python simulated_quadrupeds.py --job evaluate --simulate --ckpt_path bams-quadruped-DATE.pt
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from bams import cli, files
+from bams.data import Dataset
+from bams.quadrupeds import JOINTS, Robots, load_robots, read_out_labels, read_out_split, table_of, write_scores
+from bams.represent import compute_representations
+from bams.simulate_quadrupeds import simulate_quadrupeds
+from bams.statistics import Statistics
+from bams.train import pick_device
+
+NAME = "quadruped"
+FEATURES = {
+    "inputs": [f"joint{i}.position" for i in range(JOINTS)],
+    "actions": [f"joint{i}.velocity" for i in range(JOINTS)],
+}
+
+# receptive fields of 4, 29 and 1365 frames
+SIZES = {
+    "recent_past": {"num_channels": (16, 16), "kernel_size": 2, "num_layers_per_block": 1, "bootstrap": "none"},
+    "short_term": {"num_channels": (32, 32, 32), "kernel_size": 3},
+    "long_term": {"num_channels": (32, 32, 32, 32, 32), "kernel_size": 3, "dilation": 4},
+    "hidden_layers": (256, 512, 512),
+}
+
+
+@dataclass(frozen=True)
+class QuadrupedConfig:
+    """Settings of the quadrupeds alone."""
+
+    simulate: bool = False
+    """use a simulated file in the folder of data_root/simulated, made on first use"""
+    simulated_sequences: int = 240
+    """sequences in the simulated file"""
+    read_out_step: int = 5
+    """for evaluate: labels per frame are read out of every so many frames"""
+
+    def __post_init__(self):
+        if self.read_out_step < 1:
+            raise ValueError(f"read_out_step is {self.read_out_step}; it must be at least 1")
+
+
+@cli.script
+def main(argv: Sequence[str]) -> None:
+    """Run one job."""
+    settings = cli.parse(
+        argv,
+        "BAMS on simulated quadruped robots.",
+        QuadrupedConfig,
+        {"data_root": "data/quadrupeds", "sequence_length": 600, "skip_frames": 30},
+        ("train", "evaluate"),
+    )
+    if settings.run.job == "evaluate" and not settings.run.ckpt_path:
+        raise ValueError("--job evaluate needs --ckpt_path, the checkpoint to embed with")
+    robots = load_robots(data_file(settings))
+    sequences, frames, _ = robots.positions.shape
+    print(f"{sequences} sequences of {frames} frames; the axes of the file are ({robots.axes})")
+    if settings.run.job == "train":
+        run_train(settings, robots)
+    else:
+        run_evaluate(settings, robots)
+
+
+def data_file(settings: cli.Settings) -> Path:
+    """The file of the robots; simulated first if asked for."""
+    root = Path(settings.run.data_root)
+    path = root if root.suffix == ".npy" else root / "robot_dataset.npy"
+    if settings.script.simulate:
+        path = path.parent / "simulated" / "robot_dataset.npy"
+        if not path.exists():
+            print(f"simulating {settings.script.simulated_sequences} sequences in {path}")
+            files.write_pickled_dict(path, simulate_quadrupeds(settings.script.simulated_sequences))
+    if not path.exists():
+        raise FileNotFoundError(
+            f"there is no file {path}: name robot_dataset.npy or its folder with --data_root, or add --simulate"
+        )
+    return path
+
+
+def make_dataset(
+    sequences: list[np.ndarray], settings: cli.Settings, statistics: Statistics | None = None
+) -> Dataset:
+    """State: positions; action: velocities, of (1, T, 24) each."""
+    return Dataset(
+        [sequence[0, :, :JOINTS] for sequence in sequences],
+        [sequence[0, :, JOINTS:] for sequence in sequences],
+        None,
+        hoa_bins=settings.run.hoa_bins,
+        sequence_length=settings.run.sequence_length,
+        cache_path=settings.run.cache_path,
+        cache=settings.run.cache_path is not None,
+        statistics=statistics,
+    )
+
+
+def as_sequences(robots: Robots) -> list[np.ndarray]:
+    """Positions and velocities of each sequence, (1, T, 24)."""
+    return list(np.concatenate([robots.positions, robots.velocities], axis=-1)[:, None])
+
+
+def run_train(settings: cli.Settings, robots: Robots) -> None:
+    """Train without labels on all sequences, some of them held out to watch the skill on."""
+    make = partial(make_dataset, settings=settings)
+    train_set, val_set = cli.split_datasets(as_sequences(robots), settings, make)
+    cli.run_training(settings, NAME, train_set, val_set, SIZES, FEATURES)
+
+
+def run_evaluate(settings: cli.Settings, robots: Robots) -> None:
+    """Read the labels out of each encoder, all joined, and the positions; writes X_scores.csv beside X.pt."""
+    path = Path(settings.run.ckpt_path)
+    trained = cli.load_trained(settings, NAME)
+    cli.check_features(trained, FEATURES, settings.run.ckpt_path)
+    target = files.check_writable(path.parent) / f"{path.stem}_scores.csv"
+    train, test = read_out_split(len(robots.positions))
+    dataset = make_dataset(as_sequences(robots), settings, trained.statistics)
+    embeddings = compute_representations(trained.model, dataset, pick_device(settings.train.device))
+    embeddings["joined"] = np.concatenate(list(embeddings.values()), axis=-1)
+    embeddings["positions"] = robots.positions
+    scores = read_out_labels(embeddings, robots.labels, settings.script.read_out_step)
+    print(f"read-outs trained on {len(train)} sequences, scored on {len(test)} others")
+    print(table_of(scores))
+    print(f"scores: {write_scores(target, scores)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,336 @@
+"""Fly groups: what is simulated, the features in the fly's own frame, and the files in the form of MABe 2022."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import fruit_flies
+from bams import cli, files, mabe, mabe_jobs
+from bams.config import RunConfig, TrainConfig
+from bams.mabe_simulated import simulate_fly_files
+from bams.oriented import OrientedTable, oriented_features
+from bams.recordings import without_absent
+from bams.simulate_flies import ACTIONS, ARENA, FPS, MODES, SimulatedFlies, simulate_flies
+
+NAN = np.nan
+CLIPS, FRAMES = 6, 1500
+GROOM, WALK, SING = (ACTIONS.index(name) for name in ("groom", "walk", "sing"))
+
+
+@pytest.fixture(scope="module")
+def flies() -> SimulatedFlies:
+    return simulate_flies(CLIPS, frames=FRAMES, seed=3)
+
+
+@pytest.fixture(scope="module")
+def true() -> SimulatedFlies:
+    """The same behaviour seen by a perfect tracker."""
+    return simulate_flies(CLIPS, frames=FRAMES, seed=3, jitter=0, gaps=0)
+
+
+# --- simulation --------------------------------------------------------------------------------
+
+
+def test_9_to_11_flies_are_there_and_empty_slots_have_no_causes(flies, true):
+    assert flies.keypoints.shape == (CLIPS, 11, FRAMES, 24, 2)
+    assert flies.keypoints.dtype == np.float32
+    seen = np.isfinite(flies.keypoints).any(axis=(2, 3, 4))
+    assert set(seen.sum(axis=1)) <= {9, 10, 11}
+    assert len(set(seen.sum(axis=1))) > 1
+    np.testing.assert_array_equal(seen, flies.sex >= 0)
+    np.testing.assert_array_equal(np.isfinite(true.keypoints).all(axis=(2, 3, 4)), seen)
+    for cause in (flies.actions, flies.modes):
+        assert (cause[~seen] == -1).all()
+        assert (cause[seen] >= 0).all()
+    assert not flies.chase[~seen].any()
+
+
+def test_the_seed_decides_everything_and_the_tracker_changes_only_what_is_seen(flies, true):
+    same, other = (simulate_flies(CLIPS, frames=FRAMES, seed=seed) for seed in (3, 4))
+    np.testing.assert_array_equal(same.keypoints, flies.keypoints)
+    assert not np.array_equal(other.actions, flies.actions)
+    for name in ("actions", "modes", "sex", "strain", "light", "chase"):
+        np.testing.assert_array_equal(getattr(flies, name), getattr(true, name))
+
+
+def test_measures_are_what_they_are_called(true):
+    there = true.sex >= 0
+    pairs = true.keypoints[there]
+    np.testing.assert_allclose(np.linalg.norm(pairs[..., 20, :], axis=-1), 1, rtol=1e-5)
+    front, base = pairs[..., 2, :], pairs[..., 7, :]
+    along = (front - base) / np.linalg.norm(front - base, axis=-1, keepdims=True)
+    np.testing.assert_allclose(along, pairs[..., 20, :], atol=1e-4)
+    major, minor = np.moveaxis(pairs[..., 21, :], -1, 0)
+    np.testing.assert_allclose(pairs[..., 22, 0], np.pi / 4 * major * minor, rtol=1e-4)
+    assert (np.hypot(*np.moveaxis(pairs[..., 19, :], -1, 0)) < ARENA).all()
+
+
+def test_flies_move_as_their_actions_are_called(true):
+    there = true.sex >= 0
+    speed = np.linalg.norm(np.diff(true.keypoints[there][..., 19, :], axis=1), axis=-1) * FPS
+    actions = true.actions[there][:, 1:]
+    assert speed[actions == WALK].mean() > 5 * np.median(speed[actions == GROOM])
+    assert speed[actions == WALK].mean() < 30  # mm per second
+    body = fruit_flies_own_places(true.keypoints[there])
+    spread = np.abs(body[..., :2, 1]).max(axis=-1)[:, 1:]  # of the wings, across
+    assert spread[actions == SING].mean() > 1.5 * spread[actions == WALK].mean()
+
+
+def fruit_flies_own_places(pairs: np.ndarray) -> np.ndarray:
+    found = oriented_features(pairs, fruit_flies.FEATURES)
+    first = found.input_names.index("point0.x")
+    return found.inputs[..., first : first + 38].reshape(*pairs.shape[:2], 19, 2)
+
+
+def test_sex_and_light_are_in_what_flies_do():
+    flies = simulate_flies(12, frames=4500, seed=0, jitter=0, gaps=0)
+    social = flies.modes == MODES.index("social")
+    assert social[flies.sex == 0].mean() > 1.4 * social[flies.sex == 1].mean()
+    assert not (flies.actions[flies.sex == 1] == SING).any()
+    chased = flies.chase.mean(axis=1)
+    assert chased[flies.light == 1].mean() > 1.5 * chased[flies.light == 0].mean()
+    assert 0.1 < flies.chase.any(axis=1).mean() < 0.6
+
+
+def test_strain_is_in_the_rhythm_of_the_legs_and_in_no_size(true):
+    rates, sizes = [], []
+    for clip, actions, strain in zip(true.keypoints, true.actions, true.strain, strict=True):
+        there = (actions >= 0).all(axis=1)
+        forward = fruit_flies_own_places(clip[there])[:, :, 13, 0]  # the right front leg
+        speed = np.gradient(forward, axis=1)
+        walking = actions[there] == WALK
+        crossings = (np.diff(np.sign(speed), axis=1) != 0) & walking[:, 1:]
+        rates.append((strain, crossings.sum() / walking.sum() * FPS / 2))
+        sizes.append((strain, clip[there][..., 21, 0].mean()))
+    slow, fast = ([rate for strain, rate in rates if strain == kind] for kind in (0, 1))
+    assert max(slow) < min(fast)
+    assert abs(np.mean([s for k, s in sizes if k == 0]) - np.mean([s for k, s in sizes if k == 1])) < 0.2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"clips": 0}, "clips"),
+        ({"clips": 1, "frames": 0}, "frames"),
+        ({"clips": 1, "seed": -1}, "seed"),
+        ({"clips": 1, "jitter": -1.0}, "jitter"),
+        ({"clips": 1, "gaps": NAN}, "gaps"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        simulate_flies(**arguments)
+
+
+# --- features ----------------------------------------------------------------------------------
+
+TABLE = OrientedTable(
+    points=("head",), centre="centre", orientation="looks", measures={"size": ("long", "wide")},
+    order=("head", "centre", "looks", "size"),
+)  # fmt: skip
+
+
+def by_hand() -> np.ndarray:
+    """One animal, 3 frames: it looks along y, goes 2 forward and 1 to its right, then turns left on the spot."""
+    heads, centres = [[0, 1], [1, 3], [0, 2]], [[0, 0], [1, 2], [1, 2]]
+    looks, sizes = [[0, 1], [0, 1], [-1, 0]], [[3, 1], [3, 1], [4, 1]]
+    return np.stack([heads, centres, looks, sizes], axis=1).astype(np.float32)[None]
+
+
+def column(found, name: str, kind: str = "input") -> np.ndarray:
+    return getattr(found, f"{kind}s")[0, :, getattr(found, f"{kind}_names").index(name)]
+
+
+def test_features_by_hand():
+    found = oriented_features(by_hand(), TABLE)
+    expected = {
+        "centre.x": [0, 1, 1], "centre.y": [0, 2, 2], "centre.cos": [0, 0, -1], "centre.sin": [1, 1, 0],
+        "centre.forward": [0, 2, 0], "centre.sideways": [0, -1, 0], "centre.turn": [0, 0, np.pi / 2],
+        "head.x": [1, 1, 1], "head.y": [0, 0, 0], "head.x_change": [0, 0, 0], "head.y_change": [0, 0, 0],
+        "size.long": [3, 3, 4], "size.wide": [1, 1, 1],
+    }  # fmt: skip
+    for name, values in expected.items():
+        np.testing.assert_allclose(column(found, name), values, atol=1e-5, err_msg=name)
+    assert found.inputs.shape[-1] == len(found.input_names) == len(expected) + 4
+    assert found.action_names == (
+        *("centre.forward", "centre.sideways", "centre.turn", "head.x_change", "head.y_change"),
+    )
+    assert found.valid[0].tolist() == [[False] * 5, [True] * 5, [True] * 5]
+    for name in found.action_names:
+        np.testing.assert_array_equal(column(found, name, "action"), column(found, name))
+
+
+def test_orientation_and_measures_are_no_actions(flies):
+    found = oriented_features(flies.keypoints[0], fruit_flies.FEATURES)
+    assert len(found.action_names) == 3 + 2 * 19
+    assert not any(part in name for name in found.action_names for part in ("orient", "axis", "area", "contrast"))
+    assert {"axis_lengths.major", "areas.foreground", "contrasts.second"} <= set(found.input_names)
+
+
+@pytest.mark.parametrize(
+    ("pair", "lost"),
+    [
+        ("head", ["head.x_change", "head.y_change"]),
+        ("centre", ["centre.forward", "centre.sideways", "head.x_change", "head.y_change"]),
+        ("looks", ["centre.forward", "centre.sideways", "centre.turn", "head.x_change", "head.y_change"]),
+        ("size", []),
+    ],
+)
+def test_a_lost_pair_silences_what_uses_it_and_never_looks_like_a_jump(pair, lost):
+    pairs = np.repeat(by_hand(), 2, axis=1)  # six frames
+    pairs[0, 2:4, TABLE.order.index(pair)] = NAN
+    found = oriented_features(pairs, TABLE)
+    for i, name in enumerate(found.action_names):
+        # across the gap nothing is known; an orientation at the second frame alone suffices for the way gone
+        silent = found.valid[0, 2:4, i]
+        assert not silent.any() if name in lost else silent.all(), name
+        assert (column(found, name, "action")[~found.valid[0, :, i]] == 0).all()
+    assert column(found, f"{pair}_observed").tolist() == [1, 1, 0, 0, 1, 1]
+    assert np.isfinite(found.inputs).all()
+
+
+def test_features_do_not_depend_on_where_the_fly_is_nor_on_the_future(flies):
+    pairs = flies.keypoints[0][flies.sex[0] >= 0][:3, :400]
+    found = oriented_features(pairs, fruit_flies.FEATURES)
+    quarter = np.stack([-pairs[..., 1], pairs[..., 0]], -1)
+    moved = pairs.copy()
+    moved[..., :21, :] = quarter[..., :21, :]
+    moved[..., :20, :] += 7
+    other = oriented_features(moved, fruit_flies.FEATURES)
+    np.testing.assert_allclose(other.actions, found.actions, atol=2e-4)
+    np.testing.assert_array_equal(other.valid, found.valid)
+    np.testing.assert_allclose(other.inputs[..., 4:], found.inputs[..., 4:], atol=2e-4)
+    early = oriented_features(pairs[:, :150], fruit_flies.FEATURES)
+    np.testing.assert_array_equal(early.inputs, found.inputs[:, :150])
+    np.testing.assert_array_equal(early.valid, found.valid[:, :150])
+
+
+def test_pairs_of_another_number_or_name_are_refused():
+    with pytest.raises(ValueError, match="3 pairs; the table names 4"):
+        oriented_features(by_hand()[:, :, :3], TABLE)
+    with pytest.raises(ValueError, match="order"):
+        replace(TABLE, centre="middle")
+
+
+# --- tracks, files and groups ------------------------------------------------------------------
+
+
+def test_an_absent_individual_is_no_track(flies):
+    clips = [*flies.keypoints[:2], np.full_like(flies.keypoints[0], NAN)]
+    kept = without_absent(clips)
+    assert [len(clip) for clip in kept] == (flies.sex[:2] >= 0).sum(axis=1).tolist()
+    np.testing.assert_array_equal(kept[0], clips[0][flies.sex[0] >= 0])
+    with pytest.raises(ValueError, match="no individual is tracked"):
+        without_absent(clips[2:])
+
+
+def test_no_training_track_is_empty(flies):
+    settings = cli.Settings(RunConfig(sequence_length=500), TrainConfig())
+
+    def make(clips: list[np.ndarray], statistics=None):
+        return mabe_jobs.make_dataset(clips, fruit_flies.FLIES, settings, statistics)
+
+    train_set, val_set = cli.split_datasets(list(flies.keypoints), settings, make)
+    assert train_set.n_tracks + val_set.n_tracks == (flies.sex >= 0).sum()
+    for part in (train_set, val_set):
+        assert all(part.valid[a:b].any() for a, b in zip(part.starts[:-1], part.starts[1:], strict=True))
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory):
+    root = tmp_path_factory.mktemp("flies") / "new"
+    simulate_fly_files(root, 3, 300)
+    return root
+
+
+def test_simulated_files_have_the_names_and_form_of_the_real_ones(simulated):
+    names = ["fly_group_test.npy", "fly_group_test_causes.npz", "fly_group_train.npy"]
+    assert set(names) <= {path.name for path in simulated.iterdir()}
+    ids = {}
+    for kind in ("train", "test"):
+        content = np.load(simulated / f"fly_group_{kind}.npy", allow_pickle=True).item()
+        ids[kind] = list(content["sequences"])
+        assert all(re.fullmatch(r"[A-Z0-9]{20}", name) for name in ids[kind])
+        for sequence in content["sequences"].values():
+            assert sequence["keypoints"].shape == (300, 11, 24, 2)
+            assert sequence["keypoints"].dtype == np.float32
+        assert ("vocabulary" in content) == (kind == "train")
+    assert not set(ids["train"]) & set(ids["test"])
+
+
+def test_labels_and_frame_map_are_those_of_the_test_clips(simulated):
+    ids, clips = mabe_jobs.load_clips(fruit_flies.FLIES, simulated / "fly_group_test.npy")
+    flies = simulate_flies(3, frames=300, seed=1)
+    np.testing.assert_array_equal(np.stack(clips), flies.keypoints)
+    rows = mabe.read_frame_map(simulated / "flies_frame_number_map.npy")
+    mabe.check_frame_map(rows, ids, [300] * 3, "map")
+    labels = files.read_pickled_dict(simulated / "fly_groups_test_labels.npy")
+    assert labels["frame_number_map"] == rows
+    found = dict(zip(labels["vocabulary"], labels["label_array"], strict=True))
+    assert set(labels["task_type"]) == {"Discrete", "Continious"}
+    causes = files.read_arrays(simulated / "fly_group_test_causes.npz")
+    for i, name in enumerate(ids):
+        span = slice(*rows[name])
+        assert (found["strain"][span] == flies.strain[i]).all()
+        np.testing.assert_array_equal(found["light"][span], flies.light[i])
+        np.testing.assert_array_equal(found["chases"][span], flies.chase[i].any(axis=0))
+        for fly in range(3):
+            single = found[f"perframe_chase_singletask_fly_{fly}"][span]
+            there = flies.sex[i, fly] >= 0
+            np.testing.assert_array_equal(single, flies.chase[i, fly] if there else np.full(300, NAN))
+    for name, array in causes.items():
+        np.testing.assert_array_equal(array, getattr(flies, name))
+
+
+def test_zeros_are_values_in_fly_files_and_missing_in_those_of_mice(tmp_path):
+    keypoints = np.zeros((2, 11, 24, 2), np.float32)
+    np.save(tmp_path / "a.npy", {"sequences": {"A": {"keypoints": keypoints}}})
+    _, (clip,) = mabe_jobs.load_clips(fruit_flies.FLIES, tmp_path / "a.npy")
+    assert (clip == 0).all()
+    _, (clip,) = mabe.load_sequences(tmp_path / "a.npy", keypoints=24, individuals=11)
+    assert np.isnan(clip).all()
+
+
+def test_missing_flies_do_not_count_in_the_group(tmp_path, monkeypatch):
+    """The rows of a clip with 9 flies are those of the same clip without its two empty slots."""
+    monkeypatch.chdir(tmp_path)
+    simulate_fly_files(tmp_path, 2, 300)
+    fruit_flies.main(
+        [
+            "--data_root",
+            ".",
+            "--epochs",
+            "1",
+            "--sequence_length",
+            "300",
+            "--batch_size",
+            "32",
+            "--ckpt_path",
+            "f.pt",
+        ]
+    )
+    settings = cli.parse(["--job", "compute_representations", "--ckpt_path", "f.pt"], "")
+    trained = cli.load_trained(settings, "fly_group")
+    clip = simulate_flies(1, frames=300, seed=8, gaps=0).keypoints[0]
+    clip[:2] = NAN
+    settings = settings._replace(train=TrainConfig(device="cpu"))
+    tables = [
+        mabe_jobs.embed_clips(settings, fruit_flies.FLIES, trained, [(0, 300)], [flies])
+        for flies in (clip, clip[2:], clip[::-1])
+    ]
+    assert tables[0].shape == (300, 256)
+    assert np.isfinite(tables[0]).all()
+    np.testing.assert_allclose(tables[1], tables[0], atol=2e-3)
+    np.testing.assert_allclose(tables[2], tables[0], atol=2e-3)
+
+
+def test_a_frame_map_that_does_not_fit_is_refused_and_without_one_the_file_orders_the_rows(simulated, tmp_path):
+    rows = mabe_jobs.clip_rows(fruit_flies.FLIES, tmp_path, ["B", "A"], [300, 200])
+    assert rows == {"B": (0, 300), "A": (300, 500)}
+    with pytest.raises(ValueError, match="does not fit the test file"):
+        mabe_jobs.clip_rows(fruit_flies.FLIES, simulated, ["B", "A"], [300, 200])
+    files.write_pickled_dict(tmp_path / "fly_group_frame_number_map.npy", {"A": (0, 200), "B": (200, 500)})
+    rows = mabe_jobs.clip_rows(fruit_flies.FLIES, tmp_path, ["B", "A"], [300, 200])
+    assert rows == {"A": (0, 200), "B": (200, 500)}
