@@ -1,21 +1,24 @@
-"""Mouse triplets of MABe 2022: train, and write a submission.
+"""Mouse triplets of MABe 2022: train, write a submission, and score it.
 
 python mouse_triplets.py --job train --simulate --epochs 2
 python mouse_triplets.py --job compute_representations --simulate --ckpt_path bams-mouse-triplet-DATE.pt
+python mouse_triplets.py --job evaluate --simulate --submission bams-mouse-triplet-DATE_submission.npy
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
-from bams import cli, files, mabe, simulate
+from bams import cli, files, mabe, mabe_report, simulate
+from bams.baselines import InputAlone, principal_components, random_weights
+from bams.config import MabeConfig
 from bams.data import Dataset
 from bams.features import Body, PoseTable, Segment, pose_features
-from bams.represent import embed_recordings, standardise
+from bams.models import BAMS
+from bams.represent import embed_table, standardise
 from bams.statistics import Statistics
 from bams.train import pick_device
 
@@ -23,6 +26,7 @@ NAME = "mouse_triplet"
 INDIVIDUALS = 3
 TRAIN_FILE, TEST_FILE = "mouse_triplet_train.npy", "mouse_triplet_test.npy"
 FRAME_MAPS = ("mouse_triplet_frame_number_map.npy", "mouse_frame_number_map.npy")
+LABELS_FILE, SPLIT_FILE, TASKS_FILE = "mouse_triplets_test_labels.npy", "jax_split.json", "jax_tasks.json"
 MOST_COLUMNS = 128
 
 FEATURES = PoseTable(
@@ -52,7 +56,7 @@ SIZES = {
 
 
 @dataclass(frozen=True)
-class MouseConfig:
+class MouseConfig(MabeConfig):
     """Settings of the mouse triplets alone."""
 
     simulate: bool = False
@@ -69,16 +73,19 @@ def main(argv: Sequence[str]) -> None:
         "BAMS on the mouse triplets of MABe 2022.",
         MouseConfig,
         {"data_root": "data/mabe", "skip_frames": 60},
+        ("train", "compute_representations", "evaluate"),
     )
     root = data_folder(settings)
     if settings.run.job == "train":
         run_train(settings, root)
-    else:
+    elif settings.run.job == "compute_representations":
         run_compute_representations(settings, root)
+    else:
+        run_evaluate(settings, root)
 
 
 def data_folder(settings: cli.Settings) -> Path:
-    """The folder with both files; simulated first if asked for."""
+    """The folder with both files (which a submission is scored without); simulated first if asked for."""
     root = Path(settings.run.data_root)
     if settings.script.simulate:
         root = root / "simulated"
@@ -86,7 +93,7 @@ def data_folder(settings: cli.Settings) -> Path:
             print(f"simulating 2 x {settings.script.simulated_clips} clips of three mice in {root}")
             mabe.simulate_mouse_files(root, settings.script.simulated_clips)
     missing = [str(root / name) for name in (TRAIN_FILE, TEST_FILE) if not (root / name).exists()]
-    if missing:
+    if missing and (settings.run.job != "evaluate" or settings.script.baselines):
         raise FileNotFoundError(
             f"{' and '.join(missing)} not found: fetch them with ./download_mabe.sh mice (or name their folder "
             "with --data_root), or add --simulate to use simulated files"
@@ -139,15 +146,44 @@ def run_compute_representations(settings: cli.Settings, root: Path) -> None:
         print(f"rows are placed as {found} says")
         break
 
-    columns = 2 * sum(encoder.output_size for encoder in trained.model.encoders.values())
-    embeddings = np.empty((sum(lengths), columns), np.float32)
     make = partial(make_dataset, settings=settings, statistics=trained.statistics)
-    pooled = embed_recordings(trained.model, clips, make, pick_device(settings.train.device))
-    for name, table in zip(ids, tqdm(pooled, "clips", total=len(ids)), strict=True):
-        embeddings[slice(*rows[name])] = table
-    standardise(embeddings)
+    device = pick_device(settings.train.device)
+    embeddings = standardise(embed_table(trained.model, clips, [rows[name] for name in ids], make, device))
     mabe.write_submission(target, rows, embeddings, expected, MOST_COLUMNS)
-    print(f"submission: {target} ({len(embeddings)} frames x {columns})")
+    print(f"submission: {target} ({len(embeddings)} frames x {embeddings.shape[1]})")
+
+
+def run_evaluate(settings: cli.Settings, root: Path) -> None:
+    """Score a submission as the evaluator of MABe 2022 does."""
+    config = settings.script
+    if config.submission is None:
+        raise ValueError("--job evaluate needs --submission, the X_submission.npy to score")
+    names = {"labels": LABELS_FILE, "splits": SPLIT_FILE, "tasks": TASKS_FILE}
+    others = baselines(settings, root) if config.baselines else {}
+    paths = {key: root / name for key, name in names.items()}
+    mabe_report.run_evaluate(config, config.submission, paths, MOST_COLUMNS, others)
+
+
+def baselines(settings: cli.Settings, root: Path) -> dict[str, Callable[[mabe.FrameMap], np.ndarray]]:
+    """Embeddings of the test clips that a submission is to beat."""
+    if settings.run.ckpt_path is None:
+        raise ValueError("--baselines needs --ckpt_path, the checkpoint whose network and input scale they take")
+    trained = cli.load_trained(settings, NAME)
+    ids, clips = load_tracks(root / TEST_FILE)
+    cli.check_features(trained, feature_names(clips[0]), settings.run.ckpt_path)
+    make = partial(make_dataset, settings=settings, statistics=trained.statistics)
+    device = pick_device(settings.train.device)
+
+    def embed(model: BAMS | InputAlone, rows: mabe.FrameMap) -> np.ndarray:
+        mabe.check_frame_map(rows, ids, [clip.shape[1] for clip in clips], "the labels' frame map")
+        return embed_table(model, clips, [rows[name] for name in ids], make, device)
+
+    return {
+        "PCA of the input": lambda rows: principal_components(
+            embed(InputAlone(trained.model), rows), MOST_COLUMNS
+        ),
+        "random weights": lambda rows: standardise(embed(random_weights(trained.model), rows)),
+    }
 
 
 def feature_names(clip: np.ndarray) -> dict[str, list[str]]:

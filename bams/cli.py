@@ -25,7 +25,10 @@ from bams.train import Interrupted, pick_device, train
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
 # Never taken from a checkpoint: a file must not decide what is opened or written, nor which job runs.
-_NOT_KEPT = ("job", "data_root", "cache_path", "ckpt_path", "output_dir", "log_dir", "resume", "debug")
+_NOT_KEPT = (
+    *("job", "data_root", "cache_path", "ckpt_path", "output_dir", "log_dir", "resume", "debug"),
+    *("submission", "labels", "splits", "tasks", "baselines"),
+)
 
 
 class Settings(NamedTuple):
@@ -79,6 +82,7 @@ def parse(
     description: str,
     script_config: type | None = None,
     defaults: Mapping[str, Any] | None = None,
+    jobs: Sequence[str] = ("train", "compute_representations"),
 ) -> Settings:
     """Settings from flags and a YAML file (`--config`); flags come first, then the file, then the defaults.
 
@@ -87,6 +91,7 @@ def parse(
         description: what `--help` says first.
         script_config: a dataclass of this script's own settings.
         defaults: where this script's defaults differ.
+        jobs: those that this script has.
 
     Raises:
         ValueError: an unknown flag or key, or a value that does not fit, as one sentence.
@@ -100,6 +105,8 @@ def parse(
     switches = {f"--{f.name}" for cls in classes for f in dataclasses.fields(cls) if f.type is bool}
     argv = _with_values(argv, switches)
     values = _parse(parser, argv)
+    if values["job"] not in jobs:
+        raise ValueError(f"this script has no --job {values['job']}; it has {', '.join(jobs)}")
     resume = None
     if values["resume"]:
         resume = checkpoint.load(values["resume"])

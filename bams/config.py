@@ -8,8 +8,8 @@ from typing import Literal
 class RunConfig:
     """What to do, with which data, and where the results go."""
 
-    job: Literal["train", "compute_representations"] = "train"
-    """train a model, or embed recordings with a trained one"""
+    job: Literal["train", "compute_representations", "evaluate"] = "train"
+    """train a model, embed recordings with a trained one, or (where the data have labels) score the embeddings"""
     data_root: str = ""
     """where the recordings are"""
     ckpt_path: str | None = None
@@ -43,6 +43,22 @@ class RunConfig:
             raise ValueError("--job compute_representations needs --ckpt_path, the checkpoint to embed with")
         if self.resume and self.ckpt_path:
             raise ValueError("--resume goes on in its own file; leave --ckpt_path out")
+
+
+@dataclass(frozen=True)
+class MabeConfig:
+    """What the scripts of MABe 2022 read to score a submission."""
+
+    submission: str | None = None
+    """for evaluate: the submission X.npy to score; the table is also written to X_scores.csv beside it"""
+    labels: str | None = None
+    """for evaluate: label file of the test clips; the one in the data folder unless given"""
+    splits: str | None = None
+    """for evaluate: JSON file of the evaluator's splits; the one in the data folder unless given"""
+    tasks: str | None = None
+    """for evaluate: JSON file of the evaluator's tasks; the one in the data folder unless given"""
+    baselines: bool = False
+    """for evaluate: also score the PCA of the input, and the network of --ckpt_path with random weights"""
 
 
 @dataclass(frozen=True)
