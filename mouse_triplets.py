@@ -75,6 +75,8 @@ def main(argv: Sequence[str]) -> None:
         {"data_root": "data/mabe", "skip_frames": 60},
         ("train", "compute_representations", "evaluate"),
     )
+    if settings.run.job == "evaluate":
+        mabe_report.check_settings(settings.script, settings.run.ckpt_path)
     root = data_folder(settings)
     if settings.run.job == "train":
         run_train(settings, root)
@@ -155,19 +157,13 @@ def run_compute_representations(settings: cli.Settings, root: Path) -> None:
 
 def run_evaluate(settings: cli.Settings, root: Path) -> None:
     """Score a submission as the evaluator of MABe 2022 does."""
-    config = settings.script
-    if config.submission is None:
-        raise ValueError("--job evaluate needs --submission, the X_submission.npy to score")
-    names = {"labels": LABELS_FILE, "splits": SPLIT_FILE, "tasks": TASKS_FILE}
-    others = baselines(settings, root) if config.baselines else {}
-    paths = {key: root / name for key, name in names.items()}
-    mabe_report.run_evaluate(config, config.submission, paths, MOST_COLUMNS, others)
+    defaults = {"labels": root / LABELS_FILE, "splits": root / SPLIT_FILE, "tasks": root / TASKS_FILE}
+    others = baselines(settings, root) if settings.script.baselines else {}
+    mabe_report.run_evaluate(settings.script, defaults, MOST_COLUMNS, others)
 
 
 def baselines(settings: cli.Settings, root: Path) -> dict[str, Callable[[mabe.FrameMap], np.ndarray]]:
     """Embeddings of the test clips that a submission is to beat."""
-    if settings.run.ckpt_path is None:
-        raise ValueError("--baselines needs --ckpt_path, the checkpoint whose network and input scale they take")
     trained = cli.load_trained(settings, NAME)
     ids, clips = load_tracks(root / TEST_FILE)
     cli.check_features(trained, feature_names(clips[0]), settings.run.ckpt_path)

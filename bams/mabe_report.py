@@ -19,9 +19,18 @@ COLUMNS = (
 )
 
 
+def check_settings(config: MabeConfig, ckpt_path: str | None) -> None:
+    """Raise ValueError or FileNotFoundError, before any work, unless `evaluate` has what it needs."""
+    if not config.submission:
+        raise ValueError("--job evaluate needs --submission, the X_submission.npy to score")
+    if not Path(config.submission).exists():
+        raise FileNotFoundError(f"there is no file {config.submission}")
+    if config.baselines and not ckpt_path:
+        raise ValueError("--baselines needs --ckpt_path, the checkpoint whose network and input scale they take")
+
+
 def run_evaluate(
     config: MabeConfig,
-    submission: str | Path,
     defaults: Mapping[str, Path],
     most_columns: int,
     baselines: Mapping[str, Callable[[FrameMap], np.ndarray]] | None = None,
@@ -29,8 +38,7 @@ def run_evaluate(
     """Score a submission, print the table, and write it beside the submission.
 
     Args:
-        config: which files are named.
-        submission: X.npy; the table goes to X_scores.csv.
+        config: which files are named; the table of the submission X.npy goes to X_scores.csv.
         defaults: the files `labels`, `splits` and `tasks` where none is named.
         most_columns: columns of the embeddings at most.
         baselines: what to compare with: by name, frame map -> embeddings (frames, C) float32.
@@ -42,7 +50,7 @@ def run_evaluate(
         FileNotFoundError, ValueError: a file is missing or malformed, or they do not fit each other.
         OSError: the folder of the submission cannot be written.
     """
-    submission = Path(submission)
+    submission = Path(config.submission)
     files.check_writable(submission.parent)
     paths = {name: Path(getattr(config, name) or path) for name, path in defaults.items()}
     for name, path in paths.items():

@@ -13,11 +13,11 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 import mouse_triplets
 from bams import BAMS, TrainConfig, checkpoint, cli, files, mabe, plots, simulate, train
+from bams.baselines import random_weights
 from bams.checkpoint import Checkpoint
 from bams.linear_eval import cross_validated_f1
 from bams.represent import embed_tracks
@@ -63,14 +63,6 @@ def raw_rows(tracks: list[np.ndarray]) -> np.ndarray:
     return np.concatenate(rows).astype(np.float32)
 
 
-def random_like(model: BAMS, seed: int) -> BAMS:
-    """The same network with random weights and the same input scale."""
-    torch.manual_seed(seed)
-    fresh = BAMS(**model.config)
-    fresh.scale.load_state_dict(model.scale.state_dict())
-    return fresh
-
-
 def read_out(rows: np.ndarray, causes: dict[str, np.ndarray]) -> dict[str, float]:
     """Mean macro F1 over 5 folds of held-out clips, by cause."""
     return {name: cross_validated_f1(rows, causes[name], causes["clip"]).mean() for name in CAUSES}
@@ -94,7 +86,7 @@ def score_checkpoint(trained: Checkpoint, root: Path, figure: str | None) -> Non
     tracks, causes = test_tracks(trained, root), read_causes(root)
     embs = embed(trained.model, tracks)
     rows = {"raw, with 1 s mean": [read_out(raw_rows(tracks), causes)]}
-    untrained = embed(random_like(trained.model, 0), tracks)
+    untrained = embed(random_weights(trained.model, 0), tracks)
     rows |= {f"random weights, {name}": [read_out(emb, causes)] for name, emb in untrained.items()}
     rows |= {f"trained, {name}": [read_out(emb, causes)] for name, emb in embs.items()}
     print(table(rows))
@@ -142,7 +134,7 @@ def compare_targets(root: Path, seeds: list[int]) -> None:
             if not rows:
                 rows["raw, with 1 s mean"] = [read_out(raw_rows(tracks), causes)]
             if target == "to come":
-                for name, emb in embed(random_like(trained.model, seed), tracks).items():
+                for name, emb in embed(random_weights(trained.model, seed), tracks).items():
                     rows.setdefault(f"random weights, {name}", []).append(read_out(emb, causes))
             for name, emb in embed(trained.model, tracks).items():
                 rows.setdefault(f"{target}, {name}", []).append(read_out(emb, causes))
