@@ -3,7 +3,8 @@
     python -m benchmarks.mabe_scores
     python -m benchmarks.mabe_scores --clips 543 --frames 4500 --columns 256 --tasks 100    the flies' size
 
-Simulated embeddings and labels are written to a temporary folder; a process of its own reads and scores them.
+Simulated embeddings and labels are written to a temporary folder; another process, so that the peak is its own,
+reads and scores them.
 """
 
 import argparse
@@ -77,18 +78,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, size in {"clips": 3736, "frames": 1800, "columns": 128, "tasks": 13}.items():
         parser.add_argument(f"--{name}", type=int, default=size)
-    parser.add_argument("--score", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--only", choices=["make", "score"], help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.score:
-        score_files(args.score, args.columns)
-        return
-    with tempfile.TemporaryDirectory() as folder:
+    if args.only == "make":
         begun = time.perf_counter()
-        make_files(Path(folder), args.clips, args.frames, args.columns, args.tasks)
+        make_files(args.folder, args.clips, args.frames, args.columns, args.tasks)
         print(f"{args.clips * args.frames:,} frames x {args.columns}, {args.tasks} tasks, made in ", end="")
         print(f"{time.perf_counter() - begun:.0f} s", flush=True)
-        command = [sys.executable, "-m", "benchmarks.mabe_scores", *sys.argv[1:], "--score", folder]
-        subprocess.run(command, check=True)
+    elif args.only == "score":
+        score_files(args.folder, args.columns)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            command = [sys.executable, "-m", "benchmarks.mabe_scores", *sys.argv[1:], "--folder", folder]
+            for step in ("make", "score"):
+                subprocess.run([*command, "--only", step], check=True)
 
 
 if __name__ == "__main__":
