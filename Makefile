@@ -12,11 +12,14 @@ demo: .venv/installed
 	$(BIN)/python mouse_triplets.py --config configs/demo.yaml --job train --ckpt_path demo/bams-mouse-triplet.pt
 	$(BIN)/python mouse_triplets.py --config configs/demo.yaml --job compute_representations \
 	    --ckpt_path demo/bams-mouse-triplet.pt
+	$(BIN)/python mouse_triplets.py --config configs/demo.yaml --job evaluate --baselines \
+	    --submission demo/bams-mouse-triplet_submission.npy --ckpt_path demo/bams-mouse-triplet.pt
 	$(BIN)/python -m benchmarks.simulated_mice --ckpt_path demo/bams-mouse-triplet.pt \
 	    --data_root demo/simulated --figure demo/latents.png
 	@echo
 	@echo "demo/bams-mouse-triplet.pt              the trained model (see README.md: what is in a checkpoint)"
 	@echo "demo/bams-mouse-triplet_submission.npy  embeddings of the test clips, as the MABe evaluator takes them"
+	@echo "demo/bams-mouse-triplet_submission_scores.csv  their scores by the protocol of MABe 2022"
 	@echo "demo/latents.png                        both embeddings, coloured by what the mice did and by their strain"
 	@echo "demo/simulated                          the simulated files and the causes behind them"
 	@echo "curves: $(BIN)/tensorboard --logdir demo/runs"

@@ -1,7 +1,8 @@
-"""Fruit fly groups of MABe 2022: train, and write a submission.
+"""Fruit fly groups of MABe 2022: train, write a submission, and score it.
 
 python fruit_flies.py --job train --simulate --epochs 2
 python fruit_flies.py --job compute_representations --simulate --ckpt_path bams-fly-group-DATE.pt
+python fruit_flies.py --job evaluate --simulate --submission bams-fly-group-DATE_submission.npy
 """
 
 from collections.abc import Sequence
@@ -38,6 +39,7 @@ FLIES = mabe_jobs.Group(
     download="flies",
     train_file=TRAIN_FILE,
     test_file=TEST_FILE,
+    evaluator_files=("fly_groups_test_labels.npy", "flies_split.json", "fly_tasks.json"),
     frame_maps=("flies_frame_number_map.npy", "fly_group_frame_number_map.npy"),
     individuals=11,
     keypoints=len(FEATURES.order),

@@ -1,7 +1,8 @@
-"""Mouse triplets of MABe 2022: train, and write a submission.
+"""Mouse triplets of MABe 2022: train, write a submission, and score it.
 
 python mouse_triplets.py --job train --simulate --epochs 2
 python mouse_triplets.py --job compute_representations --simulate --ckpt_path bams-mouse-triplet-DATE.pt
+python mouse_triplets.py --job evaluate --simulate --submission bams-mouse-triplet-DATE_submission.npy
 """
 
 from collections.abc import Sequence
@@ -42,6 +43,7 @@ MICE = mabe_jobs.Group(
     download="mice",
     train_file=TRAIN_FILE,
     test_file=TEST_FILE,
+    evaluator_files=("mouse_triplets_test_labels.npy", "jax_split.json", "jax_tasks.json"),
     frame_maps=("mouse_triplet_frame_number_map.npy", "mouse_frame_number_map.npy"),
     individuals=3,
     keypoints=len(FEATURES.keypoints),

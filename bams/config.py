@@ -46,6 +46,22 @@ class RunConfig:
 
 
 @dataclass(frozen=True)
+class MabeConfig:
+    """What the scripts of MABe 2022 read to score a submission."""
+
+    submission: str | None = None
+    """for evaluate: the submission X.npy to score; the table is also written to X_scores.csv beside it"""
+    labels: str | None = None
+    """for evaluate: label file of the test clips; the one in the data folder unless given"""
+    splits: str | None = None
+    """for evaluate: JSON file of the evaluator's splits; the one in the data folder unless given"""
+    tasks: str | None = None
+    """for evaluate: JSON file of the evaluator's tasks; the one in the data folder unless given"""
+    baselines: bool = False
+    """for evaluate: also score the PCA of the input, and the network of --ckpt_path with random weights"""
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """How to train; every field is a flag of the scripts."""
 

@@ -9,9 +9,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from bams import plots
+from bams.baselines import random_weights
 from bams.data import KeypointsDataset
 from bams.linear_eval import evaluate_labels
 from bams.models import BAMS
@@ -110,17 +110,8 @@ def readout_rows(
     if baselines:
         raw, spans = _table(_raw_inputs(model, tracks, second), dataset, frames)
         rows |= {"raw input": raw[:, spans["raw"]], "raw input and 1 s mean": raw}
-        rows["random weights"], _ = _table(embed_tracks(random_like(model), tracks, device), dataset, frames)
+        rows["random weights"], _ = _table(embed_tracks(random_weights(model), tracks, device), dataset, frames)
     return rows
-
-
-def random_like(model: BAMS, seed: int = 0) -> BAMS:
-    """The same network with random weights and the same input scale; the global generator is left as it is."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        fresh = BAMS(**model.config)
-    fresh.scale.load_state_dict(model.scale.state_dict())
-    return fresh
 
 
 def to_log(table: Table) -> tuple[dict[str, float], dict[str, "Figure"]]:

@@ -1,6 +1,7 @@
 """Writing files whole or not at all, and reading them without running code that hides in them."""
 
 import hashlib
+import json
 import os
 import pickle
 import tempfile
@@ -188,6 +189,30 @@ def write_pickled_dict(path: str | Path, content: Mapping[str, Any]) -> Path:
         header = {"descr": "|O", "fortran_order": False, "shape": ()}
         np.lib.format.write_array_header_1_0(file, header)
         pickle.dump(np.array(dict(content), dtype=object), file, protocol=5)
+    return Path(path)
+
+
+def read_json(path: str | Path) -> dict[str, Any]:
+    """Read a JSON file that holds an object.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is not JSON in UTF-8, or holds something else.
+    """
+    path = _existing(path)
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not a readable JSON file: {_short(error)}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds a JSON {type(content).__name__}, not an object with names")
+    return content
+
+
+def write_json(path: str | Path, content: Mapping[str, Any]) -> Path:
+    """Write a JSON object, whole or not at all."""
+    with atomic_write(path) as file:
+        file.write(json.dumps(dict(content), indent=1).encode() + b"\n")
     return Path(path)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from bams import files, simulate
 
 MISSING_HINT = "is it a MABe 2022 file?"
+SEEDS = (42, 43, 44)  # of the evaluator's read-outs
 FrameMap = dict[str, tuple[int, int]]
 
 
@@ -122,11 +123,15 @@ def read_frame_map(path: str | Path) -> FrameMap:
         FileNotFoundError: there is no such file.
         ValueError: it is not one.
     """
-    content = files.read_pickled_dict(path)
+    return as_frame_map(files.read_pickled_dict(path), str(path))
+
+
+def as_frame_map(content: Any, origin: str) -> FrameMap:
+    """Plain numbers from what `origin` holds as a frame map, or ValueError."""
     try:
         return {str(name): (int(start), int(end)) for name, (start, end) in content.items()}
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path} is not a map of clip ids to (start, end)") from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{origin} is not a map of clip ids to (start, end)") from error
 
 
 def check_frame_map(rows: FrameMap, ids: Sequence[str], lengths: Sequence[int], origin: str) -> None:
@@ -142,9 +147,14 @@ def check_frame_map(rows: FrameMap, ids: Sequence[str], lengths: Sequence[int], 
         start, end = rows[name]
         if end - start != length:
             raise ValueError(f"{origin} gives clip {name} {end - start} frames; the test file has {length}")
+    check_spans(rows, origin)
+
+
+def check_spans(rows: FrameMap, origin: str) -> None:
+    """Raise ValueError unless the clips cover their rows without gap or overlap."""
     position = 0
     for start, end in sorted(rows.values()):
-        if start != position:
+        if start != position or end < start:
             raise ValueError(f"{origin} leaves a gap or overlaps at row {position}")
         position = end
 
@@ -194,13 +204,40 @@ def clip_ids(count: int, seed: int) -> list[str]:
     return ["".join(row) for row in np.random.default_rng(seed).choice(letters, (count, 20))]
 
 
+def write_protocol(
+    splits: str | Path,
+    tasks: str | Path,
+    train: Sequence[str],
+    test: Sequence[str],
+    names: Sequence[str],
+    sequence_level: Sequence[str],
+) -> None:
+    """Write a split file and a task file in the form of the public ones.
+
+    Args:
+        splits, tasks: the `.json` files.
+        train: clip ids of the training file.
+        test: clip ids of the test file; half of them are to fit read-outs, the others to score them.
+        names: ids of the tasks.
+        sequence_level: those of them that hold for whole clips.
+    """
+    shuffled = np.random.default_rng(0).permutation(test).tolist()
+    half, rest = len(test) // 2, (len(test) + len(test) // 2) // 2
+    parts = {"SubmissionTrain": shuffled[:half], "publicTest": shuffled[half:rest], "privateTest": shuffled[rest:]}
+    files.write_json(splits, {"UserTrain": list(train), **parts})
+    files.write_json(
+        tasks, {"seeds": SEEDS, "task_id_list": list(names), "sequence_level_tasks": list(sequence_level)}
+    )
+
+
 def simulate_mouse_files(root: str | Path, clips: int, frames: int = 1800) -> None:
     """Write simulated files in the form of the MABe 2022 mouse triplets, and the causes behind them.
 
     Args:
         root: folder; gets mouse_triplet_train.npy (with two public tasks), mouse_triplet_test.npy,
-            mouse_triplets_test_labels.npy, and mouse_triplet_test_causes.npz: per test clip, in file order,
-            `actions` and `modes` (S, A, T) int8, `strain` and `lights` (S,) int8.
+            mouse_triplets_test_labels.npy, jax_split.json and jax_tasks.json, and
+            mouse_triplet_test_causes.npz: per test clip, in file order, `actions` and `modes` (S, A, T) int8,
+            `strain` and `lights` (S,) int8.
         clips: S in each of the two.
         frames: T.
     """
@@ -208,9 +245,9 @@ def simulate_mouse_files(root: str | Path, clips: int, frames: int = 1800) -> No
     train, test = (simulate.simulate_mice(clips, frames=frames, seed=seed) for seed in (0, 1))
     names = clip_ids(clips, seed=0), clip_ids(clips, seed=1)
     public = np.stack([np.repeat(train.lights[:, None], frames, axis=1), train.chase], axis=1).astype(np.float32)
-    write_labels(
-        root / "mouse_triplets_test_labels.npy", frame_map(names[1], [frames] * clips), _simulated_tasks(test)
-    )
+    tasks = _simulated_tasks(test)
+    write_labels(root / "mouse_triplets_test_labels.npy", frame_map(names[1], [frames] * clips), tasks)
+    write_protocol(root / "jax_split.json", root / "jax_tasks.json", *names, list(tasks), ["strain", "lights"])
     causes = {name: getattr(test, name) for name in ("actions", "modes", "strain", "lights")}
     files.write_arrays(root / "mouse_triplet_test_causes.npz", **causes)
     write_sequences(root / "mouse_triplet_test.npy", dict(zip(names[1], test.keypoints, strict=True)))

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
-from bams import cli, files, mabe
+from bams import cli, files, mabe, mabe_report
+from bams.baselines import InputAlone, principal_components, random_weights
 from bams.checkpoint import Checkpoint
+from bams.config import MabeConfig
 from bams.data import Dataset
 from bams.features import Features
-from bams.represent import embed_recordings, standardise
+from bams.models import BAMS
+from bams.represent import embed_table, standardise
 from bams.statistics import Statistics
 from bams.train import pick_device
 
@@ -26,6 +28,7 @@ class Group:
         name: of the data set; checkpoints are named after it.
         download: what `download_mabe.sh` calls it, which is also what the animals are called.
         train_file, test_file: names of the sequences files.
+        evaluator_files: names of the files of labels, splits and tasks, which `evaluate` takes unless told others.
         frame_maps: names under which a frame map may lie beside them.
         individuals: A of the files.
         keypoints: K of the files.
@@ -40,6 +43,7 @@ class Group:
     download: str
     train_file: str
     test_file: str
+    evaluator_files: tuple[str, str, str]
     frame_maps: Sequence[str]
     individuals: int
     keypoints: int
@@ -51,7 +55,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class GroupConfig:
+class GroupConfig(MabeConfig):
     """Settings of the MABe 2022 scripts alone."""
 
     simulate: bool = False
@@ -62,16 +66,15 @@ class GroupConfig:
 
 def run(argv: Sequence[str], group: Group, defaults: Mapping[str, Any]) -> None:
     """Run one job of a script, whose own defaults are these."""
-    settings = cli.parse(argv, f"BAMS on the {group.download} of MABe 2022.", GroupConfig, defaults)
-    root = data_folder(settings, group)
-    if settings.run.job == "train":
-        run_train(settings, group, root)
-    else:
-        run_compute_representations(settings, group, root)
+    description = f"BAMS on the {group.download} of MABe 2022."
+    settings = cli.parse(argv, description, GroupConfig, defaults, tuple(JOBS))
+    if settings.run.job == "evaluate":
+        mabe_report.check_settings(settings.script, settings.run.ckpt_path)
+    JOBS[settings.run.job](settings, group, data_folder(settings, group))
 
 
 def data_folder(settings: cli.Settings, group: Group) -> Path:
-    """The folder with both files; simulated first if asked for.
+    """The folder with both files (which a submission is scored without); simulated first if asked for.
 
     Raises:
         FileNotFoundError: they are not there.
@@ -84,7 +87,7 @@ def data_folder(settings: cli.Settings, group: Group) -> Path:
             print(f"simulating 2 x {settings.script.simulated_clips} clips of {group.download} in {root}")
             group.simulate(root, settings.script.simulated_clips)
     missing = [str(root / name) for name in names if not (root / name).exists()]
-    if missing:
+    if missing and (settings.run.job != "evaluate" or settings.script.baselines):
         raise FileNotFoundError(
             f"{' and '.join(missing)} not found: fetch them with ./download_mabe.sh {group.download} (or name "
             "their folder with --data_root), or add --simulate to use simulated files"
@@ -131,10 +134,10 @@ def run_compute_representations(settings: cli.Settings, group: Group, root: Path
     target = path.with_name(f"{path.stem}_submission.npy")
     files.check_writable(target.parent)
     ids, clips = load_clips(group, root / group.test_file)
-    trained = cli.load_trained(settings, group.name)
-    cli.check_features(trained, feature_names(group, clips[0]), settings.run.ckpt_path)
+    trained = load_trained(settings, group, clips)
     rows = clip_rows(group, root, ids, [clip.shape[1] for clip in clips])
-    embeddings = embed_clips(settings, group, trained, [rows[name] for name in ids], clips)
+    spans = [rows[name] for name in ids]
+    embeddings = standardise(embed_clips(settings, group, trained.model, trained.statistics, spans, clips))
     mabe.write_submission(target, rows, embeddings, rows, group.most_columns)
     print(f"submission: {target} ({len(embeddings)} frames x {embeddings.shape[1]})")
 
@@ -153,32 +156,69 @@ def clip_rows(group: Group, root: Path, ids: Sequence[str], lengths: Sequence[in
     return mabe.frame_map(ids, lengths)
 
 
+def run_evaluate(settings: cli.Settings, group: Group, root: Path) -> None:
+    """Score a submission as the evaluator of MABe 2022 does."""
+    kinds = ("labels", "splits", "tasks")
+    defaults = {kind: root / name for kind, name in zip(kinds, group.evaluator_files, strict=True)}
+    others = baselines(settings, group, root) if settings.script.baselines else {}
+    mabe_report.run_evaluate(settings.script, defaults, group.most_columns, others)
+
+
+def baselines(
+    settings: cli.Settings, group: Group, root: Path
+) -> dict[str, Callable[[mabe.FrameMap], np.ndarray]]:
+    """Embeddings of the test clips that a submission is to beat, by name, for a frame map."""
+    ids, clips = load_clips(group, root / group.test_file)
+    trained = load_trained(settings, group, clips)
+
+    def embed(model: BAMS | InputAlone, rows: mabe.FrameMap) -> np.ndarray:
+        mabe.check_frame_map(rows, ids, [clip.shape[1] for clip in clips], "the labels' frame map")
+        return embed_clips(settings, group, model, trained.statistics, [rows[name] for name in ids], clips)
+
+    return {
+        "PCA of the input": lambda rows: principal_components(
+            embed(InputAlone(trained.model), rows), group.most_columns
+        ),
+        "random weights": lambda rows: standardise(embed(random_weights(trained.model), rows)),
+    }
+
+
+def load_trained(settings: cli.Settings, group: Group, clips: list[np.ndarray]) -> Checkpoint:
+    """The checkpoint to embed these clips with, if it is of the group and its features."""
+    trained = cli.load_trained(settings, group.name)
+    cli.check_features(trained, feature_names(group, clips[0]), settings.run.ckpt_path)
+    return trained
+
+
 def embed_clips(
     settings: cli.Settings,
     group: Group,
-    trained: Checkpoint,
+    model: BAMS | InputAlone,
+    statistics: Statistics,
     spans: Sequence[tuple[int, int]],
     clips: list[np.ndarray],
 ) -> np.ndarray:
-    """Pooled embeddings of all clips, (frames, 2*C) float32, each column standardised over all frames.
+    """Pooled embeddings of all clips, (frames, 2*C) float32.
 
     Args:
         settings: from `cli.parse`.
         group: which animals.
-        trained: what to embed with.
+        model: what to embed with, and the `statistics` of its training tracks.
         spans: (start, end) of the rows of each clip.
         clips: (A, T, K, 2) float32 each; NaN = not tracked.
     """
-    columns = 2 * sum(encoder.output_size for encoder in trained.model.encoders.values())
-    embeddings = np.empty((sum(clip.shape[1] for clip in clips), columns), np.float32)
-    make = partial(make_dataset, group=group, settings=settings, statistics=trained.statistics)
-    pooled = embed_recordings(trained.model, clips, make, pick_device(settings.train.device))
-    for span, table in zip(spans, tqdm(pooled, "clips", total=len(clips)), strict=True):
-        embeddings[slice(*span)] = table
-    return standardise(embeddings)
+    make = partial(make_dataset, group=group, settings=settings, statistics=statistics)
+    return embed_table(model, clips, spans, make, pick_device(settings.train.device))
 
 
 def feature_names(group: Group, clip: np.ndarray) -> dict[str, list[str]]:
     """Names of the input and action features, as the checkpoint keeps them."""
     made = group.features(clip[:, :1])
     return {"inputs": list(made.input_names), "actions": list(made.action_names)}
+
+
+JOBS = {
+    "train": run_train,
+    "compute_representations": run_compute_representations,
+    "evaluate": run_evaluate,
+}

@@ -16,9 +16,10 @@ def simulate_fly_files(root: str | Path, clips: int, frames: int = 4500) -> None
 
     Args:
         root: folder; gets fly_group_train.npy (with two public tasks), fly_group_test.npy,
-            fly_groups_test_labels.npy, flies_frame_number_map.npy (with the test clips in another order than
-            in their file, as in the real ones), and fly_group_test_causes.npz: per test clip, in file order,
-            `actions` and `modes` (S, A, T) int8, `sex` (S, A) int8, `strain` (S,) int8, `light` (S, T) int8.
+            fly_groups_test_labels.npy, flies_split.json, fly_tasks.json, flies_frame_number_map.npy (with the
+            test clips in another order than in their file, as in the real ones), and
+            fly_group_test_causes.npz: per test clip, in file order, `actions` and `modes` (S, A, T) int8, `sex`
+            (S, A) int8, `strain` (S,) int8, `light` (S, T) int8.
         clips: S in each of the two.
         frames: T.
     """
@@ -27,7 +28,13 @@ def simulate_fly_files(root: str | Path, clips: int, frames: int = 4500) -> None
     names = mabe.clip_ids(clips, seed=3)
     order = np.argsort(names)
     rows = mabe.frame_map([names[i] for i in order], [frames] * clips)
-    mabe.write_labels(root / "fly_groups_test_labels.npy", rows, _tasks(test, order))
+    tasks = _tasks(test, order)
+    mabe.write_labels(root / "fly_groups_test_labels.npy", rows, tasks)
+    train_names = mabe.clip_ids(clips, seed=2)
+    by_clip = [name for name in tasks if name in ("strain", "female_share") or name.startswith("female_single")]
+    mabe.write_protocol(
+        root / "flies_split.json", root / "fly_tasks.json", train_names, names, list(tasks), by_clip
+    )
     files.write_pickled_dict(root / "flies_frame_number_map.npy", rows)
     causes = {name: getattr(test, name) for name in ("actions", "modes", "sex", "strain", "light")}
     files.write_arrays(root / "fly_group_test_causes.npz", **causes)
@@ -36,13 +43,12 @@ def simulate_fly_files(root: str | Path, clips: int, frames: int = 4500) -> None
     del test, found  # before as much again is made
 
     train = simulate_flies(clips, frames=frames, seed=0)
-    names = mabe.clip_ids(clips, seed=2)
     strain = np.repeat(train.strain[:, None], frames, axis=1)
     public = np.stack([strain, train.chase.any(axis=1)], axis=1).astype(np.float32)
     mabe.write_sequences(
         root / "fly_group_train.npy",
-        dict(zip(names, train.keypoints, strict=True)),
-        dict(zip(names, public, strict=True)),
+        dict(zip(train_names, train.keypoints, strict=True)),
+        dict(zip(train_names, public, strict=True)),
         ("strain", "chase"),
         zero_missing=False,
     )

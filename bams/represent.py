@@ -1,10 +1,11 @@
 """A frozen model -> embeddings of every frame, per track and per group."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from bams.models import BAMS
 from bams.recordings import tracked_presence
@@ -147,4 +148,29 @@ def standardise(table: np.ndarray) -> np.ndarray:
     deviation = np.where(variance > 0, np.sqrt(variance), 1)
     for part in parts:
         table[part] = (table[part] - mean) / deviation
+    return table
+
+
+def embed_table(
+    model: BAMS,
+    recordings: list[np.ndarray],
+    spans: Sequence[tuple[int, int]],
+    make_dataset: Callable[[list[np.ndarray]], Any],
+    device: str | torch.device = "cpu",
+) -> np.ndarray:
+    """One table of the pooled embeddings of all recordings (see `embed_recordings`).
+
+    Args:
+        model, recordings, make_dataset, device: as there.
+        spans: of each recording its rows (start, end); together they fill the table.
+
+    Returns:
+        (frames, 2*C) float32.
+    """
+    table = np.empty((0, 0), np.float32)
+    pooled = embed_recordings(model, recordings, make_dataset, device)
+    for span, rows in zip(spans, tqdm(pooled, "clips", total=len(recordings)), strict=True):
+        if table.size == 0:
+            table = np.empty((max(end for _, end in spans), rows.shape[1]), np.float32)
+        table[slice(*span)] = rows
     return table

@@ -16,8 +16,8 @@ import numpy as np
 from tqdm import tqdm
 
 from bams import BAMS, TrainConfig, checkpoint, cli, files, mabe, mabe_jobs, plots, simulate, train
+from bams.baselines import random_weights
 from bams.checkpoint import Checkpoint
-from bams.evaluation import random_like
 from bams.linear_eval import evaluate_labels
 from bams.represent import embed_tracks
 from mouse_triplets import MICE
@@ -87,7 +87,7 @@ def score_checkpoint(trained: Checkpoint, root: Path, figure: str | None) -> Non
     tracks, causes = test_tracks(trained, root), read_causes(root)
     embs = embed(trained.model, tracks)
     tables = {"raw, with 1 s mean": raw_rows(tracks)}
-    untrained = embed(random_like(trained.model), tracks)
+    untrained = embed(random_weights(trained.model), tracks)
     tables |= {f"random weights, {name}": emb for name, emb in untrained.items()}
     tables |= {f"trained, {name}": emb for name, emb in embs.items()}
     print(table({row: [scores] for row, scores in read_out(tables, causes).items()}))
@@ -134,7 +134,7 @@ def compare_targets(root: Path, seeds: list[int]) -> None:
             tracks = test_tracks(trained, root)
             tables = {} if rows else {"raw, with 1 s mean": raw_rows(tracks)}
             if target == "to come":
-                untrained = embed(random_like(trained.model, seed), tracks)
+                untrained = embed(random_weights(trained.model, seed), tracks)
                 tables |= {f"random weights, {name}": emb for name, emb in untrained.items()}
             tables |= {f"{target}, {name}": emb for name, emb in embed(trained.model, tracks).items()}
             for row, scores in read_out(tables, causes).items():

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from bams.baselines import random_weights
 from bams.data import KeypointsDataset
-from bams.evaluation import ALL, evaluate_model, random_like, readout_rows, to_log
+from bams.evaluation import ALL, evaluate_model, readout_rows, to_log
 from bams.labels import annotations_of, as_annotations, as_classes
 from bams.linear_eval import evaluate_labels
 from bams.models import BAMS
@@ -265,7 +266,7 @@ def test_rows_of_recordings_are_pooled_embeddings_and_inputs():
         *("short_term", "long_term", ALL, "raw input", "raw input and 1 s mean", "random weights"),
     }
     embs = compute_representations(model, dataset)
-    fresh = compute_representations(random_like(model), dataset)
+    fresh = compute_representations(random_weights(model), dataset)
     scaled = [model.scale(torch.from_numpy(dataset.track_input(i))).numpy() for i in range(dataset.n_tracks)]
     means = [np.stack([x[max(t - 4, 0) : t + 1].mean(0) for t in range(len(x))]) for x in scaled]
     expected = {name: [] for name in ("short_term", "long_term", "random short", "raw input", "mean")}

@@ -361,6 +361,8 @@ def content_of(path: Path) -> dict:
 
 def test_simulated_files_have_the_names_of_the_real_ones(simulated):
     assert sorted(os.listdir(simulated)) == [
+        "jax_split.json",
+        "jax_tasks.json",
         "mouse_triplet_test.npy",
         "mouse_triplet_test_causes.npz",
         "mouse_triplet_train.npy",
@@ -434,6 +436,24 @@ def test_simulated_labels_and_causes_are_those_of_the_test_clips(simulated):
         ("chases", mice.chase),
     ):
         np.testing.assert_array_equal(rows[name], np.broadcast_to(cause, (CLIPS, FRAMES)))
+
+
+def test_simulated_splits_and_tasks_have_the_public_form(tmp_path):
+    mabe.simulate_mouse_files(tmp_path, 10, frames=20)
+    split, tasks = (files.read_json(tmp_path / f"jax_{name}.json") for name in ("split", "tasks"))
+    assert list(split) == ["UserTrain", "SubmissionTrain", "publicTest", "privateTest"]
+    assert [len(clips) for clips in split.values()] == [10, 5, 2, 3]
+    test = list(content_of(tmp_path / "mouse_triplet_test.npy")["sequences"])
+    scored = [name for key in list(split)[1:] for name in split[key]]
+    assert set(split["UserTrain"]) == set(content_of(tmp_path / "mouse_triplet_train.npy")["sequences"])
+    assert set(scored) == set(test)
+    assert scored != test
+    vocabulary = content_of(tmp_path / "mouse_triplets_test_labels.npy")["vocabulary"]
+    assert tasks == {
+        "seeds": [42, 43, 44],
+        "task_id_list": vocabulary,
+        "sequence_level_tasks": ["strain", "lights"],
+    }
 
 
 def test_simulated_training_tasks_are_those_of_the_training_clips(simulated):

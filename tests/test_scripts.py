@@ -1,6 +1,7 @@
 """The scripts as a user runs them: every README command in order, and what goes wrong."""
 
 import csv
+import json
 import os
 import re
 import shlex
@@ -30,7 +31,9 @@ SCRIPTS = {
     "custom_dataset_w_labels.py": custom_dataset_w_labels.main,
 }
 JOBS = dict.fromkeys(SCRIPTS, ("train", "compute_representations")) | {
-    "simulated_quadrupeds.py": ("train", "evaluate")
+    "mouse_triplets.py": ("train", "compute_representations", "evaluate"),
+    "fruit_flies.py": ("train", "compute_representations", "evaluate"),
+    "simulated_quadrupeds.py": ("train", "evaluate"),
 }
 CHECKPOINTS = {
     "mouse_triplets.py": "bams-mouse-triplet-*.pt",
@@ -41,8 +44,8 @@ CHECKPOINTS = {
 }
 # so that a command of the README takes seconds; flags that come later win
 QUICK = {
-    "mouse_triplets.py": "--simulated_clips 3 --sequence_length 200 --batch_size 16 --epochs 2",
-    "fruit_flies.py": "--simulated_clips 2 --sequence_length 900 --batch_size 16 --epochs 1",
+    "mouse_triplets.py": "--simulated_clips 4 --sequence_length 200 --batch_size 16 --epochs 2",
+    "fruit_flies.py": "--simulated_clips 4 --sequence_length 900 --batch_size 16 --epochs 1",
     "simulated_quadrupeds.py": "--simulated_sequences 30 --batch_size 16 --epochs 2",
     "custom_dataset.py": "--sequence_length 150 --epochs 2",
     "custom_dataset_w_labels.py": "--sequence_length 150 --epochs 2",
@@ -128,10 +131,15 @@ def test_readme_commands_run_in_order(folder: Path):
                 file.rename(folder / "data/mabe" / file.name)
             for file in (folder / "data/quadrupeds").glob("simulated/*"):
                 file.rename(folder / file.name)
-        argv = [str(max(folder.glob(CHECKPOINTS[script]))) if "DATE" in part else part for part in argv]
+        if any("DATE" in part for part in argv):
+            pattern = CHECKPOINTS[script]
+            date = max(folder.glob(pattern)).stem.removeprefix(pattern.removesuffix("*.pt"))
+            argv = [part.replace("DATE", date) for part in argv]
         SCRIPTS[script]([*argv, *QUICK[script].split()])
         ran.add((script, argv[argv.index("--job") + 1]))
     assert ran == {(script, job) for script in SCRIPTS for job in JOBS[script]}
+    for animals in ("mouse-triplet", "fly-group"):
+        assert len(list(folder.glob(f"bams-{animals}-*_submission_scores.csv"))) == 1
     (block,) = [b for b in readme_blocks("python") if "KeypointsDataset" in b]
     names: dict = {}
     exec(block.replace("bams-custom-DATE.pt", str(max(folder.glob("bams-custom-*.pt")))), names)
@@ -179,6 +187,24 @@ def test_mouse_submission_fits_the_evaluator_and_a_real_shaped_file(folder: Path
     for name in ids:
         here, there = (slice(*s["frame_number_map"][name]) for s in (submission, again))
         np.testing.assert_allclose(embeddings[here], again["embeddings"][there], atol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_submission_is_scored_beside_its_baselines(folder: Path, capsys: pytest.CaptureFixture):
+    common = "mouse_triplets.py --simulate --simulated_clips 8 --sequence_length 200 --batch_size 16"
+    mabe.simulate_mouse_files("data/mabe/simulated", 8, frames=200)
+    run(f"{common} --epochs 1 --ckpt_path m.pt")
+    run(f"{common} --job compute_representations --ckpt_path m.pt")
+    capsys.readouterr()
+    run(f"{common} --job evaluate --submission m_submission.npy --ckpt_path m.pt --baselines")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("Task ID")
+    means = {line[:16].strip(): line.split()[-2:] for line in lines[-3:]}
+    assert set(means) == {"m_submission.npy", "PCA of the input", "random weights"}
+    assert all(0 < float(mean) < 1 for row in means.values() for mean in row)
+    assert len({tuple(row) for row in means.values()}) == 3
+    with open("m_submission_scores.csv") as file:
+        assert len(file.readlines()) == 8
 
 
 def test_custom_representations_of_groups_with_names_and_lengths(folder: Path):
@@ -273,9 +299,73 @@ def write_bad_inputs(folder: Path) -> None:
     np.save("half.npy", {"dof_pos": robots["dof_pos"]})
     torch.save({"encoders.a": torch.ones(1)}, "bare.pt")
     Path("text.pt").write_text("hello")
+    write_bad_scores()
 
 
+def write_bad_scores() -> None:
+    """A good submission with its labels, splits and tasks, and what does not fit them."""
+    root = Path("scores")
+    mabe.simulate_mouse_files(root, 8, frames=20)
+    labels = np.load(root / "mouse_triplets_test_labels.npy", allow_pickle=True).item()
+    rows, embeddings = labels["frame_number_map"], np.random.default_rng(0).normal(size=(160, 5))
+    good = {"frame_number_map": rows, "embeddings": embeddings.astype(np.float32)}
+    fewer = {name: span for name, span in rows.items() if span[0] > 0}
+    holed = np.where(np.arange(160)[:, None] == 70, np.nan, good["embeddings"])
+    for name, changes in {
+        "good": {},
+        "fewer": {"frame_number_map": fewer},
+        "lists": {"frame_number_map": [1]},
+        "holed": {"embeddings": holed},
+        "wide": {"embeddings": np.zeros((160, 129), np.float32)},
+        "long": {"embeddings": np.zeros((161, 5), np.float32)},
+        "double": {"embeddings": embeddings},
+        "words": {"embeddings": np.full((160, 5), "a")},
+    }.items():
+        np.save(root / f"{name}.npy", {**good, **changes})
+    np.save(root / "short_labels.npy", {**labels, "label_array": labels["label_array"][:, 1:]})
+    np.save(root / "odd_labels.npy", {**labels, "label_array": labels["label_array"] + 1})
+    split = json.loads((root / "jax_split.json").read_text())
+    overlap = {**split, "publicTest": [*split["publicTest"], split["SubmissionTrain"][0]]}
+    tasks = json.loads((root / "jax_tasks.json").read_text())
+    for name, content in {
+        "overlap": overlap,
+        "strangers": {**split, "privateTest": ["A"]},
+        "untrained": {**split, "SubmissionTrain": []},
+        "unknown": {**tasks, "task_id_list": ["strain", "dances"]},
+    }.items():
+        (root / f"{name}.json").write_text(json.dumps(content))
+    Path("empty_root").mkdir()
+
+
+EVALUATE = "mouse_triplets.py --job evaluate --data_root scores --submission scores"
 BAD = {
+    "mouse_triplets.py --job evaluate --data_root scores": "--submission",
+    f"{EVALUATE}/none.npy": "none.npy",
+    f"{EVALUATE}/jax_tasks.json": "jax_tasks.json",
+    f"{EVALUATE}/mouse_triplet_test.npy": "is it a submission",
+    f"{EVALUATE}/fewer.npy": "7 clips",
+    f"{EVALUATE}/lists.npy": "frame_number_map",
+    f"{EVALUATE}/holed.npy": "NaN",
+    f"{EVALUATE}/wide.npy": "129 columns",
+    f"{EVALUATE}/long.npy": "161",
+    f"{EVALUATE}/double.npy": "float64",
+    f"{EVALUATE}/words.npy": "float32",
+    f"{EVALUATE}/good.npy --labels none.npy": "none.npy",
+    f"{EVALUATE}/good.npy --labels scores/good.npy": "label",
+    f"{EVALUATE}/good.npy --labels scores/short_labels.npy": "159 frames",
+    f"{EVALUATE}/good.npy --labels scores/odd_labels.npy": "neither 0, 1 nor NaN",
+    f"{EVALUATE}/good.npy --splits none.json": "none.json",
+    f"{EVALUATE}/good.npy --splits scores/jax_tasks.json": "SubmissionTrain",
+    f"{EVALUATE}/good.npy --splits scores/good.npy": "JSON",
+    f"{EVALUATE}/good.npy --splits scores/overlap.json": "again in publicTest",
+    f"{EVALUATE}/good.npy --splits scores/strangers.json": "not in the labels",
+    f"{EVALUATE}/good.npy --splits scores/untrained.json": "SubmissionTrain",
+    f"{EVALUATE}/good.npy --tasks scores/unknown.json": "dances",
+    f"{EVALUATE}/good.npy --tasks scores": "folder",
+    f"{EVALUATE}/good.npy --baselines": "--ckpt_path",
+    f"{EVALUATE}/good.npy --baselines --ckpt_path trained.pt": "custom",
+    "mouse_triplets.py --job evaluate --data_root empty_root --submission scores/good.npy": "download_mabe.sh",
+    "custom_dataset.py --data_root good.npy --job evaluate": "no --job evaluate",
     "custom_dataset.py": "--data_root",
     "custom_dataset.py --data_root missing.npy": "missing.npy",
     "custom_dataset.py --data_root flat.npy": "(300, 2)",
@@ -349,7 +439,6 @@ BAD = {
     "simulated_quadrupeds.py --data_root robots.npy --job compute_representations --ckpt_path r.pt": "evaluate",
     "simulated_quadrupeds.py --data_root robots.npy --read_out_step 0": "read_out_step",
     "simulated_quadrupeds.py --simulate --simulated_sequences 0 --data_root fresh": "sequences",
-    "custom_dataset.py --data_root good.npy --job evaluate": "no --job evaluate",
 }
 
 
