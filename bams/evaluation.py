@@ -124,7 +124,7 @@ def to_log(table: Table) -> tuple[dict[str, float], dict[str, "Figure"]]:
                 if np.isfinite(score.value):
                     scalars[re.sub(r"[^\w/.-]+", "_", f"{scores.label}/{metric}/{row}")] = score.value
         if ALL in scores.confusions:
-            title = f"{scores.label}: held-out {scores.level}s, read out of {ALL}"
+            title = f"{scores.label}, held-out {scores.level}s\nread out of {ALL}"
             figure = plots.plot_confusion(scores.confusions[ALL], scores.class_names, title=title)
             figures[f"{scores.label}/confusion"] = figure
     return scalars, figures
