@@ -12,6 +12,7 @@ from bams.config import RunConfig, TrainConfig
 from bams.mabe_simulated import simulate_fly_files
 from bams.oriented import OrientedTable, oriented_features
 from bams.recordings import without_absent
+from bams.represent import standardise
 from bams.simulate_flies import ACTIONS, ARENA, FPS, MODES, SimulatedFlies, simulate_flies
 
 NAN = np.nan
@@ -317,7 +318,11 @@ def test_missing_flies_do_not_count_in_the_group(tmp_path, monkeypatch):
     clip[:2] = NAN
     settings = settings._replace(train=TrainConfig(device="cpu"))
     tables = [
-        mabe_jobs.embed_clips(settings, fruit_flies.FLIES, trained, [(0, 300)], [flies])
+        standardise(
+            mabe_jobs.embed_clips(
+                settings, fruit_flies.FLIES, trained.model, trained.statistics, [(0, 300)], [flies]
+            )
+        )
         for flies in (clip, clip[2:], clip[::-1])
     ]
     assert tables[0].shape == (300, 256)

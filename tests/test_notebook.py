@@ -9,7 +9,7 @@ import pytest
 from nbclient import NotebookClient
 
 import custom_dataset
-from bams import checkpoint, cli, simulate
+from bams import checkpoint, cli, custom, simulate
 from bams.checkpoint import Checkpoint
 from bams.config import RunConfig, TrainConfig
 
@@ -66,23 +66,23 @@ def test_notebook_runs_from_a_fresh_clone(tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.slow
 def test_notebook_on_files_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Recordings of two lengths, labels of recordings and of tracks, some missing, names for some."""
-    mice = simulate.simulate_mice(3, frames=400, individuals=2, seed=0)
+    mice = simulate.simulate_mice(10, frames=400, individuals=2, seed=0)
     keypoints = mice.keypoints.copy()
     keypoints[1, :, 350:] = np.nan
-    chase = np.where(np.arange(400) < 200, mice.chase.astype(np.int8), -1)
+    close = np.where(np.arange(400) < 300, mice.close.astype(np.int8), -1)
     np.savez(
         tmp_path / "mine.npz",
         keypoints=keypoints,
-        labels_mode=mice.modes.reshape(6, 400),
+        labels_mode=mice.modes.reshape(20, 400),
         labels_mode_names=np.array(simulate.MODES),
-        labels_chase=chase,
+        labels_close=close,
         seq_labels_strain=mice.strain,
-        seq_labels_weight=np.array([20.0, np.nan, 22.0]),
+        seq_labels_weight=np.array([20.0, np.nan, *range(21, 29)]),
     )
     settings = cli.Settings(RunConfig(sequence_length=200), TrainConfig())
     recordings = custom_dataset.load_data(str(tmp_path / "mine.npz")).keypoints
-    dataset = custom_dataset.make_dataset(recordings, settings)
-    model = cli.new_model(dataset, custom_dataset.SIZES, 0)
+    dataset = custom.make_dataset(recordings, settings)
+    model = cli.new_model(dataset, custom.SIZES, 0)
     marginal = np.ones(dataset.target_size, np.float32)
     kept = {"epochs": 1, "skip_frames": 100}
     made = Checkpoint(model, "custom", dataset.statistics, marginal, dataset.feature_names, kept)
@@ -95,9 +95,9 @@ def test_notebook_on_files_of_ones_own(tmp_path: Path, monkeypatch: pytest.Monke
     ran = run(notebook, tmp_path, monkeypatch)
     text = printed(ran)
     assert "m.pt: trained on custom for 1 epochs" in text
-    assert "long term: 6 tracks x 400 frames x 64 channels" in text
+    assert "long term: 20 tracks x 400 frames x 64 channels" in text
     assert sum(pictures(ran)) == 3  # there are no training curves
-    assert set(read_outs(text)["both"]) == {"mode", "chase", "strain"}
+    assert set(read_outs(text)["both"]) == {"mode", "close", "strain"}
     assert not (tmp_path / "demo").exists()
 
 
