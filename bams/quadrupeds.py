@@ -9,13 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.linear_model import Ridge, RidgeClassifier
-from sklearn.metrics import f1_score, r2_score
 from sklearn.model_selection import train_test_split
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from bams import files
+from bams.linear_eval import train_linear_classifier, train_linear_regressor
 
 JOINTS = 12
 TRAIN_SHARE, SEED = 0.2, 42  # of the sequences for the read-out
@@ -152,11 +149,9 @@ def _read_out(
     """Macro F1 or R2 on `test` of a linear read-out trained on `train`, both (features, targets)."""
     if discrete and len(np.unique(train[1])) < 2:
         raise ValueError(f"the label {label} has fewer than two classes in the training part of the sequences")
-    linear = RidgeClassifier(class_weight="balanced") if discrete else Ridge()
-    predicted = make_pipeline(StandardScaler(), linear).fit(*train).predict(test[0])
     if discrete:
-        return float(f1_score(test[1], predicted, labels=np.unique(test[1]), average="macro"))
-    return float(r2_score(test[1], predicted))
+        return train_linear_classifier(train, test).scores["macro F1"]
+    return train_linear_regressor(train, test).scores["R2"]
 
 
 def table_of(scores: Sequence[Score]) -> str:
