@@ -144,6 +144,11 @@ def run_training(
     log_dir = files.check_writable(run.log_dir) / path.stem
     if resume is not None:
         check_kind(resume, name, run.resume)
+        if resume.progress["epoch"] >= config.epochs:
+            raise ValueError(
+                f"{run.resume} has been trained for {resume.progress['epoch']} epochs already, of "
+                f"{config.epochs}: there is nothing left to do; give more --epochs to go on"
+            )
         model = resume.model
     else:
         model = new_model(train_set, sizes, config.seed)

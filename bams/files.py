@@ -126,6 +126,13 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
         ValueError: it is neither, is damaged, or holds Python objects.
     """
     path = _existing(path)
+    with path.open("rb") as file:
+        begin = file.read(6)
+    if not begin.startswith((b"\x93NUMPY", b"PK")):
+        raise ValueError(
+            f"{path} is not a .npy or .npz file; save the keypoints as a plain array with numpy.save or "
+            "numpy.savez"
+        )
     try:
         loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
@@ -133,8 +140,9 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
         with loaded:
             return {name: loaded[name] for name in loaded.files}
     except Exception as error:  # numpy, zipfile and zlib each raise their own kinds
+        reason = "it holds Python objects" if "allow_pickle" in str(error) else _short(error)
         raise ValueError(
-            f"{path} cannot be read as plain .npy or .npz arrays ({_short(error)}); "
+            f"{path} cannot be read as plain .npy or .npz arrays ({reason}); "
             "save it with numpy.save or numpy.savez, without Python objects"
         ) from error
 
