@@ -80,6 +80,8 @@ def data_file(settings: cli.Settings) -> Path:
         if not path.exists():
             print(f"simulating {settings.script.simulated_sequences} sequences in {path}")
             files.write_pickled_dict(path, simulate_quadrupeds(settings.script.simulated_sequences))
+        else:
+            print(f"{path} is used as it is; delete it to simulate others")
     if not path.exists():
         raise FileNotFoundError(
             f"there is no file {path}: name robot_dataset.npy or its folder with --data_root, or add --simulate"

@@ -86,6 +86,8 @@ def data_folder(settings: cli.Settings, group: Group) -> Path:
         if not all((root / name).exists() for name in names):
             print(f"simulating 2 x {settings.script.simulated_clips} clips of {group.download} in {root}")
             group.simulate(root, settings.script.simulated_clips)
+        else:
+            print(f"the simulated clips in {root} are used as they are; delete that folder to make others")
     missing = [str(root / name) for name in names if not (root / name).exists()]
     if missing and (settings.run.job != "evaluate" or settings.script.baselines):
         raise FileNotFoundError(
