@@ -4,6 +4,7 @@ python simulated_quadrupeds.py --job train --simulate --epochs 20
 python simulated_quadrupeds.py --job evaluate --simulate --ckpt_path bams-quadruped-DATE.pt
 """
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -81,7 +82,7 @@ def data_file(settings: cli.Settings) -> Path:
             print(f"simulating {settings.script.simulated_sequences} sequences in {path}")
             files.write_pickled_dict(path, simulate_quadrupeds(settings.script.simulated_sequences))
         else:
-            print(f"{path} is used as it is; delete it to simulate others")
+            print(f"{path} is used as it is; delete it to simulate others", file=sys.stderr)
     if not path.exists():
         raise FileNotFoundError(
             f"there is no file {path}: name robot_dataset.npy or its folder with --data_root, or add --simulate"

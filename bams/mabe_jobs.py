@@ -1,5 +1,6 @@
 """The jobs of the MABe 2022 scripts: what mice and flies share."""
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -87,7 +88,8 @@ def data_folder(settings: cli.Settings, group: Group) -> Path:
             print(f"simulating 2 x {settings.script.simulated_clips} clips of {group.download} in {root}")
             group.simulate(root, settings.script.simulated_clips)
         else:
-            print(f"the simulated clips in {root} are used as they are; delete that folder to make others")
+            said = f"the simulated clips in {root} are used as they are; delete that folder to make others"
+            print(said, file=sys.stderr)
     missing = [str(root / name) for name in names if not (root / name).exists()]
     if missing and (settings.run.job != "evaluate" or settings.script.baselines):
         raise FileNotFoundError(
