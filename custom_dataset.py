@@ -9,6 +9,7 @@ For files of another form edit `load_data`. With labels to read out take custom_
 from collections.abc import Sequence
 
 from bams import cli, custom
+from bams.config import FeatureConfig
 from bams.recordings import Recordings
 
 
@@ -25,7 +26,7 @@ def load_data(path: str) -> Recordings:
 @cli.script
 def main(argv: Sequence[str]) -> None:
     """Run one job."""
-    settings = cli.parse(argv, "BAMS on recordings of your own.")
+    settings = cli.parse(argv, "BAMS on recordings of your own.", FeatureConfig, custom.DEFAULTS)
     recordings = load_data(settings.run.data_root)
     if settings.run.job == "train":
         custom.train_model(settings, *custom.split_datasets(settings, recordings))

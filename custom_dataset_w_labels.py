@@ -14,15 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from bams import checkpoint, cli, custom, files, labels
-from bams.data import KeypointsDataset
+from bams.config import FeatureConfig
 from bams.evaluation import evaluate_model, to_log
+from bams.keypoints import KeypointsDataset
 from bams.models import BAMS
 from bams.recordings import Recordings
+from bams.state import steps_and_epochs
 from bams.train import pick_device
 
 
 @dataclass(frozen=True)
-class LabelConfig:
+class LabelConfig(FeatureConfig):
     """Settings of labelled recordings alone."""
 
     ignore_classes: str = ""
@@ -37,6 +39,7 @@ class LabelConfig:
     """frames per second, for the baseline with a mean over one second; 0: as data_root says, or else 30"""
 
     def __post_init__(self):
+        super().__post_init__()
         least = {"eval_every": 0, "eval_frames": 1, "eval_folds": 2, "fps": 0}
         for name, lowest in least.items():
             if not lowest <= getattr(self, name) < float("inf"):
@@ -80,7 +83,7 @@ def load_annotations(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
 @cli.script
 def main(argv: Sequence[str]) -> None:
     """Run one job."""
-    settings = cli.parse(argv, "BAMS on labelled recordings of your own.", LabelConfig)
+    settings = cli.parse(argv, "BAMS on labelled recordings of your own.", LabelConfig, custom.DEFAULTS)
     recordings = load_data(settings.run.data_root)
     if settings.run.job == "train":
         run_train(settings, recordings)
@@ -104,8 +107,10 @@ def run_train(settings: cli.Settings, recordings: Recordings) -> None:
     )
     read_out(None)  # what cannot be read out is said now, not after hours of training
 
+    _, epochs = steps_and_epochs(settings.train, len(train_set))
+
     def evaluate(model: BAMS, epoch: int) -> tuple[dict, dict]:
-        due = epoch == settings.train.epochs or (config.eval_every and epoch % config.eval_every == 0)
+        due = epoch == epochs or (config.eval_every and epoch % config.eval_every == 0)
         return to_log(read_out(model, baselines=False)) if due else ({}, {})
 
     path = custom.train_model(settings, train_set, val_set, evaluate)
@@ -126,11 +131,11 @@ def labelled_dataset(
     return custom.make_dataset(
         recordings.keypoints,
         settings,
+        config=train_set.config,
         keypoint_names=recordings.keypoint_names,
         statistics=train_set.statistics,
         annotations=annotations,
         eval_utils=eval_utils | {"ignore_classes": settings.script.ignore_classes},
-        individuals=len(recordings.individual_names),
         padded_frames=recordings.frames,
     )
 

@@ -11,7 +11,8 @@ from importlib.metadata import version
 
 from bams.checkpoint import load_checkpoint, load_released
 from bams.config import TrainConfig
-from bams.data import Dataset, KeypointsDataset
+from bams.data import Dataset
+from bams.keypoints import KeypointsDataset
 from bams.linear_eval import (
     evaluate_labels,
     train_linear_classfier,

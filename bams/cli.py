@@ -20,7 +20,8 @@ from bams.config import RunConfig, TrainConfig
 from bams.data import Dataset
 from bams.models import BAMS
 from bams.recordings import long_enough, split_recordings, without_absent
-from bams.train import Evaluate, Interrupted, pick_device, train
+from bams.state import steps_and_epochs
+from bams.train import Evaluate, Interrupted, pick_device, pick_precision, train
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
@@ -142,23 +143,26 @@ def run_training(
     path = _checkpoint_path(run, name)
     files.check_writable(path.parent)
     log_dir = files.check_writable(run.log_dir) / path.stem
+    per_epoch, epochs = steps_and_epochs(config, len(train_set))
     if resume is not None:
         check_kind(resume, name, run.resume)
-        if resume.progress["epoch"] >= config.epochs:
+        if resume.progress["epoch"] >= epochs:
             raise ValueError(
                 f"{run.resume} has been trained for {resume.progress['epoch']} epochs already, of "
-                f"{config.epochs}: there is nothing left to do; give more --epochs to go on"
+                f"{epochs}: there is nothing left to do; give more --epochs to go on"
             )
         model = resume.model
     else:
         model = new_model(train_set, sizes, config.seed)
+    device = pick_device(config.device)
     held_out = f"{val_set.n_tracks} held out" if val_set is not None else "none held out"
     print(
         f"{train_set.n_tracks} tracks ({held_out}), {len(train_set)} windows of "
         f"{train_set.sequence_length} frames; "
         f"{train_set.input_size} input and {train_set.target_size} action features; "
+        f"{epochs} epochs of {per_epoch} steps; "
         f"receptive fields {', '.join(f'{n} {e.receptive_field}' for n, e in model.encoders.items())} frames; "
-        f"on {pick_device(config.device)}"
+        f"on {device} in {pick_precision(config.precision, device)}"
     )
     begun = time.perf_counter()
     train(
@@ -172,7 +176,7 @@ def run_training(
         about={"dataset": name, "features": features, "settings": settings.kept()},
         evaluate=evaluate,
     )
-    print(f"trained {config.epochs} epochs in {(time.perf_counter() - begun) / 60:.1f} minutes")
+    print(f"trained {epochs} epochs in {(time.perf_counter() - begun) / 60:.1f} minutes")
     print(f"checkpoint: {path}\ncurves: tensorboard --logdir {run.log_dir}")
     return path
 
@@ -188,7 +192,10 @@ def new_model(dataset: Dataset, sizes: Mapping[str, Any], seed: int) -> BAMS:
 
 
 def split_datasets(
-    recordings: list[np.ndarray], settings: Settings, make_dataset: Callable[..., Dataset]
+    recordings: list[np.ndarray],
+    settings: Settings,
+    make_dataset: Callable[..., Dataset],
+    joint: bool = False,
 ) -> tuple[Dataset, Dataset | None]:
     """Training and held-out windows: whole recordings are held out.
 
@@ -198,13 +205,14 @@ def split_datasets(
         recordings: arrays (A, T, ...).
         settings: from `parse`.
         make_dataset: (recordings, statistics=...) -> `Dataset`.
+        joint: the individuals of a recording are one track together, and all stay.
 
     Raises:
         ValueError: every recording is too short, or nobody is in any.
     """
     least = settings.train.skip_frames + settings.train.hoa_window + 1
     kept = long_enough([recording.shape[1] for recording in recordings], least)
-    recordings = without_absent([recordings[i] for i in kept])
+    recordings = without_absent([recordings[i] for i in kept], joint)
     train_part, val_part = split_recordings(len(recordings), settings.run.val_share, settings.train.seed)
     statistics = settings.resume.statistics if settings.resume is not None else None
     train_set = make_dataset([recordings[i] for i in train_part], statistics=statistics)

@@ -46,6 +46,44 @@ class RunConfig:
 
 
 @dataclass(frozen=True)
+class FeatureConfig:
+    """What the network sees and predicts of recordings of one's own, of any skeleton."""
+
+    tracks: Literal["individual", "joint"] = "individual"
+    """individual: one track per animal, pooled after embedding, free of order; joint: all animals in one track"""
+    features: Literal["own", "camera", "raw"] = "own"
+    """own: posture and movement in the animal's own frame, along its heading, and distances to other animals;
+    camera: the same in the directions of the camera; raw: position, posture and displacement, each animal alone"""
+    heading: str = ""
+    """two keypoints as back:front that give the heading; the principal axis of the body unless given"""
+    others: int = 1
+    """of so many other animals, the nearest first, a track tells; fewer if there are fewer"""
+    predict: tuple[Literal["movement", "lengths", "observed", "distances", "approach"], ...] = (
+        *("movement", "lengths", "observed", "distances"),
+    )
+    """what of the frames to come is predicted, its distribution: displacement of each keypoint; lengths between
+    points of the body; whether each keypoint is observed; distances to the other animals; the change of these"""
+
+    def __post_init__(self):
+        for name, known in CHOICES.items():
+            values = getattr(self, name)
+            for value in (values,) if isinstance(values, str) else values:
+                if value not in known:
+                    raise ValueError(f"{name} has {value!r}; it must be of {', '.join(known)}")
+        if not set(self.predict) - {"distances", "approach"}:
+            raise ValueError("predict must have movement, lengths or observed, as there may be one animal alone")
+        if self.others < 0:
+            raise ValueError(f"others is {self.others}; it must be at least 0")
+
+
+CHOICES = {
+    "tracks": ("individual", "joint"),
+    "features": ("own", "camera", "raw"),
+    "predict": ("movement", "lengths", "observed", "distances", "approach"),
+}
+
+
+@dataclass(frozen=True)
 class MabeConfig:
     """What the scripts of MABe 2022 read to score a submission."""
 
@@ -66,7 +104,7 @@ class TrainConfig:
     """How to train; every field is a flag of the scripts."""
 
     epochs: int = 500
-    """passes over the training windows"""
+    """passes over the training windows; 0: as many as make 1000 steps"""
     batch_size: int = 32
     """windows in a batch"""
     lr: float = 1e-3
@@ -75,8 +113,10 @@ class TrainConfig:
     """learning rate of the bootstrap predictors"""
     weight_decay: float = 4e-5
     """weight decay of AdamW"""
+    lr_schedule: Literal["steps", "cosine"] = "cosine"
+    """cosine: rise over the first steps, then fall to nearly 0; steps: constant between lr_milestones"""
     lr_milestones: tuple[int, ...] = (200,)
-    """epochs at which the learning rates are multiplied by 0.1"""
+    """of lr_schedule steps: epochs at which the learning rates are multiplied by 0.1"""
     hoa_window: int = 30
     """W: the histogram of actions covers this many frames to come"""
     skip_frames: int = 100
@@ -91,8 +131,17 @@ class TrainConfig:
     paper: the plain mean over actions, weighted by 500, from a random start"""
     bootstrap_weight: float = 0.5
     """weight of each encoder's bootstrap loss"""
+    views: int = 16
+    """pairs of frames that each bootstrap loss compares, per window and step; at least 32 in a batch"""
+    near_frames: int = 15
+    """most frames between the two of a near pair"""
+    far_frames: int = 60
+    """most frames between the two of a far pair; 0: any two of the window"""
     seed: int = 0
     """every random draw follows from it"""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """numbers that the network computes with in training; auto: bfloat16 where the device is made for it. Weights,
+    losses and embeddings are float32 in any case"""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps, ..."""
     num_workers: int = 0
@@ -103,9 +152,17 @@ class TrainConfig:
     """epochs between checkpoints; one is also written at the end and on Ctrl-C"""
 
     def __post_init__(self):
-        least = {"epochs": 1, "batch_size": 1, "hoa_window": 1, "log_every_step": 1, "checkpoint_every": 1}
-        least |= {"skip_frames": 0, "num_workers": 0, "seed": 0, "lr": 0, "bootstrap_lr": 0, "weight_decay": 0}
-        least |= {"bootstrap_weight": 0}
+        least = {"batch_size": 1, "hoa_window": 1, "log_every_step": 1, "checkpoint_every": 1}
+        least |= {
+            "epochs": 0,
+            "skip_frames": 0,
+            "num_workers": 0,
+            "seed": 0,
+            "lr": 0,
+            "bootstrap_lr": 0,
+            "weight_decay": 0,
+        }
+        least |= dict.fromkeys(("weight_decay", "bootstrap_weight", "near_frames", "far_frames"), 0) | {"views": 1}
         for name, lowest in least.items():
             if not lowest <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be finite and at least {lowest}")
@@ -115,5 +172,11 @@ class TrainConfig:
             raise ValueError(f"hoa_frames is {self.hoa_frames}; it must be above 0 and at most 1")
         if any(epoch < 1 for epoch in self.lr_milestones):
             raise ValueError(f"lr_milestones are {self.lr_milestones}; they must be at least 1")
-        if self.loss not in ("normalised", "paper"):
-            raise ValueError(f"loss is {self.loss!r}; it must be normalised or paper")
+        choices = {
+            "lr_schedule": ("steps", "cosine"),
+            "loss": ("normalised", "paper"),
+            "precision": ("auto", "float32", "bfloat16"),
+        }
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(known)}")

@@ -1,5 +1,6 @@
 """The jobs of the two scripts for recordings of one's own, with labels and without."""
 
+from dataclasses import asdict, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -7,18 +8,29 @@ from typing import Any
 import numpy as np
 
 from bams import cli, files
-from bams.data import Dataset, KeypointsDataset
+from bams.checkpoint import Checkpoint
+from bams.config import FeatureConfig
+from bams.data import Dataset
+from bams.keypoints import KeypointsDataset
 from bams.recordings import Recordings, as_recordings
 from bams.represent import compute_representations, pool_recordings
 from bams.train import Evaluate, pick_device
 
 NAME = "custom"
 
-SIZES = {
-    "short_term": {"num_channels": (64, 64, 64, 64), "kernel_size": 3},
-    "long_term": {"num_channels": (64, 64, 64, 64, 64), "kernel_size": 3, "dilation": 4},
-    "hidden_layers": (256, 512, 512),
-}
+# as benchmarks/readout.py found
+DEFAULTS = {"epochs": 0, "sequence_length": 600, "skip_frames": 10}
+CHANNELS = 128  # of an embedding, all encoders and the pooling of individuals taken together
+
+
+def sizes(pooled: bool) -> dict[str, Any]:
+    """The network's sizes; with individuals to pool, whose mean and range are joined, half the channels each."""
+    each = CHANNELS // (4 if pooled else 2)
+    return {
+        "short_term": {"num_channels": (64, 64, 64, each), "kernel_size": 3},
+        "long_term": {"num_channels": (64, 64, 64, 64, each), "kernel_size": 3, "dilation": 4},
+        "hidden_layers": (256, 512, 512),
+    }
 
 
 def read_recordings(path: str) -> Recordings:
@@ -45,9 +57,10 @@ def read_recordings(path: str) -> Recordings:
 
 
 def make_dataset(recordings: list[np.ndarray], settings: cli.Settings, **options: Any) -> KeypointsDataset:
-    """One track per individual, with features that need no hand-work."""
+    """The tracks of recordings (A, T, ...), with features that need no hand-work."""
     return KeypointsDataset(
         [track for recording in recordings for track in recording],
+        individuals=[len(recording) for recording in recordings],
         hoa_bins=settings.run.hoa_bins,
         sequence_length=settings.run.sequence_length,
         cache_path=settings.run.cache_path,
@@ -60,15 +73,30 @@ def split_datasets(
     settings: cli.Settings, recordings: Recordings
 ) -> tuple[KeypointsDataset, KeypointsDataset | None]:
     """Training recordings, and those held out to watch the skill on."""
-    make = partial(make_dataset, settings=settings, keypoint_names=recordings.keypoint_names)
-    return cli.split_datasets(recordings.keypoints, settings, make)
+    config = feature_config(settings.script, recordings)
+    make = partial(make_dataset, settings=settings, config=config, keypoint_names=recordings.keypoint_names)
+    return cli.split_datasets(recordings.keypoints, settings, make, joint=config.tracks == "joint")
+
+
+def feature_config(asked: FeatureConfig, recordings: Recordings) -> FeatureConfig:
+    """The features asked for, of as many other animals as there are in any of the recordings."""
+    config = FeatureConfig(**{field.name: getattr(asked, field.name) for field in fields(FeatureConfig)})
+    return replace(config, others=min(config.others, len(recordings.individual_names) - 1))
 
 
 def train_model(
     settings: cli.Settings, train_set: KeypointsDataset, val_set: Dataset | None, evaluate: Evaluate | None = None
 ) -> Path:
     """The job `train`; gives the checkpoint's path."""
-    return cli.run_training(settings, NAME, train_set, val_set, SIZES, train_set.feature_names, evaluate)
+    pooled = max(train_set.individuals) > 1
+    settings = settings._replace(script=replace(settings.script, **asdict(train_set.config)))
+    return cli.run_training(settings, NAME, train_set, val_set, sizes(pooled), train_set.feature_names, evaluate)
+
+
+def trained_features(trained: Checkpoint) -> FeatureConfig:
+    """The features that a model was trained on."""
+    known = {field.name for field in fields(FeatureConfig)}
+    return FeatureConfig(**{name: value for name, value in trained.settings.items() if name in known})
 
 
 def write_representations(settings: cli.Settings, recordings: Recordings) -> None:
@@ -77,13 +105,19 @@ def write_representations(settings: cli.Settings, recordings: Recordings) -> Non
     target = path.with_name(f"{path.stem}_representations.npz")
     files.check_writable(target.parent)
     trained = cli.load_trained(settings, NAME)
+    config = trained_features(trained)
     dataset = make_dataset(
-        recordings.keypoints, settings, keypoint_names=recordings.keypoint_names, statistics=trained.statistics
+        recordings.keypoints,
+        settings,
+        config=config,
+        keypoint_names=recordings.keypoint_names,
+        statistics=trained.statistics,
     )
     cli.check_features(trained, dataset.feature_names, settings.run.ckpt_path)
     embs = compute_representations(trained.model, dataset, pick_device(settings.train.device))
-    arrays = {**embs, "track_names": np.array(recordings.track_names)}
-    if recordings.grouped:
+    joint = config.tracks == "joint"
+    arrays = {**embs, "track_names": np.array(recordings.names if joint else recordings.track_names)}
+    if recordings.grouped and not joint:
         arrays |= {f"group_{name}": pool_recordings(emb, recordings.keypoints) for name, emb in embs.items()}
         arrays["recording_names"] = np.array(recordings.names)
     files.write_arrays(target, **arrays)

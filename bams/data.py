@@ -11,9 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bams import features, files
-from bams.labels import as_annotations
-from bams.recordings import check_keypoints, frames_present, tracked_presence
+from bams import files
 from bams.statistics import Statistics, fit_statistics, quantise
 
 
@@ -132,76 +130,6 @@ class Dataset(torch.utils.data.Dataset):
     def track_input(self, track: int) -> np.ndarray:
         """All frames of one track: (T, F) float32, unscaled, finite."""
         return self.inputs[self.starts[track] : self.starts[track + 1]]
-
-
-class KeypointsDataset(Dataset):
-    """A `Dataset` from keypoints or any time series, with features that need no hand-work.
-
-    Args:
-        keypoints: (N, T, K, d) keypoints or (N, T, F) series, float, any unit, or a list of arrays without
-            the first axis; NaN = missing. Frames at the end of a track of an array in which everything is
-            missing are taken for padding and dropped; tracks of a list are taken as they are.
-        keypoint_names: K names, for the names of the features.
-        annotations, eval_utils: labels of the tracks or recordings and what they are, see
-            `bams.labels.as_annotations`; items carry those of their track.
-        individuals: A, where the tracks are those of recordings with A individuals each, one after the other.
-        padded_frames: frames of padded labels; those of an array of keypoints unless given.
-        options: all others of `Dataset`.
-
-    Attributes:
-        feature_names: `inputs`, F names, and `actions`, D names.
-        annotations: the labels, checked; None without.
-        present: N arrays (T_i,) bool, from the first to the last frame in which the track was observed.
-    """
-
-    def __init__(
-        self,
-        keypoints: np.ndarray | Sequence[np.ndarray],
-        *,
-        keypoint_names: Sequence[str] | None = None,
-        annotations: Mapping[str, Any] | None = None,
-        eval_utils: Mapping[str, Any] | None = None,
-        individuals: int = 1,
-        padded_frames: int | None = None,
-        **options: Any,
-    ):
-        tracks = [check_keypoints(track) for track in keypoints]
-        if isinstance(keypoints, np.ndarray):
-            padded, tracks = tracks, [track[: frames_present(track)] for track in tracks]
-            options["labels"] = _without_padding(options.get("labels"), padded, tracks)
-            padded_frames = padded_frames or max(map(len, padded), default=0)
-        if not tracks:
-            raise ValueError("there is no track in the keypoints")
-        if len({track.shape[1:] for track in tracks}) > 1:
-            raise ValueError("the tracks differ in their keypoints or coordinates")
-        self.present = [tracked_presence(track[None])[0] for track in tracks]
-        lengths = [len(track) for track in tracks]
-        self.annotations = None
-        if annotations is not None or eval_utils is not None:
-            sizes = {"individuals": individuals, "padded_frames": padded_frames}
-            self.annotations = as_annotations(annotations or {}, eval_utils or {}, lengths, **sizes)
-            options["labels"] = {**(options.get("labels") or {}), **self.annotations.of_tracks(lengths)}
-        if tracks[0].ndim == 3:
-            found = [features.keypoint_features(track[None], keypoint_names) for track in tracks]
-        else:
-            found = [features.series_features(track[None]) for track in tracks]
-        self.feature_names = {"inputs": list(found[0].input_names), "actions": list(found[0].action_names)}
-        super().__init__(
-            [f.inputs[0] for f in found], [f.actions[0] for f in found], [f.valid[0] for f in found], **options
-        )
-
-
-def _without_padding(
-    labels: Mapping[str, Any] | None, padded: list[np.ndarray], tracks: list[np.ndarray]
-) -> dict[str, list[Any]]:
-    """Labels per frame of the padded tracks, cut to the tracks; the others as they are."""
-    frames = len(padded[0]) if padded else 0
-    return {
-        name: [v[: len(t)] if np.shape(v)[:1] == (frames,) else v for v, t in zip(values, tracks, strict=True)]
-        if len(values) == len(tracks)
-        else values
-        for name, values in (labels or {}).items()
-    }
 
 
 def cut_windows(lengths: np.ndarray, window: int) -> np.ndarray:

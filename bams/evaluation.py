@@ -13,7 +13,7 @@ import torch
 
 from bams import plots
 from bams.baselines import random_weights
-from bams.data import KeypointsDataset
+from bams.keypoints import KeypointsDataset
 from bams.linear_eval import evaluate_labels
 from bams.models import BAMS
 from bams.represent import embed_tracks, pool_individuals

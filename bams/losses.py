@@ -12,7 +12,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-NEAR_FRAMES = 5  # the near views of a track are at most this far apart
 LEAST_MARGINAL_LOSS = 1e-7  # below: the action is always in one bin, and there is nothing to learn
 
 
@@ -162,31 +161,29 @@ def marginal_loss(
 
 
 def sample_views(
-    admissible: Tensor, kind: str, anchors: int, generator: torch.Generator | None = None
+    admissible: Tensor, pairs: int, back: int, ahead: int, generator: torch.Generator | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Draw pairs of frames of the same track.
 
     Args:
         admissible: (B, T) bool, frames that may be drawn.
-        kind: 'near' (an anchor and an admissible frame 0 to 5 later) or 'far' (two independent frames).
-        anchors: pairs per track.
+        pairs: number per track.
+        back, ahead: frames that the second frame may lie before or after the first; all in this range that are
+            admissible are equally likely.
         generator: of the CPU; the draws do not depend on the device.
 
     Returns:
         track, first frame, second frame, each (P,) int64; tracks without an admissible frame give none.
     """
     batch, total = admissible.shape
-    draws = torch.rand(2, batch, anchors, generator=generator).to(admissible.device)
-    rank = torch.cumsum(admissible, dim=1)
-    first = _nth_admissible(rank, torch.zeros_like(rank[:, :1]), rank[:, -1:], draws[0])
-    if kind == "near":
-        end = torch.clamp(first + NEAR_FRAMES, max=total - 1)
-        before = torch.gather(rank, 1, first.clamp(max=total - 1)) - 1
-        second = _nth_admissible(rank, before, torch.gather(rank, 1, end), draws[1])
-    else:
-        second = _nth_admissible(rank, torch.zeros_like(rank[:, :1]), rank[:, -1:], draws[1])
-    track = torch.arange(batch, device=admissible.device).unsqueeze(1).expand(-1, anchors)
-    usable = (rank[:, -1:] > 0).expand(-1, anchors)
+    draws = torch.rand(2, batch, pairs, generator=generator).to(admissible.device)
+    rank = F.pad(torch.cumsum(admissible, dim=1), (1, 0))  # admissible frames before each, and in all
+    first = _nth_admissible(rank, rank[:, :1], rank[:, -1:], draws[0])
+    low = torch.gather(rank, 1, (first - back).clamp(0, total))
+    high = torch.gather(rank, 1, (first + ahead + 1).clamp(0, total))
+    second = _nth_admissible(rank, low, high, draws[1])
+    track = torch.arange(batch, device=admissible.device).unsqueeze(1).expand(-1, pairs)
+    usable = (rank[:, -1:] > 0).expand(-1, pairs)
     return track[usable], first[usable], second[usable]
 
 
@@ -221,6 +218,6 @@ def bootstrap_loss(predicted: Tensor, target: Tensor) -> Tensor:
 
 
 def _nth_admissible(rank: Tensor, low: Tensor, high: Tensor, draw: Tensor) -> Tensor:
-    """The frame at which `rank`, a running count (B, T), first exceeds low + a uniform draw below high."""
+    """The admissible frame of number low + a uniform draw below high; `rank` (B, T+1) counts those before."""
     chosen = low + torch.minimum((draw * (high - low)).long(), (high - low - 1).clamp(min=0))
-    return torch.searchsorted(rank, (chosen + 1).contiguous())
+    return torch.searchsorted(rank[:, 1:].contiguous(), (chosen + 1).contiguous())

@@ -184,10 +184,11 @@ def tracked_presence(recording: np.ndarray) -> np.ndarray:
     return begun & to_come
 
 
-def without_absent(recordings: Sequence[np.ndarray]) -> list[np.ndarray]:
+def without_absent(recordings: Sequence[np.ndarray], joint: bool = False) -> list[np.ndarray]:
     """Recordings (A, T, ...) without the individuals that are not tracked in any frame: no track to learn from.
 
-    A recording without anybody is left out. The arguments are left as they are.
+    A recording without anybody is left out; if `joint`, those with anybody stay as they are. The arguments are
+    left as they are.
 
     Raises:
         ValueError: nobody is tracked in any recording.
@@ -196,7 +197,7 @@ def without_absent(recordings: Sequence[np.ndarray]) -> list[np.ndarray]:
     for recording in recordings:
         there = np.isfinite(recording).reshape(len(recording), -1).any(axis=1)
         if there.any():
-            kept.append(recording if there.all() else recording[there])
+            kept.append(recording if joint or there.all() else recording[there])
     if not kept:
         raise ValueError("no individual is tracked in any frame of any recording: there is nothing to learn from")
     return kept

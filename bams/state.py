@@ -1,9 +1,11 @@
 """A training run between two steps: how it begins or goes on, its batches, and its checkpoint."""
 
 import itertools
+import math
 import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -19,6 +21,9 @@ from bams.losses import HoALoss
 from bams.models import BAMS
 
 MARGINAL_BATCHES = 8  # the marginal loss is measured on so many batches
+ENOUGH_STEPS = 1000  # of a run with `epochs` 0; see benchmarks/readout.py
+WARM_UP = 30  # steps in which the learning rates of lr_schedule cosine rise
+LAST_RATE = 0.02  # what is left of them at the end
 
 
 @dataclass
@@ -29,6 +34,7 @@ class State:
         model, optimizer, scheduler: as in PyTorch; the scheduler counts steps.
         hoa: the loss of the action predictor.
         per_epoch: steps in an epoch.
+        epochs: those of the whole run.
         step: steps done.
     """
 
@@ -37,6 +43,7 @@ class State:
     scheduler: torch.optim.lr_scheduler.LRScheduler
     hoa: HoALoss
     per_epoch: int
+    epochs: int
     step: int = 0
 
 
@@ -52,7 +59,7 @@ def begin(
     Raises:
         ValueError: the run to resume had other data.
     """
-    per_epoch = -(-len(dataset) // config.batch_size)
+    per_epoch, epochs = steps_and_epochs(config, len(dataset))
     new = resume is None
     marginal = _start_model(model, dataset, config) if new else torch.from_numpy(resume.marginal_loss)
     model.to(device)
@@ -61,8 +68,9 @@ def begin(
     if len(model.bootstrap):
         groups.append({"params": list(model.bootstrap.parameters()), "lr": config.bootstrap_lr})
     optimizer = torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay)
-    milestones = [epoch * per_epoch for epoch in config.lr_milestones]
-    scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, partial(learning_rate_factor, config, per_epoch, epochs)
+    )
     hoa = HoALoss(
         bins=dataset.statistics.bins,
         window=config.hoa_window,
@@ -70,7 +78,7 @@ def begin(
         marginal=marginal.to(device),
         normalised=config.loss == "normalised",
     )
-    state = State(model, optimizer, scheduler, hoa, per_epoch)
+    state = State(model, optimizer, scheduler, hoa, per_epoch, epochs)
     if not new:
         if resume.progress["windows"] != len(dataset):
             raise ValueError(
@@ -87,6 +95,21 @@ def begin(
         scheduler.load_state_dict(resume.progress["scheduler"])
         state.step = resume.progress["step"]
     return state
+
+
+def steps_and_epochs(config: TrainConfig, windows: int) -> tuple[int, int]:
+    """Steps in an epoch over so many windows, and epochs of the whole run."""
+    per_epoch = -(-windows // config.batch_size)
+    return per_epoch, config.epochs or -(-ENOUGH_STEPS // per_epoch)
+
+
+def learning_rate_factor(config: TrainConfig, per_epoch: int, epochs: int, step: int) -> float:
+    """What the learning rates are multiplied by at a step, with `per_epoch` steps in each of the epochs."""
+    if config.lr_schedule == "steps":
+        return 0.1 ** sum(step >= epoch * per_epoch for epoch in config.lr_milestones)
+    share = min(step / (epochs * per_epoch), 1)
+    cosine = LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * share)) / 2
+    return min((step + 1) / WARM_UP, 1) * cosine
 
 
 def snapshot(

@@ -5,7 +5,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,7 @@ def train(
         Interrupted: on SIGINT or SIGTERM, after writing the checkpoint.
     """
     device = pick_device(config.device)
+    config = replace(config, precision=pick_precision(config.precision, device))
     state = begin(model, dataset, config, device, resume)
     about = {"dataset": "unnamed", "features": {}, "settings": {}, **(about or {})}
     about["settings"] = {**about["settings"], **asdict(config)}
@@ -83,7 +84,7 @@ def train(
     with writer, _stop_signals() as stopped, _saying_what_is_kept(Path(ckpt_path)):
         writer.add_text("config", f"```\n{json.dumps(about['settings'], indent=1)}\n```", state.step)
         first_epoch = state.step // state.per_epoch
-        epochs = tqdm(range(first_epoch, config.epochs), "epochs", initial=first_epoch, total=config.epochs)
+        epochs = tqdm(range(first_epoch, state.epochs), "epochs", initial=first_epoch, total=state.epochs)
         for epoch in epochs:
             _train_epoch(state, dataset, config, device, epoch, writer, stopped)
             if state.step % state.per_epoch == 0:
@@ -91,7 +92,7 @@ def train(
             if stopped:
                 save()
                 raise Interrupted(stopped[0], Path(ckpt_path), state.step)
-            if (epoch + 1) % config.checkpoint_every == 0 and epoch + 1 < config.epochs:
+            if (epoch + 1) % config.checkpoint_every == 0 and epoch + 1 < state.epochs:
                 save()
     model.eval()
     return save()
@@ -180,22 +181,27 @@ def training_step(
     tracks, total, _ = batch["input"].shape
     torch.manual_seed(derived_seed(config.seed, 1, step))  # of dropout
     draws = torch.Generator().manual_seed(derived_seed(config.seed, 2, step))
-    embs = model.encode(batch["input"])
+    lower = torch.autocast(batch["input"].device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
+    with lower:
+        embs = model.encode(batch["input"])
 
     frames = hoa.predicted_frames(total, config.hoa_frames, draws).to(batch["input"].device)
     keep = losses.sample_kept_parts(tracks, len(embs), config.hide_parts, draws).to(frames.device)
     seen = {name: emb[:, frames] for name, emb in embs.items()}
-    logits = model.predict_actions(seen, batch["input"][:, frames], keep)
+    with lower:
+        logits = model.predict_actions(seen, batch["input"][:, frames], keep)
     scores = hoa.scores(hoa.sums(logits, batch["actions"], batch["valid"], frames))
     values = {"hoa_loss": scores.distance.detach(), "hoa_skill": scores.skill.detach()}
     total_loss = (5.0 if hoa.normalised else 500.0) * scores.loss
 
     admissible = batch["valid"].any(-1)
     admissible[:, : config.skip_frames] = False
-    anchors = -(-LEAST_PAIRS // max(int(admissible.any(1).sum()), 1))
+    pairs = max(config.views, -(-LEAST_PAIRS // max(int(admissible.any(1).sum()), 1)))
+    near, far = (0, config.near_frames), (config.far_frames or total, config.far_frames or total)
     for name, predictor in model.bootstrap.items():
-        track, first, second = losses.sample_views(admissible, model.bootstrap_kinds[name], anchors, draws)
-        view = embs[name][track, first]
+        reach = near if model.bootstrap_kinds[name] == "near" else far
+        track, first, second = losses.sample_views(admissible, pairs, *reach, draws)
+        view = embs[name][track, first].float()
         predicted = predictor(view) if len(view) else view
         loss = losses.bootstrap_loss(predicted, embs[name][track, second])
         values[f"byol_loss_{name}"] = loss.detach()
@@ -239,6 +245,16 @@ def pick_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ValueError(f"device {name!r} is not usable here; choose auto or cpu") from error
     return device
+
+
+def pick_precision(name: str, device: torch.device) -> str:
+    """'auto' is bfloat16 where the device has instructions for it, else float32."""
+    if name != "auto":
+        return name
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    found = torch.cpu.get_capabilities() if device.type == "cpu" and hasattr(torch.cpu, "get_capabilities") else {}
+    return "bfloat16" if found.get("avx512_bf16") or found.get("amx_bf16") else "float32"
 
 
 def _on_device(batch: Mapping[str, Any], device: torch.device) -> dict[str, Tensor]:

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from bams import data, statistics
-from bams.data import Dataset, KeypointsDataset, cut_windows
+from bams.data import Dataset, cut_windows
 from bams.features import Body, PoseTable, Segment, pose_features
+from bams.keypoints import KeypointsDataset
 from bams.recordings import as_recordings, check_keypoints, long_enough, split_recordings
 from bams.simulate import KEYPOINTS, simulate_mice
 from bams.statistics import fit_statistics, quantise

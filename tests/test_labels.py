@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from bams.baselines import random_weights
-from bams.data import KeypointsDataset
 from bams.evaluation import ALL, evaluate_model, readout_rows, to_log
+from bams.keypoints import KeypointsDataset
 from bams.labels import annotations_of, as_annotations, as_classes
 from bams.linear_eval import evaluate_labels
 from bams.models import BAMS

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from bams.data import Dataset, KeypointsDataset
+from bams.data import Dataset
+from bams.keypoints import KeypointsDataset
 from bams.models import BAMS
 from bams.represent import (
     FRAMES_AT_ONCE,

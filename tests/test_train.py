@@ -16,7 +16,8 @@ import bams
 from bams import checkpoint, losses
 from bams.checkpoint import Checkpoint
 from bams.config import TrainConfig
-from bams.data import Dataset, KeypointsDataset
+from bams.data import Dataset
+from bams.keypoints import KeypointsDataset
 from bams.losses import HoALoss
 from bams.models import BAMS
 from bams.train import Interrupted, pick_device, train, training_step, validate

@@ -1,0 +1,134 @@
+"""A data set from keypoints of any skeleton, of one animal or several, or from any time series.
+
+Axes: S recordings, A individuals, N tracks, T frames, K keypoints, d coordinates, F input features.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from bams.animals import animal_features, join_animals
+from bams.config import FeatureConfig
+from bams.data import Dataset
+from bams.features import Features, series_features
+from bams.labels import as_annotations
+from bams.recordings import check_keypoints, frames_present, tracked_presence
+
+
+class KeypointsDataset(Dataset):
+    """A `Dataset` from keypoints or any time series, with features that need no hand-work.
+
+    Args:
+        keypoints: (N, T, K, d) keypoints or (N, T, F) series, float, any unit, or a list of arrays without
+            the first axis; NaN = missing. Frames at the end of a track of an array in which everything is
+            missing are taken for padding and dropped; tracks of a list are taken as they are.
+        keypoint_names: K names, for the names of the features.
+        individuals: of each recording, whose tracks follow one another: one number for all recordings, or a
+            list. Animals of one recording see each other.
+        config: what the network sees and predicts of keypoints; unless given the defaults, with as many
+            `others` as there are.
+        annotations, eval_utils: labels of the tracks or recordings and what they are, see
+            `bams.labels.as_annotations`; items carry those of their track.
+        padded_frames: frames of padded labels; those of an array of keypoints unless given.
+        options: all others of `Dataset`.
+
+    Attributes:
+        feature_names: `inputs`, F names, and `actions`, D names.
+        config: the `FeatureConfig`.
+        individuals: tracks of each recording; 1 if they are joined.
+        annotations: the labels, checked; None without.
+        present: N arrays (T_i,) bool, from the first to the last frame in which the track was observed.
+    """
+
+    def __init__(
+        self,
+        keypoints: np.ndarray | Sequence[np.ndarray],
+        *,
+        keypoint_names: Sequence[str] | None = None,
+        individuals: int | Sequence[int] = 1,
+        config: FeatureConfig | None = None,
+        annotations: Mapping[str, Any] | None = None,
+        eval_utils: Mapping[str, Any] | None = None,
+        padded_frames: int | None = None,
+        **options: Any,
+    ):
+        tracks = [check_keypoints(track) for track in keypoints]
+        if isinstance(keypoints, np.ndarray):
+            padded, tracks = tracks, [track[: frames_present(track)] for track in tracks]
+            options["labels"] = _without_padding(options.get("labels"), padded, tracks)
+            padded_frames = padded_frames or max(map(len, padded), default=0)
+        if not tracks:
+            raise ValueError("there is no track in the keypoints")
+        if len({track.shape[1:] for track in tracks}) > 1:
+            raise ValueError("the tracks differ in their keypoints or coordinates")
+        recordings = group_tracks(tracks, individuals)
+        most = max(map(len, recordings))
+        self.config = config or FeatureConfig(others=min(FeatureConfig.others, most - 1))
+        joint = self.config.tracks == "joint"
+        parts = [_of_recording(recording, self.config, keypoint_names) for recording in recordings]
+        self.individuals = [len(present) for present, _ in parts]
+        self.present = [row for present, _ in parts for row in present]
+        lengths = [len(row) for row in self.present]
+        self.annotations = None
+        if annotations is not None or eval_utils is not None:
+            sizes = {"individuals": 1 if joint else most, "padded_frames": padded_frames}
+            self.annotations = as_annotations(annotations or {}, eval_utils or {}, lengths, **sizes)
+            options["labels"] = {**(options.get("labels") or {}), **self.annotations.of_tracks(lengths)}
+        found = parts[0][1]
+        self.feature_names = {"inputs": list(found.input_names), "actions": list(found.action_names)}
+        arrays = [
+            [track[: len(row)] for present, found in parts for track, row in zip(found[i], present, strict=True)]
+            for i in range(3)
+        ]
+        super().__init__(*arrays, **options)
+
+
+def group_tracks(tracks: Sequence[np.ndarray], individuals: int | Sequence[int]) -> list[Sequence[np.ndarray]]:
+    """Tracks by recording.
+
+    Args:
+        tracks: N, those of a recording one after the other.
+        individuals: of each recording, one number for all or S numbers.
+
+    Raises:
+        ValueError: these are not numbers of all tracks.
+    """
+    if np.ndim(individuals) == 0:
+        individuals = [int(individuals)] * max(len(tracks) // max(int(individuals), 1), 1)
+    if min(individuals, default=0) < 1 or sum(individuals) != len(tracks):
+        raise ValueError(
+            f"{len(tracks)} tracks are not those of {len(individuals)} recordings with {sorted(set(individuals))} "
+            "individuals each"
+        )
+    ends = np.cumsum([0, *individuals])
+    return [tracks[first:end] for first, end in pairwise(ends)]
+
+
+def _of_recording(
+    tracks: Sequence[np.ndarray], config: FeatureConfig, names: Sequence[str] | None
+) -> tuple[list[np.ndarray], Features]:
+    """Who is there when, (T_i,) bool of each track that is made of the recording, and the features."""
+    longest = max(map(len, tracks))
+    recording = np.full((len(tracks), longest, *tracks[0].shape[1:]), np.nan, np.float32)
+    for row, track in zip(recording, tracks, strict=True):
+        row[: len(track)] = track
+    found = series_features(recording) if recording.ndim == 3 else animal_features(recording, config, names)
+    present = tracked_presence(recording)
+    if config.tracks == "joint":
+        return [present.any(axis=0)], join_animals(found)
+    return [row[: len(track)] for row, track in zip(present, tracks, strict=True)], found
+
+
+def _without_padding(
+    labels: Mapping[str, Any] | None, padded: list[np.ndarray], tracks: list[np.ndarray]
+) -> dict[str, list[Any]]:
+    """Labels per frame of the padded tracks, cut to the tracks; the others as they are."""
+    frames = len(padded[0]) if padded else 0
+    return {
+        name: [v[: len(t)] if np.shape(v)[:1] == (frames,) else v for v, t in zip(values, tracks, strict=True)]
+        if len(values) == len(tracks)
+        else values
+        for name, values in (labels or {}).items()
+    }
