@@ -33,7 +33,8 @@ class Bodies(NamedTuple):
         seen: (A, T, K) bool, True = observed.
         held: (A, T, K, d) float32, keypoints with their last position held over gaps.
         centre: (A, T, d) float32, mean of the held keypoints.
-        heading: (A, T) float32, radians, in the plane of the first two coordinates.
+        heading: (A, T) float32, radians, in the plane of the first two coordinates; NaN also where a body has no
+            length there.
     """
 
     seen: np.ndarray
@@ -127,7 +128,7 @@ def find_bodies(keypoints: np.ndarray, heading: tuple[int, int] | None = None) -
     half = max(count // 2, 1)
     front = ground[:, :, :half].mean(axis=2) - ground[:, :, count - half :].mean(axis=2)
     backwards = np.cos(axis) * front[..., 0] + np.sin(axis) * front[..., -1] < 0
-    axis = np.where(known.any(axis=(2, 3)), axis + np.pi * backwards, np.nan)
+    axis = np.where(ground.any(axis=(2, 3)), axis + np.pi * backwards, np.nan)
     return Bodies(seen, held, centre, wrap_angle(axis))
 
 
@@ -156,10 +157,9 @@ def rotate_ground(vectors: np.ndarray, angle: np.ndarray) -> np.ndarray:
 
 def _motion(bodies: Bodies, turned: np.ndarray) -> list[Group]:
     """The centre's displacement and the turn of each animal."""
-    known = np.isfinite(bodies.heading)
-    step, step_valid = difference(bodies.centre, known)
+    step, step_valid = difference(bodies.centre, np.isfinite(bodies.centre).all(axis=-1))
     step = rotate_ground(step, turned)
-    turn, turn_valid = angle_difference(bodies.heading, known)
+    turn, turn_valid = angle_difference(bodies.heading, np.isfinite(bodies.heading))
     dims = step.shape[-1]
     return [
         Group(step, np.repeat(step_valid[..., None], dims, -1), [f"centre_{axis}_moved" for axis in "xyz"[:dims]]),
