@@ -1,11 +1,10 @@
 """Features of any skeleton and any number of animals, without hand-work.
 
-Axes: A individuals of one recording, T frames, K keypoints, d coordinates (2, or 3 with height last), P points
-of a body between which distances are taken, F input features, D action features.
+Axes: A individuals of one recording, T frames, K keypoints, d coordinates (2, or 3 with height last), O
+other animals, F input features, D action features.
 """
 
 from collections.abc import Sequence
-from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +22,9 @@ from bams.features import (
 )
 from bams.recordings import tracked_presence
 
-MOST_POINTS = 6  # P: distances are between so many points of a body at most, spread over the list of keypoints
+# Up to so many keypoints, distances are between all pairs; of more, from each to the same and the nearest point of
+# the other animal, and lengths from each to the centre.
+MOST_PAIRED = 6
 
 
 class Bodies(NamedTuple):
@@ -111,22 +112,21 @@ def find_bodies(keypoints: np.ndarray, heading: tuple[int, int] | None = None) -
     Args:
         keypoints: (A, T, K, d) float32, any unit; NaN = not tracked.
         heading: numbers of two keypoints, from back to front; unless given, the heading is the principal axis of
-            the body, towards the half of the keypoints that is listed first.
+            the body, towards the keypoints that are listed first.
     """
-    _, _, count, _ = keypoints.shape
     seen = observed(keypoints)
     held = fill_gaps(keypoints, seen)
     known = np.isfinite(held)
-    centre = np.where(known, held, 0).sum(axis=2) / np.maximum(known.sum(axis=2), 1)
+    centre = np.where(known, held, 0).sum(axis=2, dtype=np.float64) / np.maximum(known.sum(axis=2), 1)
     centre = np.where(known.any(axis=2), centre, np.nan).astype(np.float32)
     if heading is not None:
         x, y = np.moveaxis((held[:, :, heading[1]] - held[:, :, heading[0]])[..., :2], -1, 0)
         return Bodies(seen, held, centre, wrap_angle(np.arctan2(y, x)))
     ground = np.where(known, held - centre[:, :, None], 0)[..., :2]
     x, y = ground[..., 0], ground[..., -1]
-    axis = 0.5 * np.arctan2(2 * (x * y).sum(axis=2), (x**2 - y**2).sum(axis=2))
-    half = max(count // 2, 1)
-    front = ground[:, :, :half].mean(axis=2) - ground[:, :, count - half :].mean(axis=2)
+    axis = 0.5 * np.arctan2(2 * (x * y).sum(axis=2, dtype=float), (x**2 - y**2).sum(axis=2, dtype=float))
+    listed = np.cumsum(known.any(axis=3), axis=2)  # place of each keypoint among those known
+    front = (ground * ((listed[:, :, -1:] + 1) / 2 - listed)[..., None]).sum(axis=2)
     backwards = np.cos(axis) * front[..., 0] + np.sin(axis) * front[..., -1] < 0
     axis = np.where(ground.any(axis=(2, 3)), axis + np.pi * backwards, np.nan)
     return Bodies(seen, held, centre, wrap_angle(axis))
@@ -168,46 +168,62 @@ def _motion(bodies: Bodies, turned: np.ndarray) -> list[Group]:
 
 
 def _nearest(bodies: Bodies, names: Sequence[str], others: int) -> tuple[Group, Group]:
-    """Distances from points of each animal to points of the nearest others, and their changes."""
-    individuals, frames, count, _ = bodies.held.shape
-    points = _points(count)
-    pairs = len(points) ** 2
-    shape = (individuals, frames, others, pairs)
+    """Distances to the nearest other animals, the nearest first, and their changes."""
+    individuals, frames, _, _ = bodies.held.shape
+    labels = _distance_names(names)
+    shape = (individuals, frames, others, len(labels))
     distance, change = np.full(shape, np.nan, np.float32), np.zeros(shape, np.float32)
     seen, both = np.zeros(shape, bool), np.zeros(shape, bool)
-    at, there = bodies.held[:, :, points], bodies.seen[:, :, points]
     for i in range(individuals):
         rest = [j for j in range(individuals) if j != i]
         if not rest:
             continue
-        far = np.linalg.norm(at[i][None, :, :, None] - at[rest][:, :, None], axis=-1).reshape(-1, frames, pairs)
-        known = (there[i][None, :, :, None] & there[rest][:, :, None]).reshape(-1, frames, pairs)
+        far, known = _distances(bodies, i, rest)
         step, step_valid = difference(far, known)
         closest = np.where(np.isfinite(far), far, np.inf).min(axis=-1)
         order = np.argsort(closest, axis=0, kind="stable")[:others, :, None]
         for target, source in ((distance, far), (change, step), (seen, known), (both, step_valid)):
             target[i, :, : len(order)] = np.moveaxis(np.take_along_axis(source, order, axis=0), 0, 1)
-    labels = [f"other{n}_{names[p]}-{names[q]}" for n in range(others) for p in points for q in points]
-    flat = (individuals, frames, others * pairs)
+    flat = (individuals, frames, others * len(labels))
+    each = [f"other{n}_{label}" for n in range(others) for label in labels]
     return (
-        Group(distance.reshape(flat), seen.reshape(flat), [f"{label}_distance" for label in labels]),
-        Group(change.reshape(flat), both.reshape(flat), [f"{label}_approach" for label in labels]),
+        Group(distance.reshape(flat), seen.reshape(flat), [f"{name}_distance" for name in each]),
+        Group(change.reshape(flat), both.reshape(flat), [f"{name}_approach" for name in each]),
     )
+
+
+def _distances(bodies: Bodies, one: int, rest: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Distances (O, T, n) from one animal to others, and where both ends were observed (O, T, n)."""
+    _, frames, count, _ = bodies.held.shape
+    far = np.linalg.norm(bodies.held[one][None, :, :, None] - bodies.held[rest][:, :, None], axis=-1)
+    known = bodies.seen[one][None, :, :, None] & bodies.seen[rest][:, :, None]
+    if count <= MOST_PAIRED:
+        return far.reshape(len(rest), frames, -1), known.reshape(len(rest), frames, -1)
+    near = np.where(np.isfinite(far), far, np.inf)
+    same = np.diagonal(far, axis1=2, axis2=3)
+    far = np.concatenate([same, near.min(axis=3), near.min(axis=2)], axis=2)
+    known = np.concatenate([np.diagonal(known, axis1=2, axis2=3), known.any(axis=3), known.any(axis=2)], axis=2)
+    return np.where(np.isfinite(far), far, np.float32(np.nan)), known
+
+
+def _distance_names(names: Sequence[str]) -> list[str]:
+    if len(names) <= MOST_PAIRED:
+        return [f"{p}-{q}" for p in names for q in names]
+    return [*(f"{p}-{p}" for p in names), *(f"{p}-nearest" for p in names), *(f"nearest-{p}" for p in names)]
 
 
 def _lengths(bodies: Bodies, names: Sequence[str]) -> Group:
-    """Lengths between points of each body, valid where both were observed."""
-    pairs = list(combinations(_points(len(names)), 2))
-    starts, ends = np.array(pairs, int).reshape(-1, 2).T
+    """Lengths of each body, valid where both ends were observed."""
+    count = len(names)
+    if count > MOST_PAIRED:
+        lengths = np.linalg.norm(bodies.held - bodies.centre[:, :, None], axis=-1)
+        return Group(lengths, bodies.seen, [f"{name}-centre_length" for name in names])
+    starts, ends = np.triu_indices(count, 1)
     return Group(
         np.linalg.norm(bodies.held[:, :, starts] - bodies.held[:, :, ends], axis=-1),
         bodies.seen[:, :, starts] & bodies.seen[:, :, ends],
-        [f"{names[p]}-{names[q]}_length" for p, q in pairs],
+        [f"{names[p]}-{names[q]}_length" for p, q in zip(starts, ends, strict=True)],
     )
-
-
-def _points(count: int) -> np.ndarray:
-    return np.unique(np.linspace(0, count - 1, min(count, MOST_POINTS)).round().astype(int))
 
 
 def _flat(values: np.ndarray) -> np.ndarray:

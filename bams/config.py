@@ -104,7 +104,7 @@ class TrainConfig:
     """How to train; every field is a flag of the scripts."""
 
     epochs: int = 500
-    """passes over the training windows; 0: as many as make 1000 steps"""
+    """passes over the training windows; 0: as many as make 1500 steps"""
     batch_size: int = 32
     """windows in a batch"""
     lr: float = 1e-3

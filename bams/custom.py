@@ -19,7 +19,7 @@ from bams.train import Evaluate, pick_device
 NAME = "custom"
 
 # as benchmarks/readout.py found
-DEFAULTS = {"epochs": 0, "sequence_length": 600, "skip_frames": 10}
+DEFAULTS = {"epochs": 0, "lr": 2e-3, "sequence_length": 600, "skip_frames": 10}
 CHANNELS = 128  # of an embedding, all encoders and the pooling of individuals taken together
 
 

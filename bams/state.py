@@ -21,7 +21,7 @@ from bams.losses import HoALoss
 from bams.models import BAMS
 
 MARGINAL_BATCHES = 8  # the marginal loss is measured on so many batches
-ENOUGH_STEPS = 1000  # of a run with `epochs` 0; see benchmarks/readout.py
+ENOUGH_STEPS = 1500  # of a run with `epochs` 0; see benchmarks/readout.py
 WARM_UP = 30  # steps in which the learning rates of lr_schedule cosine rise
 LAST_RATE = 0.02  # what is left of them at the end
 

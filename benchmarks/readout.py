@@ -35,7 +35,7 @@ from benchmarks.yardstick import WINDOW, Yardstick, hand_made, load, principal_c
 
 RECIPE = "the recipe"
 ROUND = 250  # steps of an ablation, and between the points of the recipe's curve
-ROUNDS = 4  # of the recipe
+ROUNDS = 6  # of the recipe
 
 # What each row changes in the recipe, that is in the defaults of custom_dataset.py.
 ABLATIONS: dict[str, dict[str, Any]] = {

@@ -400,16 +400,16 @@ ADMISSIBLE = torch.tensor(
 )
 
 
-def test_views_are_admissible_frames_of_their_track_and_near_ones_at_most_5_later():
-    for kind in ("near", "far"):
-        track, first, second = sample_views(ADMISSIBLE, kind, 500, torch.Generator().manual_seed(0))
-        assert track.dtype == first.dtype == second.dtype == torch.int64
-        assert torch.bincount(track, minlength=4).tolist() == [500, 0, 500, 500]
-        assert ADMISSIBLE[track, first].all() and ADMISSIBLE[track, second].all()
-        if kind == "near":
-            assert set((second - first).tolist()) == {0, 1, 2, 3, 4, 5}
-        else:
-            assert (second - first).min() == -11 and (second - first).max() == 11
+REACHES = [(0, 5), (2, 3), (12, 12), (0, 0), (100, 0)]  # frames back and ahead
+
+
+@pytest.mark.parametrize(("back", "ahead"), REACHES)
+def test_views_are_admissible_frames_of_their_track_within_reach(back, ahead):
+    track, first, second = sample_views(ADMISSIBLE, 500, back, ahead, torch.Generator().manual_seed(0))
+    assert track.dtype == first.dtype == second.dtype == torch.int64
+    assert torch.bincount(track, minlength=4).tolist() == [500, 0, 500, 500]
+    assert ADMISSIBLE[track, first].all() and ADMISSIBLE[track, second].all()
+    assert set((second - first).tolist()) == set(range(-min(back, 11), min(ahead, 11) + 1))
 
 
 def worst_deviation(times: np.ndarray, probabilities: np.ndarray) -> float:
@@ -420,15 +420,15 @@ def worst_deviation(times: np.ndarray, probabilities: np.ndarray) -> float:
     return float(np.max(np.abs(times - draws * probabilities)[error > 0] / error[error > 0]))
 
 
-@pytest.mark.parametrize("kind", ["near", "far"])
-def test_views_follow_their_law(kind):
-    """First: any admissible frame. Second: any admissible frame 0 to 5 later, or any at all, independently."""
-    track, first, second = sample_views(ADMISSIBLE, kind, 60_000, torch.Generator().manual_seed(0))
+@pytest.mark.parametrize(("back", "ahead"), REACHES)
+def test_views_follow_their_law(back, ahead):
+    """First: any admissible frame. Second: any admissible frame within reach."""
+    track, first, second = sample_views(ADMISSIBLE, 60_000, back, ahead, torch.Generator().manual_seed(0))
     for row in (0, 3):
         admissible = np.flatnonzero(ADMISSIBLE[row])
         law = np.zeros((12, 12))
         for t in admissible:
-            partners = [s for s in admissible if kind == "far" or 0 <= s - t <= 5]
+            partners = [s for s in admissible if -back <= s - t <= ahead]
             law[t, partners] = 1 / len(admissible) / len(partners)
         times = np.zeros((12, 12))
         np.add.at(times, (first[track == row].numpy(), second[track == row].numpy()), 1)
@@ -438,14 +438,14 @@ def test_views_follow_their_law(kind):
 
 
 def test_no_admissible_frame_anywhere_gives_no_pair():
-    for kind in ("near", "far"):
-        assert [len(x) for x in sample_views(torch.zeros(3, 8, dtype=bool), kind, 4)] == [0, 0, 0]
+    for reach in REACHES:
+        assert [len(x) for x in sample_views(torch.zeros(3, 8, dtype=bool), 4, *reach)] == [0, 0, 0]
 
 
 def test_same_generator_same_views():
-    for kind in ("near", "far"):
+    for reach in REACHES:
         first, again, other = (
-            sample_views(ADMISSIBLE, kind, 20, torch.Generator().manual_seed(s)) for s in (1, 1, 2)
+            sample_views(ADMISSIBLE, 20, *reach, torch.Generator().manual_seed(s)) for s in (1, 1, 2)
         )
         assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
         assert not torch.equal(first[1], other[1])

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bams.models import BAMS, MLP, InputScale, TemporalBlock, TemporalConvNet
+from bams.models import BAMS, MLP, Dropout, InputScale, TemporalBlock, TemporalConvNet
 
 PAPER_SHORT = {"num_channels": (64, 64, 32, 32), "kernel_size": 3}
 PAPER_LONG = {"num_channels": (64, 64, 64, 32, 32), "kernel_size": 3, "dilation": 4}
@@ -392,8 +392,44 @@ def test_dropout_drops_a_fifth_after_each_activation():
         network.blocks[0].convs[0].weight.zero_()
         network.blocks[0].convs[0].bias.fill_(1)
         out = network(torch.zeros(1, 20_000, 1)).flatten()
-    assert sorted(set(out.tolist())) == [0, 1.25]
+    assert pytest.approx(sorted(set(out.tolist())), abs=1e-5) == [0, 1.25]
     assert float((out == 0).float().mean()) == pytest.approx(0.2, abs=0.012)  # 4 standard errors
+
+
+@pytest.mark.parametrize("probability", [0.05, 0.2, 0.5, 0.99])
+def test_dropout_has_the_law_of_independent_draws(probability):
+    """Mean and variance of what stays, and no correlation between elements, also of one random number."""
+    torch.manual_seed(0)
+    layer = Dropout(probability)
+    out = layer(torch.ones(400, 1000))
+    dropped = (out == 0).double()
+    assert float(dropped.mean()) == pytest.approx(probability, abs=5 * (probability / 400_000) ** 0.5)
+    assert float(out.max()) == pytest.approx(1 / (1 - probability), rel=2e-3)
+    assert float(out.mean()) == pytest.approx(1, abs=5 * (probability / (1 - probability) / 400_000) ** 0.5)
+    standard = (dropped.flatten() - probability) / (probability * (1 - probability)) ** 0.5
+    for lag in (1, 2, 3, 4, 5, 8, 1000):
+        assert abs(float((standard[lag:] * standard[:-lag]).mean())) < 5 / 400_000**0.5
+    assert not torch.equal(layer(torch.ones(10, 10)), layer(torch.ones(10, 10)))
+
+
+def test_dropout_takes_any_shape_and_lets_gradients_through_where_it_kept():
+    torch.manual_seed(0)
+    for shape in [(1,), (3, 5), (2, 3, 7), (0, 4)]:
+        x = torch.randn(shape, requires_grad=True)
+        out = Dropout(0.3)(x)
+        out.sum().backward()
+        assert out.shape == x.shape
+        torch.testing.assert_close(x.grad * x, out)
+    assert Dropout(0.3)(torch.ones(8, dtype=torch.bfloat16)).dtype == torch.bfloat16
+    x = torch.randn(4)
+    assert Dropout(0.0)(x) is x
+    assert Dropout(0.9).eval()(x) is x
+
+
+@pytest.mark.parametrize("probability", [-0.1, 1, 1.5, float("nan")])
+def test_a_probability_of_dropout_that_is_none_is_refused(probability):
+    with pytest.raises(ValueError, match="dropout is"):
+        Dropout(probability)
 
 
 def test_start_at_makes_the_prediction_begin_at_the_given_histogram():

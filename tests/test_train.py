@@ -20,7 +20,8 @@ from bams.data import Dataset
 from bams.keypoints import KeypointsDataset
 from bams.losses import HoALoss
 from bams.models import BAMS
-from bams.train import Interrupted, pick_device, train, training_step, validate
+from bams.state import ENOUGH_STEPS, learning_rate_factor, steps_and_epochs
+from bams.train import Interrupted, pick_device, pick_precision, train, training_step, validate
 
 BINS = 6
 TINY = TrainConfig(
@@ -30,7 +31,9 @@ TINY = TrainConfig(
     skip_frames=8,
     hoa_frames=0.5,
     log_every_step=1,
+    lr_schedule="steps",
     lr_milestones=(2,),
+    precision="float32",
     device="cpu",
 )
 TRAIN_SCALARS = {
@@ -665,16 +668,17 @@ def test_views_have_context_and_an_observation_and_are_enough_for_batch_norm(mon
     batch = torch.utils.data.default_collate([dataset[i] for i in range(4)])
     kinds = {}
 
-    def watched(admissible, kind, *options):
-        kinds[kind] = [admissible.clone(), *original(admissible, kind, *options)]
-        return kinds[kind][1:]
+    def watched(admissible, pairs, *options):
+        reach = options[:2]
+        kinds[reach] = [admissible.clone(), *original(admissible, pairs, *options)]
+        return kinds[reach][1:]
 
     original = losses.sample_views
     monkeypatch.setattr(losses, "sample_views", watched)
     training_step(tiny_model(dataset), batch, HoALoss(BINS, 6, 8, torch.ones(2)), TINY, 0)
     expected = torch.from_numpy(valid.copy())
     expected[:, :8] = False
-    assert set(kinds) == {"near", "far"}
+    assert set(kinds) == {(0, TINY.near_frames), (TINY.far_frames, TINY.far_frames)}
     for admissible, track, first, second in kinds.values():
         assert torch.equal(admissible, expected)
         assert len(track) >= 32
@@ -685,7 +689,8 @@ def test_learning_rates_fall_at_the_milestones_in_epochs(tmp_path):
     used: list[list[float]] = []
     handle = register_optimizer_step_pre_hook(lambda o, *_: used.append([g["lr"] for g in o.param_groups]))
     try:
-        run(tmp_path, replace(TINY, epochs=4, lr=1e-3, bootstrap_lr=1e-2, lr_milestones=(1, 3)))
+        rates = {"lr": 1e-3, "bootstrap_lr": 1e-2, "lr_schedule": "steps", "lr_milestones": (1, 3)}
+        run(tmp_path, replace(TINY, epochs=4, **rates))
     finally:
         handle.remove()
     main = [1e-3] * 3 + [1e-4] * 6 + [1e-5] * 3
@@ -695,17 +700,81 @@ def test_learning_rates_fall_at_the_milestones_in_epochs(tmp_path):
     assert logged == pytest.approx(main), "train/lr is not the rate that the step used"
 
 
+def test_learning_rates_rise_and_fall_along_a_cosine():
+    config = replace(TINY, lr_schedule="cosine")
+    factors = [learning_rate_factor(config, 50, 4, step) for step in range(201)]
+    assert factors[:3] == pytest.approx([1 / 30, 2 / 30, 3 / 30], rel=1e-3)
+    plain = [0.02 + 0.98 * (1 + math.cos(math.pi * step / 200)) / 2 for step in range(201)]
+    assert factors[29:] == pytest.approx(plain[29:])
+    assert factors[200] == pytest.approx(0.02)
+
+
+def test_no_number_of_epochs_is_as_many_as_make_enough_steps(tmp_path, monkeypatch):
+    assert steps_and_epochs(replace(TINY, epochs=0), 9) == (3, ENOUGH_STEPS // 3)
+    assert steps_and_epochs(replace(TINY, epochs=7), 9) == (3, 7)
+    monkeypatch.setattr("bams.state.ENOUGH_STEPS", 7)
+    done = run(tmp_path, replace(TINY, epochs=0))
+    assert done.progress["step"] == 9
+
+
+def test_training_in_bfloat16_goes_on_as_if_never_stopped_and_is_near_float32(tmp_path):
+    weights = {}
+    for precision in ("bfloat16", "float32"):
+        (tmp_path / precision).mkdir()
+        run(tmp_path / precision, replace(TINY, precision=precision))
+        weights[precision] = final_weights(tmp_path / precision)
+    near = [torch.allclose(a, b, atol=0.05) for a, b in zip(*(w.values() for w in weights.values()), strict=True)]
+    same = [torch.equal(a, b) for a, b in zip(*(w.values() for w in weights.values()), strict=True)]
+    assert all(near) and not all(same)
+    (tmp_path / "part").mkdir()
+    model = tiny_model(sine_dataset())
+    at_training_step(model, 4, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(Interrupted):
+        run(tmp_path / "part", replace(TINY, precision="bfloat16"), model=model)
+    resume = checkpoint.load(tmp_path / "part/a.pt")
+    run(tmp_path / "part", replace(TINY, precision="bfloat16"), model=resume.model, resume=resume)
+    assert_same_weights(final_weights(tmp_path / "part"), weights["bfloat16"])
+
+
+def test_precision_is_chosen_by_what_the_device_is_made_for(monkeypatch):
+    cpu = torch.device("cpu")
+    for found, expected in (
+        ({"avx512_bf16": True}, "bfloat16"),
+        ({"amx_bf16": True}, "bfloat16"),
+        ({}, "float32"),
+    ):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda found=found: found)
+        assert pick_precision("auto", cpu) == expected
+    assert pick_precision("float32", cpu) == "float32"
+    assert pick_precision("bfloat16", cpu) == "bfloat16"
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        *[(field, 0) for field in ("epochs", "batch_size", "hoa_window", "log_every_step", "checkpoint_every")],
-        *[(field, -1) for field in ("skip_frames", "num_workers", "seed", "lr", "bootstrap_lr", "weight_decay")],
+        *[(field, 0) for field in ("batch_size", "hoa_window", "log_every_step", "checkpoint_every", "views")],
+        *[
+            (field, -1)
+            for field in (
+                "epochs",
+                "near_frames",
+                "far_frames",
+                "skip_frames",
+                "num_workers",
+                "seed",
+                "lr",
+                "bootstrap_lr",
+                "weight_decay",
+            )
+        ],
         *[("hoa_frames", value) for value in (0, -0.1, 1.01, float("nan"))],
         *[(field, float("nan")) for field in ("lr", "bootstrap_lr", "weight_decay", "bootstrap_weight")],
         ("lr", float("inf")),
         ("bootstrap_weight", -0.5),
         ("lr_milestones", (-1,)),
         ("loss", "plain"),
+        ("lr_schedule", "fast"),
+        ("precision", "half"),
     ],
 )
 def test_settings_that_make_no_run_are_refused_by_name(field, value):
