@@ -1,0 +1,280 @@
+"""Features of any skeleton and any number of animals, against a plain loop and by hand."""
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bams.animals import animal_features, find_bodies, join_animals
+from bams.config import FeatureConfig
+from bams.features import keypoint_features
+
+NAN = np.nan
+ALL = FeatureConfig(predict=("movement", "lengths", "observed", "distances", "approach"))
+
+
+def animals(seed: int = 0, individuals: int = 3, frames: int = 40, count: int = 4, dims: int = 2) -> np.ndarray:
+    """(A, T, K, d) float32: bodies that walk and turn, with gaps."""
+    rng = np.random.default_rng(seed)
+    body = rng.normal(size=(individuals, 1, count, dims)) * 5
+    place = np.cumsum(rng.normal(size=(individuals, frames, 1, dims)), axis=1) + 30 * rng.normal(
+        size=(individuals, 1, 1, dims)
+    )
+    keypoints = (body + place + rng.normal(size=(individuals, frames, count, dims))).astype(np.float32)
+    keypoints[rng.random((individuals, frames, count)) < 0.3] = NAN
+    return keypoints
+
+
+def turned(keypoints: np.ndarray, angle: float) -> np.ndarray:
+    """The scene turned about the first corner, in the plane of the first two coordinates."""
+    cos, sin = np.cos(angle), np.sin(angle)
+    out = keypoints.copy()
+    out[..., :2] = keypoints[..., :2] @ np.float32([[cos, sin], [-sin, cos]])
+    return out
+
+
+def column(found, name: str, kind: str = "inputs") -> np.ndarray:
+    """(tracks, frames) of one feature."""
+    names = found.input_names if kind == "inputs" else found.action_names
+    return getattr(found, kind)[..., names.index(name)]
+
+
+def plain_features(keypoints: np.ndarray, others: int) -> tuple[dict, dict, dict]:
+    """The same, frame by frame, as dicts of (animal, frame, name); headings from the eigenvectors of the body."""
+    individuals, frames, count, dims = keypoints.shape
+    inputs, actions, valid = {}, {}, {}
+    held = np.full(keypoints.shape, NAN)
+    seen = np.isfinite(keypoints).all(-1)
+    for a in range(individuals):
+        for t in range(frames):
+            for k in range(count):
+                held[a, t, k] = keypoints[a, t, k] if seen[a, t, k] else (held[a, t - 1, k] if t else NAN)
+    headings, centres = {}, {}
+    for a in range(individuals):
+        tracked = np.flatnonzero(seen[a].any(-1))
+        for t in range(frames):
+            known = [k for k in range(count) if np.isfinite(held[a, t, k]).all()]
+            if known:
+                centres[a, t] = held[a, t, known].mean(0)
+                spread = np.zeros((count, 2))
+                spread[known] = (held[a, t, known] - centres[a, t])[:, :2]
+                _, vectors = np.linalg.eigh(spread.T @ spread)
+                axis = vectors[:, -1]
+                first = np.zeros(2)
+                for place, k in enumerate(known):
+                    first += ((len(known) - 1) / 2 - place) * spread[k]
+                if axis @ first < 0:
+                    axis = -axis
+                if len(known) > 1:
+                    headings[a, t] = np.arctan2(axis[1], axis[0])
+            for k in range(count):
+                inputs[a, t, f"keypoint{k}_observed"] = actions[a, t, f"keypoint{k}_observed"] = float(
+                    seen[a, t, k]
+                )
+                valid[a, t, f"keypoint{k}_observed"] = tracked[0] <= t <= tracked[-1]
+                both = t > 0 and seen[a, t, k] and seen[a, t - 1, k]
+                step = keypoints[a, t, k] - keypoints[a, t - 1, k] if both else np.zeros(dims)
+                inputs[a, t, f"keypoint{k}_speed"] = np.linalg.norm(step)
+                for i, x in enumerate("xyz"[:dims]):
+                    actions[a, t, f"keypoint{k}_{x}_moved"] = step[i]
+                    valid[a, t, f"keypoint{k}_{x}_moved"] = both
+                own = np.full(dims, NAN)
+                if known:
+                    own = held[a, t, k] - centres[a, t]
+                    own[:2] = plain_turn(own[:2], -headings.get((a, t), 0))
+                for i, x in enumerate("xyz"[:dims]):
+                    inputs[a, t, f"keypoint{k}_{x}_relative"] = own[i]
+                for other in range(k + 1, count):
+                    name = f"keypoint{k}-keypoint{other}_length"
+                    inputs[a, t, name] = np.linalg.norm(held[a, t, k] - held[a, t, other])
+                    valid[a, t, name] = seen[a, t, k] and seen[a, t, other]
+                    actions[a, t, name] = inputs[a, t, name] if valid[a, t, name] else 0
+            moved, turn = np.zeros(dims), 0.0
+            if (a, t) in centres and (a, t - 1) in centres:
+                moved = centres[a, t] - centres[a, t - 1]
+                moved[:2] = plain_turn(moved[:2], -headings.get((a, t), 0))
+            if (a, t) in headings and (a, t - 1) in headings:
+                turn = np.angle(np.exp(1j * (headings[a, t] - headings[a, t - 1])))
+            inputs[a, t, "turn"] = turn
+            for i, x in enumerate("xyz"[:dims]):
+                inputs[a, t, f"centre_{x}_moved"] = moved[i]
+    for a in range(individuals):
+        for t in range(frames):
+            ranked = []
+            for b in (b for b in range(individuals) if b != a):
+                apart = np.linalg.norm(held[a, t][:, None] - held[b, t][None], axis=-1)
+                finite = apart[np.isfinite(apart)]
+                ranked.append((finite.min() if finite.size else np.inf, b, apart))
+            ranked.sort(key=lambda row: row[:2])
+            for n in range(others):
+                for p in range(count):
+                    for q in range(count):
+                        name = f"other{n}_keypoint{p}-keypoint{q}"
+                        _, b, apart = ranked[n] if n < len(ranked) else (0, None, np.full((count, count), NAN))
+                        both = b is not None and seen[a, t, p] and seen[b, t, q]
+                        before = both and t > 0 and seen[a, t - 1, p] and seen[b, t - 1, q]
+                        inputs[a, t, f"{name}_distance"] = apart[p, q]
+                        valid[a, t, f"{name}_distance"] = both
+                        actions[a, t, f"{name}_distance"] = apart[p, q] if both else 0
+                        valid[a, t, f"{name}_approach"] = before
+                        last = np.linalg.norm(held[a, t - 1, p] - held[b, t - 1, q]) if before else 0
+                        actions[a, t, f"{name}_approach"] = apart[p, q] - last if before else 0
+    return inputs, actions, valid
+
+
+def plain_turn(vector: np.ndarray, angle: float) -> np.ndarray:
+    """A vector of the plane, turned."""
+    rotated = complex(*vector) * np.exp(1j * angle)
+    return np.array([rotated.real, rotated.imag])
+
+
+@pytest.mark.parametrize(
+    ("individuals", "dims", "others"), [(3, 2, 2), (3, 2, 1), (2, 3, 1), (1, 2, 0), (2, 2, 3)]
+)
+def test_animal_features_equal_a_loop(individuals, dims, others):
+    keypoints = animals(individuals, individuals, dims=dims)
+    found = animal_features(keypoints, replace(ALL, others=others))
+    inputs, actions, valid = plain_features(keypoints.astype(float), others)
+    shape = keypoints.shape[:2]
+    assert {name for _, _, name in inputs} == set(found.input_names)
+    assert {name for _, _, name in actions} == set(found.action_names)
+    for kind, names, expected in (
+        ("inputs", found.input_names, inputs),
+        ("actions", found.action_names, actions),
+        ("valid", found.action_names, valid),
+    ):
+        for i, name in enumerate(names):
+            plain = np.array([[expected[a, t, name] for t in range(shape[1])] for a in range(shape[0])])
+            np.testing.assert_allclose(getattr(found, kind)[..., i], plain, atol=2e-4, err_msg=name)
+
+
+def test_by_hand():
+    """A body along +x that walks one step along +y, and another ten to the right."""
+    one = np.float32([[[2, 0], [-2, 0]], [[2, 1], [-2, 1]]])
+    found = animal_features(np.stack([one, one + np.float32([10, 0])]), ALL, ("nose", "tail"))
+    assert column(found, "nose_x_relative")[0].tolist() == [2, 2]
+    assert np.allclose(column(found, "nose_y_relative"), 0, atol=1e-6)
+    assert column(found, "nose-tail_length").tolist() == [[4, 4], [4, 4]]
+    assert np.allclose(column(found, "centre_x_moved"), 0, atol=1e-6)
+    assert np.allclose(column(found, "centre_y_moved"), [[0, 1], [0, 1]])
+    assert np.allclose(column(found, "other0_nose-tail_distance"), [[6, 6], [14, 14]])
+    assert column(found, "nose_y_moved", "actions").tolist() == [[0, 1], [0, 1]]
+
+
+def test_the_heading_leads_from_one_named_keypoint_to_another():
+    body = np.float32([[[[0, 3], [1, 0], [0, -3]]]])  # longest along y
+    assert np.allclose(find_bodies(body).heading, np.pi / 2, atol=0.2)
+    assert np.allclose(find_bodies(body, (2, 1)).heading, np.arctan2(3, 1))
+    by_name = animal_features(body, FeatureConfig(heading="c:b", others=0), ("a", "b", "c"))
+    assert np.isclose(column(by_name, "b_y_relative")[0, 0], column(by_name, "c_y_relative")[0, 0])
+
+
+@pytest.mark.parametrize("heading", ["a", "a:a", "a:z", "a:b:c", ":"])
+def test_a_heading_that_is_none_is_refused(heading):
+    with pytest.raises(ValueError, match=r"expected two keypoints as back:front, of a, b"):
+        animal_features(animals(count=2), FeatureConfig(heading=heading), ("a", "b"))
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_the_inputs_do_not_know_where_the_camera_is(dims):
+    keypoints = animals(1, dims=dims)
+    moved = turned(keypoints, 1.1) + np.float32([100, -50, 7][:dims])
+    here, there = animal_features(keypoints), animal_features(moved)
+    assert np.allclose(here.inputs, there.inputs, atol=1e-3, equal_nan=True)
+    camera = FeatureConfig(features="camera")
+    assert not np.allclose(
+        animal_features(keypoints, camera).inputs, animal_features(moved, camera).inputs, atol=1e-1, equal_nan=True
+    )
+
+
+def test_the_order_of_the_animals_only_orders_the_tracks():
+    keypoints, order = animals(2, 4), [2, 0, 3, 1]
+    config = replace(ALL, others=3)
+    here, there = animal_features(keypoints, config), animal_features(keypoints[order], config)
+    for one, other in zip(here[:3], there[:3], strict=True):
+        assert np.array_equal(one[order], other, equal_nan=True)
+
+
+@pytest.mark.parametrize("factor", [0.25, 1024.0])
+def test_lengths_scale_with_the_unit_and_validity_does_not(factor):
+    keypoints = animals(3)
+    one, other = animal_features(keypoints, ALL), animal_features(keypoints * np.float32(factor), ALL)
+    assert np.array_equal(one.valid, other.valid)
+    lengths = [i for i, name in enumerate(one.input_names) if not name.endswith(("observed", "turn"))]
+    assert np.allclose(
+        one.inputs[..., lengths] * factor,
+        other.inputs[..., lengths],
+        rtol=1e-3,
+        atol=1e-3 * factor,
+        equal_nan=True,
+    )
+
+
+def test_the_features_are_causal():
+    keypoints = animals(4)
+    config = replace(ALL, predict=("movement", "lengths", "distances", "approach"))
+    whole, part = animal_features(keypoints, config), animal_features(keypoints[:, :25], config)
+    for one, other in zip(whole[:3], part[:3], strict=True):
+        assert np.array_equal(one[:, :25], other, equal_nan=True)
+
+
+def test_an_animal_that_is_never_tracked_is_unknown_to_the_others():
+    keypoints = animals(5, 2)
+    keypoints[1] = NAN
+    found = animal_features(keypoints, ALL)
+    distance = [i for i, name in enumerate(found.input_names) if "other0" in name]
+    assert np.isnan(found.inputs[..., distance]).all()
+    assert not found.valid[1].any()
+    alone = animal_features(keypoints[:1], replace(ALL, others=0))
+    own = [found.input_names.index(name) for name in alone.input_names]
+    assert np.array_equal(found.inputs[:1, :, own], alone.inputs, equal_nan=True)
+
+
+def test_bodies_of_many_keypoints_give_distances_to_the_same_and_the_nearest_point():
+    keypoints = animals(6, 2, 10, 9)
+    found = animal_features(keypoints, ALL)
+    held = find_bodies(keypoints).held
+    apart = np.linalg.norm(held[0][:, :, None] - held[1][:, None], axis=-1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of frames in which nothing was seen yet
+        nearest, to_me = np.nanmin(apart, axis=2), np.nanmin(apart, axis=1)
+    for k in range(9):
+        names = {f"keypoint{k}-keypoint{k}": apart[:, k, k], f"keypoint{k}-nearest": nearest[:, k]}
+        for name, plain in (names | {f"nearest-keypoint{k}": to_me[:, k]}).items():
+            np.testing.assert_allclose(column(found, f"other0_{name}_distance")[0], plain, rtol=1e-5)
+    assert sum(name.startswith("other0") for name in found.input_names) == 27
+    assert sum(name.endswith("centre_length") for name in found.input_names) == 9
+
+
+def test_raw_features_are_those_of_each_animal_alone():
+    keypoints = animals(7)
+    found = animal_features(keypoints, FeatureConfig(features="raw", predict=("movement",)))
+    for one, other in zip(found, keypoint_features(keypoints), strict=True):
+        assert np.array_equal(one, other, equal_nan=True) if isinstance(one, np.ndarray) else one == other
+
+
+def test_joined_animals_have_the_features_of_each():
+    keypoints = animals(8, 2)
+    each = animal_features(keypoints, ALL)
+    joined = join_animals(each)
+    for one, other in zip(each[:3], joined[:3], strict=True):
+        assert np.array_equal(np.concatenate(list(one), axis=-1)[None], other, equal_nan=True)
+    assert joined.input_names[0] == "individual0_keypoint0_x_relative"
+    assert len(set(joined.action_names)) == joined.actions.shape[-1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"features": "nice"}, "features has 'nice'; it must be of own, camera, raw"),
+        ({"tracks": "both"}, "tracks has 'both'"),
+        ({"predict": ("movement", "mood")}, "predict has 'mood'"),
+        ({"predict": ("distances",)}, "predict must have movement, lengths or observed"),
+        ({"predict": ()}, "predict must have"),
+        ({"others": -1}, "others is -1"),
+    ],
+)
+def test_settings_of_features_that_make_no_sense_are_refused(changes, said):
+    with pytest.raises(ValueError, match=said):
+        FeatureConfig(**changes)
