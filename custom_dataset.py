@@ -1,6 +1,6 @@
 """Your own recordings: train, and embed them.
 
-    python custom_dataset.py --job train --data_root tracks.npz --epochs 50
+    python custom_dataset.py --job train --data_root tracks.npz
     python custom_dataset.py --job compute_representations --data_root tracks.npz --ckpt_path bams-custom-DATE.pt
 
 For files of another form edit `load_data`. With labels to read out take custom_dataset_w_labels.py.

@@ -1,6 +1,6 @@
 """Your own recordings with labels: train without them, and see what can be read out of the embedding.
 
-    python custom_dataset_w_labels.py --job train --data_root labelled.npz --epochs 50
+    python custom_dataset_w_labels.py --job train --data_root labelled.npz
     python custom_dataset_w_labels.py --job compute_representations --data_root labelled.npz \
         --ckpt_path bams-custom-DATE.pt
 

@@ -53,7 +53,8 @@ class FeatureConfig:
     """individual: one track per animal, pooled after embedding, free of order; joint: all animals in one track"""
     features: Literal["own", "camera", "raw"] = "own"
     """own: posture and movement in the animal's own frame, along its heading, and distances to other animals;
-    camera: the same in the directions of the camera; raw: position, posture and displacement, each animal alone"""
+    camera: the same in the directions of the camera; raw: position, posture and displacement
+    of each animal alone, and its displacement is what is predicted"""
     heading: str = ""
     """two keypoints as back:front that give the heading; the principal axis of the body unless given"""
     others: int = 1
@@ -113,8 +114,8 @@ class TrainConfig:
     """learning rate of the bootstrap predictors"""
     weight_decay: float = 4e-5
     """weight decay of AdamW"""
-    lr_schedule: Literal["steps", "cosine"] = "cosine"
-    """cosine: rise over the first steps, then fall to nearly 0; steps: constant between lr_milestones"""
+    lr_schedule: Literal["steps", "cosine"] = "steps"
+    """steps: constant between lr_milestones; cosine: rise over the first steps, then fall to nearly 0"""
     lr_milestones: tuple[int, ...] = (200,)
     """of lr_schedule steps: epochs at which the learning rates are multiplied by 0.1"""
     hoa_window: int = 30
@@ -131,11 +132,11 @@ class TrainConfig:
     paper: the plain mean over actions, weighted by 500, from a random start"""
     bootstrap_weight: float = 0.5
     """weight of each encoder's bootstrap loss"""
-    views: int = 16
+    views: int = 1
     """pairs of frames that each bootstrap loss compares, per window and step; at least 32 in a batch"""
-    near_frames: int = 15
+    near_frames: int = 5
     """most frames between the two of a near pair"""
-    far_frames: int = 60
+    far_frames: int = 0
     """most frames between the two of a far pair; 0: any two of the window"""
     seed: int = 0
     """every random draw follows from it"""

@@ -19,7 +19,16 @@ from bams.train import Evaluate, pick_device
 NAME = "custom"
 
 # as benchmarks/readout.py found
-DEFAULTS = {"epochs": 0, "lr": 2e-3, "sequence_length": 600, "skip_frames": 10}
+DEFAULTS = {
+    "epochs": 0,
+    "lr": 2e-3,
+    "lr_schedule": "cosine",
+    "sequence_length": 600,
+    "skip_frames": 10,
+    "views": 16,
+    "near_frames": 15,
+    "far_frames": 60,
+}
 CHANNELS = 128  # of an embedding, all encoders and the pooling of individuals taken together
 
 

@@ -102,8 +102,7 @@ def scores_of(yardstick: Yardstick, channels: list[np.ndarray]) -> dict[str, Any
         if task.labels[0].ndim == 2 and len(channels[0]) == 1 != len(yardstick.recordings[0]):
             continue  # a label of each individual cannot be read out of features of all
         features, classes, group = yardstick.table(task, channels)
-        found["width"] = features.shape[1]
-        found[task.name] = {
+        found[task.name] = {"width": features.shape[1]} | {
             part: score(features, classes, group, recordings, len(task.classes))._asdict()
             for part, recordings in halves.items()
         }

@@ -60,7 +60,7 @@ def _line(name: str, scores: list[dict[str, Any]], task: str, runs: list[dict[st
                 f"{m:.3f} ± {s:.3f}" for m, s in zip(values.mean(0), values.std(0, ddof=1), strict=True)
             )
         cells.append(f"{text:>{27 if part == 'all' else 15}s}")
-    cells.append(f"{scores[0]['width']:>15d}")
+    cells.append(f"{scores[0][task]['width']:>15d}")
     for key in ("minutes", "skill"):
         cells.append(f"{np.mean([run[key] for run in runs]):15.3g}" if runs else f"{'':15s}")
     return f"{name:42s}" + "".join(cells) + f"{len(scores):15d}"
@@ -76,10 +76,15 @@ def _draw(path: Path, task: str, by_hand: dict[str, Any], runs: list[dict[str, A
         steps = [point["step"] for point in runs[0]["curve"]]
         values = np.array([[point[task]["all"][metric] for point in run["curve"]] for run in runs])
         ax.fill_between(steps, values.min(axis=0), values.max(axis=0), alpha=0.2)
-        ax.plot(steps, values.mean(axis=0), marker="o", label=f"embedding, {runs[0]['curve'][0]['width']} numbers")
+        ax.plot(
+            steps,
+            values.mean(axis=0),
+            marker="o",
+            label=f"embedding, {runs[0]['curve'][0][task]['width']} numbers",
+        )
         for (name, found), style in zip(list(by_hand.items())[-2:], ("--", ":"), strict=True):
             if task in found:
-                label = f"{name}, {found['width']} numbers"
+                label = f"{name}, {found[task]['width']} numbers"
                 ax.axhline(found[task]["all"][metric], color="0.4", linestyle=style, label=label)
         ax.set(xlabel="training step", title=f"{task}, {title}")
     axes[0].legend(fontsize=6, frameon=False)

@@ -216,17 +216,60 @@ def test_custom_representations_of_groups_with_names_and_lengths(folder: Path):
     run("custom_dataset.py --job compute_representations --data_root 'a file.npz' --ckpt_path out/c.pt")
     written = np.load("out/c_representations.npz")
     assert written["track_names"].tolist() == [f"{s}/individual{a}" for s in "xy" for a in range(3)]
-    assert written["short_term"].shape == (6, 300, 64)
-    assert written["group_short_term"].shape == (2, 300, 128)
+    assert written["short_term"].shape == (6, 300, 32)
+    assert written["group_short_term"].shape == (2, 300, 64)
     finite = np.isfinite(written["long_term"]).all(-1)
     assert finite[:3].all()
     assert finite[3:, :260].all()
     assert not finite[3:, 260:].any()
     # the third individual of x was never tracked: the group is made of the others
     both = written["short_term"][:2]
-    np.testing.assert_allclose(written["group_short_term"][0, :, :64], both.mean(0), atol=1e-5)
-    np.testing.assert_allclose(written["group_short_term"][0, :, 64:], np.ptp(both, axis=0), atol=1e-5)
+    np.testing.assert_allclose(written["group_short_term"][0, :, :32], both.mean(0), atol=1e-5)
+    np.testing.assert_allclose(written["group_short_term"][0, :, 32:], np.ptp(both, axis=0), atol=1e-5)
     assert not np.isfinite(written["group_short_term"][1, 255:]).any()
+
+
+def test_animals_may_be_joined_in_one_track(folder: Path):
+    keypoints = tracks(6).reshape(2, 3, 300, 12, 2).copy()
+    keypoints[0, 2] = np.nan
+    np.savez("k.npz", keypoints=keypoints, recording_ids=["x", "y"])
+    run("custom_dataset.py --data_root k.npz --tracks joint --epochs 1 --sequence_length 150 --ckpt_path c.pt")
+    run("custom_dataset.py --job compute_representations --data_root k.npz --ckpt_path c.pt")
+    written = np.load("c_representations.npz")
+    assert written["track_names"].tolist() == ["x", "y"]
+    assert written["long_term"].shape == (2, 300, 64)
+    assert np.isfinite(written["long_term"]).all()
+    assert not any(name.startswith("group") for name in written)
+
+
+def test_the_features_of_training_are_those_of_embedding(folder: Path):
+    """Those of a pair, also where a new recording has one animal alone."""
+    pairs = tracks(6).reshape(3, 2, 300, 12, 2)
+    np.save("pairs.npy", pairs)
+    np.save("alone.npy", pairs[:, :1])
+    common = "--epochs 1 --sequence_length 150 --ckpt_path c.pt"
+    names = "[movement,observed]"
+    run(f"custom_dataset.py --data_root pairs.npy --features camera --predict {names} {common}")
+    kept = torch.load("c.pt", weights_only=True)
+    assert (kept["settings"]["features"], kept["settings"]["others"]) == ("camera", 1)
+    assert not any(name.endswith("distance") for name in kept["features"]["actions"])
+    for data in ("pairs", "alone"):
+        run(f"custom_dataset.py --job compute_representations --data_root {data}.npy --ckpt_path c.pt")
+        assert np.isfinite(np.load("c_representations.npz")["group_short_term"]).all()
+
+
+def test_the_setting_of_the_paper_is_one_flag(folder: Path):
+    paper = Path(__file__).parents[1] / "configs/paper.yaml"
+    np.save("k.npy", tracks())
+    run(
+        f"custom_dataset.py --config {paper} --data_root k.npy --features raw --skip_frames 60 --epochs 1 "
+        "--sequence_length 150 --ckpt_path c.pt"
+    )
+    kept = torch.load("c.pt", weights_only=True)
+    expected = {"loss": "paper", "hoa_frames": 1.0, "hide_parts": 0.0, "views": 1, "near_frames": 5}
+    expected |= {"far_frames": 0, "lr_schedule": "steps", "lr_milestones": [200], "lr": 1e-3, "hoa_window": 30}
+    assert {name: kept["settings"][name] for name in expected} == expected
+    assert kept["features"]["inputs"][:2] == ["centre_x", "centre_y"]
 
 
 @pytest.mark.parametrize(
@@ -370,7 +413,7 @@ BAD = {
     "custom_dataset.py --data_root missing.npy": "missing.npy",
     "custom_dataset.py --data_root flat.npy": "(300, 2)",
     "custom_dataset.py --data_root inf.npy": "infinite",
-    "custom_dataset.py --data_root short.npy": "50 frames",
+    "custom_dataset.py --data_root short.npy --skip_frames 20": "50 frames",
     "custom_dataset.py --data_root words.npy": "axes",
     "custom_dataset.py --data_root nothing.npy": "too short",
     "custom_dataset.py --data_root none.npy": "(0, 300, 12, 2)",
@@ -386,7 +429,13 @@ BAD = {
     "custom_dataset.py --data_root good.npy --log_dir file": "file",
     "custom_dataset.py --data_root good.npy --epohcs 3": "epohcs",
     "custom_dataset.py --data_root good.npy --epochs many": "epochs",
-    "custom_dataset.py --data_root good.npy --epochs 0": "epochs",
+    "custom_dataset.py --data_root good.npy --epochs -1": "epochs",
+    "custom_dataset.py --data_root good.npy --tracks both": "tracks",
+    "custom_dataset.py --data_root good.npy --predict [mood]": "predict",
+    "custom_dataset.py --data_root good.npy --predict [distances]": "predict must have",
+    "custom_dataset.py --data_root good.npy --heading nose:tail": "expected two keypoints as back:front",
+    "custom_dataset.py --data_root good.npy --others -1": "others",
+    "custom_dataset.py --data_root good.npy --precision half": "precision",
     "custom_dataset.py --data_root good.npy --hoa_bins 1000": "hoa_bins",
     "custom_dataset.py --data_root good.npy --val_share 1": "val_share",
     "custom_dataset.py --data_root good.npy --device abacus": "abacus",
@@ -513,12 +562,12 @@ def test_labelled_recordings_are_trained_on_and_read_out(folder: Path, capsys: p
     last = accumulator.Scalars("test/act/macro_F1/long_term")[-1].value
     assert last == pytest.approx(float(by_key["act", "long_term", "macro F1"]["value"]), rel=1e-4)
     run("custom_dataset_w_labels.py --job compute_representations --data_root l.npz --ckpt_path out/l.pt")
-    assert np.load("out/l_representations.npz")["group_long_term"].shape == (4, 300, 128)
+    assert np.load("out/l_representations.npz")["group_long_term"].shape == (4, 300, 64)
 
 
 def test_labels_change_nothing_in_training_and_a_resumed_run_equals_a_whole_one(folder: Path):
     np.savez("l.npz", keypoints=tracks(), **labels(tracks()))
-    common = "--data_root l.npz --sequence_length 150 --batch_size 4"
+    common = "--data_root l.npz --sequence_length 150 --batch_size 4 --lr_schedule steps"
     run(f"custom_dataset_w_labels.py {common} --epochs 2 --eval_every 1 --ckpt_path whole.pt")
     run(f"custom_dataset.py {common} --epochs 2 --ckpt_path plain.pt")
     run(f"custom_dataset_w_labels.py {common} --epochs 1 --eval_every 1 --ckpt_path part.pt")
@@ -555,7 +604,8 @@ def test_settings_come_from_flags_then_yaml_then_defaults(folder: Path):
 
 def test_resume_takes_the_settings_of_the_run_and_continues_it(folder: Path):
     np.save("k.npy", tracks())
-    common = "custom_dataset.py --data_root k.npy --sequence_length 150 --batch_size 4 --hoa_window 20 --lr 0.002"
+    common = "custom_dataset.py --data_root k.npy --sequence_length 150 --batch_size 4 --hoa_window 20 --lr 0.003"
+    common += " --lr_schedule steps --features camera"
     run(f"{common} --epochs 2 --ckpt_path whole.pt")
     run(f"{common} --epochs 1 --ckpt_path part.pt")
     run("custom_dataset.py --data_root k.npy --resume part.pt --epochs 2")

@@ -1,0 +1,107 @@
+"""The protocol of benchmarks/readout.py: against scikit-learn, and on the real rats at points known beforehand."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.linear_model import RidgeClassifier
+from sklearn.metrics import f1_score
+from sklearn.preprocessing import StandardScaler
+
+from benchmarks import readout
+from benchmarks.yardstick import WINDOW, Task, Yardstick, hand_made, load, score
+
+RATS = Path(__file__).parents[1] / "../shared/data/rat_social.npz"
+
+
+def test_scores_equal_those_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    group = np.repeat(np.arange(3, 14), 40)
+    classes = rng.integers(0, 3, len(group))
+    features = (rng.normal(size=(len(group), 5)) + 0.5 * classes[:, None]).astype(np.float32)
+    recordings = [3, 4, 6, 7, 8, 10, 11, 12, 13]
+    found = score(features, classes, group, recordings, 3)
+
+    chosen = np.isin(group, recordings)
+    x, y, owner = features[chosen], classes[chosen], group[chosen]
+    order = np.random.default_rng(0).permutation(len(recordings))
+    fold_of = {recordings[place]: i % 5 for i, place in enumerate(order)}
+    fold = np.array([fold_of[recording] for recording in owner])
+    together, alone = np.empty_like(y), np.empty((len(y), 3), bool)
+    for held_out in range(5):
+        train, test = fold != held_out, fold == held_out
+        scaler = StandardScaler().fit(x[train])
+        fitted = RidgeClassifier(alpha=1, class_weight="balanced").fit(scaler.transform(x[train]), y[train])
+        together[test] = fitted.predict(scaler.transform(x[test]))
+        for c in range(3):
+            fitted = RidgeClassifier(alpha=1, class_weight="balanced")
+            fitted.fit(scaler.transform(x[train]), y[train] == c)
+            alone[test, c] = fitted.predict(scaler.transform(x[test]))
+    assert found.macro_f1 == pytest.approx(f1_score(y, together, average="macro"), abs=1e-9)
+    assert found.mean_f1 == pytest.approx(np.mean([f1_score(y == c, alone[:, c]) for c in range(3)]), abs=1e-9)
+
+
+def walks(frames: tuple[int, ...] = (1300, 700, 650, 600, 1250)) -> Yardstick:
+    """Pairs of animals; the label says whether the first one's last step was long."""
+    rng = np.random.default_rng(0)
+    recordings = [rng.normal(size=(2, length, 3, 2)).cumsum(axis=1).astype(np.float32) for length in frames]
+    steps = [np.linalg.norm(np.diff(r[0, :, 0], axis=0, prepend=0), axis=-1) for r in recordings]
+    labels = [(step > np.median(step)).astype(int) for step in steps]
+    tasks = [
+        Task("step", ("short", "long"), labels),
+        Task("own", ("a", "b"), [np.stack([s, 1 - s]) for s in labels]),
+    ]
+    return Yardstick("walks", recordings, tasks)
+
+
+def test_rows_are_every_fifth_frame_of_whole_windows():
+    yardstick = walks()
+    channels = [
+        yardstick.cut(recording[..., 0, 0][..., None], i) for i, recording in enumerate(yardstick.recordings)
+    ]
+    features, classes, group = yardstick.table(yardstick.tasks[0], channels)
+    counts = [1200 // 5, 120, 120, 120, 240]
+    assert np.bincount(group).tolist() == counts
+    assert classes[:3].tolist() == yardstick.tasks[0].labels[0][[0, 5, 10]].tolist()
+    pair = yardstick.recordings[0][:, 5, 0, 0]
+    np.testing.assert_allclose(features[1], [pair.mean(), np.ptp(pair)], rtol=1e-5)
+    features, classes, group = yardstick.table(yardstick.tasks[1], channels)
+    assert np.bincount(group).tolist() == [2 * count for count in counts]
+    assert features.shape[1] == 1
+
+
+def test_a_row_is_trained_once_and_the_report_holds_all(tmp_path, monkeypatch):
+    yardstick = walks()
+    monkeypatch.setattr(readout, "ROUND", 2)
+    row = readout.train_row(yardstick, {"predict": ("movement", "approach")}, 0, 2)
+    assert [point["step"] for point in row["curve"]] == [0, 2, 4]
+    assert set(row["scores"]) == {"short_term", "long_term", "both"}
+    assert row["scores"]["both"]["step"]["width"] == 128
+    assert row["scores"]["both"]["own"]["width"] == 64
+    assert row["settings"]["lr_schedule"] == "cosine" and 0 < row["minutes"] < 5
+    made = []
+    for name in ("the recipe-0", "no bootstrap-0"):
+        for _ in range(2):
+            readout.finish(tmp_path / f"{name}.json", lambda: made.append(1) or row)
+    assert len(made) == 2
+    readout.finish(tmp_path / "by hand.json", lambda: readout.hand_made_rows(yardstick))
+    text = readout.readout_report.write(tmp_path, yardstick)
+    assert all(line in text for line in ("the recipe, long_term alone", "no bootstrap", "random weights", "PCA"))
+    assert {path.name for path in tmp_path.iterdir()} >= {"scores.json", "scores.txt", "curve.png"}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not RATS.exists(), reason="needs ../shared/data/rat_social.npz")
+def test_features_by_hand_score_on_real_rats_as_is_known():
+    yardstick = load(str(RATS))
+    rows = hand_made(yardstick)
+    known = {
+        "pixels and differences": (0.445, 0.354),
+        "by hand, one frame": (0.600, 0.547),
+        "by hand, with means over 1 s": (0.625, 0.589),
+        "by hand, with means over 1 and 5 s": (0.645, 0.618),
+    }
+    for name, expected in known.items():
+        features, classes, group = yardstick.table(yardstick.tasks[0], rows[name])
+        assert score(features, classes, group, range(58), 3) == pytest.approx(expected, abs=0.0025), name
+    assert sum(yardstick.windows) * WINDOW == 813_000
