@@ -15,12 +15,12 @@ from typing import Any
 
 from bams import checkpoint, cli, custom, files, labels
 from bams.config import FeatureConfig
+from bams.devices import pick_device
 from bams.evaluation import evaluate_model, to_log
 from bams.keypoints import KeypointsDataset
 from bams.models import BAMS
 from bams.recordings import Recordings
 from bams.state import steps_and_epochs
-from bams.train import pick_device
 
 
 @dataclass(frozen=True)

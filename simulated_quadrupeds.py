@@ -14,11 +14,11 @@ import numpy as np
 
 from bams import cli, files
 from bams.data import Dataset
+from bams.devices import pick_device
 from bams.quadrupeds import JOINTS, Robots, load_robots, read_out_labels, read_out_split, table_of, write_scores
 from bams.represent import compute_representations
 from bams.simulate_quadrupeds import simulate_quadrupeds
 from bams.statistics import Statistics
-from bams.train import pick_device
 
 NAME = "quadruped"
 FEATURES = {

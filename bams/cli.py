@@ -18,10 +18,11 @@ from bams import checkpoint, files
 from bams.checkpoint import Checkpoint
 from bams.config import RunConfig, TrainConfig
 from bams.data import Dataset
+from bams.devices import pick_device, pick_precision
 from bams.models import BAMS
 from bams.recordings import long_enough, split_recordings, without_absent
 from bams.state import steps_and_epochs
-from bams.train import Evaluate, Interrupted, pick_device, pick_precision, train
+from bams.train import Evaluate, Interrupted, train
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
@@ -143,7 +144,7 @@ def run_training(
     path = _checkpoint_path(run, name)
     files.check_writable(path.parent)
     log_dir = files.check_writable(run.log_dir) / path.stem
-    per_epoch, epochs = steps_and_epochs(config, len(train_set))
+    _, epochs = steps_and_epochs(config, len(train_set))
     if resume is not None:
         check_kind(resume, name, run.resume)
         if resume.progress["epoch"] >= epochs:
@@ -154,16 +155,7 @@ def run_training(
         model = resume.model
     else:
         model = new_model(train_set, sizes, config.seed)
-    device = pick_device(config.device)
-    held_out = f"{val_set.n_tracks} held out" if val_set is not None else "none held out"
-    print(
-        f"{train_set.n_tracks} tracks ({held_out}), {len(train_set)} windows of "
-        f"{train_set.sequence_length} frames; "
-        f"{train_set.input_size} input and {train_set.target_size} action features; "
-        f"{epochs} epochs of {per_epoch} steps; "
-        f"receptive fields {', '.join(f'{n} {e.receptive_field}' for n, e in model.encoders.items())} frames; "
-        f"on {device} in {pick_precision(config.precision, device)}"
-    )
+    print(_summary(model, train_set, val_set, config))
     begun = time.perf_counter()
     train(
         model,
@@ -179,6 +171,20 @@ def run_training(
     print(f"trained {epochs} epochs in {(time.perf_counter() - begun) / 60:.1f} minutes")
     print(f"checkpoint: {path}\ncurves: tensorboard --logdir {run.log_dir}")
     return path
+
+
+def _summary(model: BAMS, train_set: Dataset, val_set: Dataset | None, config: TrainConfig) -> str:
+    device = pick_device(config.device)
+    held_out = f"{val_set.n_tracks} held out" if val_set is not None else "none held out"
+    per_epoch, epochs = steps_and_epochs(config, len(train_set))
+    return (
+        f"{train_set.n_tracks} tracks ({held_out}), {len(train_set)} windows of "
+        f"{train_set.sequence_length} frames; "
+        f"{train_set.input_size} input and {train_set.target_size} action features; "
+        f"{epochs} epochs of {per_epoch} steps; "
+        f"receptive fields {', '.join(f'{n} {e.receptive_field}' for n, e in model.encoders.items())} frames; "
+        f"on {device} in {pick_precision(config.precision, device)}"
+    )
 
 
 def new_model(dataset: Dataset, sizes: Mapping[str, Any], seed: int) -> BAMS:

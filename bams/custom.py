@@ -11,10 +11,11 @@ from bams import cli, files
 from bams.checkpoint import Checkpoint
 from bams.config import FeatureConfig
 from bams.data import Dataset
+from bams.devices import pick_device
 from bams.keypoints import KeypointsDataset
 from bams.recordings import Recordings, as_recordings
 from bams.represent import compute_representations, pool_recordings
-from bams.train import Evaluate, pick_device
+from bams.train import Evaluate
 
 NAME = "custom"
 

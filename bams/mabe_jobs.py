@@ -14,11 +14,11 @@ from bams.baselines import InputAlone, principal_components, random_weights
 from bams.checkpoint import Checkpoint
 from bams.config import MabeConfig
 from bams.data import Dataset
+from bams.devices import pick_device
 from bams.features import Features
 from bams.models import BAMS
 from bams.represent import embed_table, standardise
 from bams.statistics import Statistics
-from bams.train import pick_device
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from bams import checkpoint, losses
 from bams.checkpoint import Checkpoint
 from bams.config import TrainConfig
+from bams.devices import pick_device, pick_precision
 from bams.losses import HoALoss, HoASums
 from bams.models import BAMS
 from bams.state import State, batches, begin, derived_seed, held_out_loss, snapshot
@@ -229,32 +230,6 @@ def validate(
         sums.append(hoa.sums(logits, batch["actions"], batch["valid"], frames))
     scores = hoa.scores(HoASums(*(torch.stack(parts).sum(0) for parts in zip(*sums, strict=True))))
     return {"hoa_skill": float(scores.skill), "hoa_loss": float(scores.distance)}
-
-
-def pick_device(name: str) -> torch.device:
-    """'auto' is the first of cuda, mps and cpu that is there.
-
-    Raises:
-        ValueError: the device is not on this machine, or is not one.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.mps.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ValueError(f"device {name!r} is not usable here; choose auto or cpu") from error
-    return device
-
-
-def pick_precision(name: str, device: torch.device) -> str:
-    """'auto' is bfloat16 where the device has instructions for it, else float32."""
-    if name != "auto":
-        return name
-    if device.type == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    found = torch.cpu.get_capabilities() if device.type == "cpu" and hasattr(torch.cpu, "get_capabilities") else {}
-    return "bfloat16" if found.get("avx512_bf16") or found.get("amx_bf16") else "float32"
 
 
 def _on_device(batch: Mapping[str, Any], device: torch.device) -> dict[str, Tensor]:

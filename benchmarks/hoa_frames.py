@@ -15,8 +15,9 @@ from functools import partial
 import numpy as np
 
 from bams import TrainConfig, cli, mabe_jobs, simulate
+from bams.devices import pick_device
 from bams.state import batches, begin, measure_marginal
-from bams.train import pick_device, training_step, validate
+from bams.train import training_step, validate
 from mouse_triplets import MICE
 
 SHARES = (1.0, 0.5, 0.25, 0.1)

@@ -76,12 +76,8 @@ def _draw(path: Path, task: str, by_hand: dict[str, Any], runs: list[dict[str, A
         steps = [point["step"] for point in runs[0]["curve"]]
         values = np.array([[point[task]["all"][metric] for point in run["curve"]] for run in runs])
         ax.fill_between(steps, values.min(axis=0), values.max(axis=0), alpha=0.2)
-        ax.plot(
-            steps,
-            values.mean(axis=0),
-            marker="o",
-            label=f"embedding, {runs[0]['curve'][0][task]['width']} numbers",
-        )
+        label = f"embedding, {runs[0]['curve'][0][task]['width']} numbers"
+        ax.plot(steps, values.mean(axis=0), marker="o", label=label)
         for (name, found), style in zip(list(by_hand.items())[-2:], ("--", ":"), strict=True):
             if task in found:
                 label = f"{name}, {found[task]['width']} numbers"

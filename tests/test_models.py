@@ -6,7 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bams.models import BAMS, MLP, Dropout, InputScale, TemporalBlock, TemporalConvNet
+from bams.dropout import Dropout
+from bams.models import BAMS, MLP, InputScale, TemporalBlock, TemporalConvNet
 
 PAPER_SHORT = {"num_channels": (64, 64, 32, 32), "kernel_size": 3}
 PAPER_LONG = {"num_channels": (64, 64, 64, 32, 32), "kernel_size": 3, "dilation": 4}

@@ -17,11 +17,12 @@ from bams import checkpoint, losses
 from bams.checkpoint import Checkpoint
 from bams.config import TrainConfig
 from bams.data import Dataset
+from bams.devices import pick_device, pick_precision
 from bams.keypoints import KeypointsDataset
 from bams.losses import HoALoss
 from bams.models import BAMS
 from bams.state import ENOUGH_STEPS, learning_rate_factor, steps_and_epochs
-from bams.train import Interrupted, pick_device, pick_precision, train, training_step, validate
+from bams.train import Interrupted, train, training_step, validate
 
 BINS = 6
 TINY = TrainConfig(

@@ -1,0 +1,29 @@
+"""What to compute on, and in which numbers."""
+
+import torch
+
+
+def pick_device(name: str) -> torch.device:
+    """'auto' is the first of cuda, mps and cpu that is there.
+
+    Raises:
+        ValueError: the device is not on this machine, or is not one.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ValueError(f"device {name!r} is not usable here; choose auto or cpu") from error
+    return device
+
+
+def pick_precision(name: str, device: torch.device) -> str:
+    """'auto' is bfloat16 where the device has instructions for it, else float32."""
+    if name != "auto":
+        return name
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    found = torch.cpu.get_capabilities() if device.type == "cpu" and hasattr(torch.cpu, "get_capabilities") else {}
+    return "bfloat16" if found.get("avx512_bf16") or found.get("amx_bf16") else "float32"
