@@ -120,7 +120,8 @@ def train_row(yardstick: Yardstick, changes: dict[str, Any], seed: int, rounds: 
     untrained.scale.set(*map(torch.from_numpy, (dataset.statistics.centre, dataset.statistics.scale)))
     curve = []
     if rounds > 1:
-        curve.append({"step": 0, **scores_of(yardstick, embed(untrained, dataset, yardstick)["both"])})
+        both = embed(untrained, dataset, yardstick)["both"]
+        curve.append({"step": 0, "scores": scores_of(yardstick, both)})
     spent, begun = 0.0, time.perf_counter()
 
     def evaluate(model: BAMS, done: int) -> tuple[dict, dict]:
@@ -128,7 +129,7 @@ def train_row(yardstick: Yardstick, changes: dict[str, Any], seed: int, rounds: 
         spent += time.perf_counter() - begun
         if done < rounds:
             both = embed(model, dataset, yardstick)["both"]
-            curve.append({"step": done * ROUND, **scores_of(yardstick, both)})
+            curve.append({"step": done * ROUND, "scores": scores_of(yardstick, both)})
         begun = time.perf_counter()
         return {}, {}
 
@@ -144,7 +145,7 @@ def train_row(yardstick: Yardstick, changes: dict[str, Any], seed: int, rounds: 
     scores = {
         name: scores_of(yardstick, channels) for name, channels in embed(trained.model, dataset, yardstick).items()
     }
-    curve.append({"step": rounds * ROUND, **scores["both"]})
+    curve.append({"step": rounds * ROUND, "scores": scores["both"]})
     return {"scores": scores, "curve": curve, "minutes": spent / 60, "skill": skill, "settings": asdict(config)}
 
 

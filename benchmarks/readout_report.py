@@ -38,8 +38,8 @@ def _table(task: str, by_hand: dict[str, Any], runs: dict[str, list[dict[str, An
             lines.append(_line(name, [found], task))
     for row in sorted(runs, key=lambda name: name != RECIPE):
         found = runs[row]
-        if row == RECIPE and task in found[0]["curve"][0]:
-            lines.append(_line("random weights", [run["curve"][0] for run in found], task))
+        if row == RECIPE and task in found[0]["curve"][0]["scores"]:
+            lines.append(_line("random weights", [run["curve"][0]["scores"] for run in found], task))
         parts = found[0]["scores"] if row == RECIPE else ("both",)
         for part in parts:
             title = row if part == "both" else f"{row}, {part} alone"
@@ -74,9 +74,9 @@ def _draw(path: Path, task: str, by_hand: dict[str, Any], runs: list[dict[str, A
     axes = figure.subplots(1, 2, sharex=True)
     for ax, metric, title in zip(axes, ("mean_f1", "macro_f1"), ("mean F1", "macro F1"), strict=True):
         steps = [point["step"] for point in runs[0]["curve"]]
-        values = np.array([[point[task]["all"][metric] for point in run["curve"]] for run in runs])
+        values = np.array([[point["scores"][task]["all"][metric] for point in run["curve"]] for run in runs])
         ax.fill_between(steps, values.min(axis=0), values.max(axis=0), alpha=0.2)
-        label = f"embedding, {runs[0]['curve'][0][task]['width']} numbers"
+        label = f"embedding, {runs[0]['curve'][0]['scores'][task]['width']} numbers"
         ax.plot(steps, values.mean(axis=0), marker="o", label=label)
         for (name, found), style in zip(list(by_hand.items())[-2:], ("--", ":"), strict=True):
             if task in found:

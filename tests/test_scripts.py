@@ -690,5 +690,5 @@ def test_real_rats_train_and_are_embedded(folder: Path):
     run("custom_dataset.py --data_root rats.npz --epochs 2 --sequence_length 600 --batch_size 8 --ckpt_path r.pt")
     run("custom_dataset.py --job compute_representations --data_root rats.npz --ckpt_path r.pt")
     written = np.load("r_representations.npz")
-    assert written["long_term"].shape == (6, 3000, 64)
+    assert written["long_term"].shape == (6, 3000, 32)
     assert np.isfinite(written["long_term"]).all()
