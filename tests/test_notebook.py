@@ -82,7 +82,7 @@ def test_notebook_on_files_of_ones_own(tmp_path: Path, monkeypatch: pytest.Monke
     settings = cli.Settings(RunConfig(sequence_length=200), TrainConfig())
     recordings = custom_dataset.load_data(str(tmp_path / "mine.npz")).keypoints
     dataset = custom.make_dataset(recordings, settings)
-    model = cli.new_model(dataset, custom.SIZES, 0)
+    model = cli.new_model(dataset, custom.sizes(pooled=False), 0)
     marginal = np.ones(dataset.target_size, np.float32)
     kept = {"epochs": 1, "skip_frames": 100}
     made = Checkpoint(model, "custom", dataset.statistics, marginal, dataset.feature_names, kept)
