@@ -14,14 +14,13 @@ RECIPE = "the recipe"
 
 
 def write(folder: Path, yardstick: Yardstick) -> str:
-    """Write scores.json (all finished rows), scores.txt and curve.png into the folder; the table."""
+    """Write scores.txt and curve.png of all finished rows into their folder; the table."""
     by_hand = json.loads((folder / "by hand.json").read_text())
     runs: dict[str, list[dict[str, Any]]] = {}
     for path in sorted(folder.glob("*-[0-9]*.json")):
         runs.setdefault(re.sub(r"-\d+$", "", path.stem), []).append(json.loads(path.read_text()))
     tables = [_table(task.name, by_hand, runs) for task in yardstick.tasks]
     text = "\n\n".join(tables)
-    files.write_text(folder / "scores.json", json.dumps({"by hand": by_hand, "runs": runs}, indent=1))
     files.write_text(folder / "scores.txt", text + "\n")
     if RECIPE in runs:
         _draw(folder / "curve.png", yardstick.tasks[0].name, by_hand, runs[RECIPE])
