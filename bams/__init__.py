@@ -10,7 +10,7 @@ caller's unit; time is in frames unless a name ends in `_s`.
 from importlib.metadata import version
 
 from bams.checkpoint import load_checkpoint, load_released
-from bams.config import TrainConfig
+from bams.config import FeatureConfig, TrainConfig
 from bams.data import Dataset
 from bams.keypoints import KeypointsDataset
 from bams.linear_eval import (
@@ -32,6 +32,7 @@ __all__ = [
     "BAMS",
     "MLP",
     "Dataset",
+    "FeatureConfig",
     "HoALoss",
     "KeypointsDataset",
     "Recordings",

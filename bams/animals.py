@@ -78,6 +78,8 @@ def animal_features(
     names = list(names or (f"keypoint{i}" for i in range(count)))
     if len(names) != count:
         raise ValueError(f"there are {len(names)} names for {count} keypoints")
+    if config.heading and dims < 2:
+        raise ValueError(f"heading is {config.heading!r}, but keypoints of one coordinate have none; leave it out")
     bodies = find_bodies(keypoints, heading_keypoints(config.heading, names))
     own = config.features == "own"
     turned = np.nan_to_num(-bodies.heading) if own else np.zeros_like(bodies.heading)
@@ -121,7 +123,8 @@ def find_bodies(keypoints: np.ndarray, heading: tuple[int, int] | None = None) -
     centre = np.where(known.any(axis=2), centre, np.nan).astype(np.float32)
     if heading is not None:
         x, y = np.moveaxis((held[:, :, heading[1]] - held[:, :, heading[0]])[..., :2], -1, 0)
-        return Bodies(seen, held, centre, wrap_angle(np.arctan2(y, x)))
+        axis = np.where((x == 0) & (y == 0), np.nan, np.arctan2(y, x))
+        return Bodies(seen, held, centre, wrap_angle(axis))
     ground = np.where(known, held - centre[:, :, None], 0)[..., :2]
     x, y = ground[..., 0], ground[..., -1]
     axis = 0.5 * np.arctan2(2 * (x * y).sum(axis=2, dtype=float), (x**2 - y**2).sum(axis=2, dtype=float))

@@ -73,6 +73,10 @@ class FeatureConfig:
                     raise ValueError(f"{name} has {value!r}; it must be of {', '.join(known)}")
         if not set(self.predict) - {"distances", "approach"}:
             raise ValueError("predict must have movement, lengths or observed, as there may be one animal alone")
+        if self.features == "raw" and self.heading:
+            raise ValueError(
+                "heading has no use with features raw, which have no direction; leave one of them out"
+            )
         if self.others < 0:
             raise ValueError(f"others is {self.others}; it must be at least 0")
 
@@ -153,17 +157,12 @@ class TrainConfig:
     """epochs between checkpoints; one is also written at the end and on Ctrl-C"""
 
     def __post_init__(self):
-        least = {"batch_size": 1, "hoa_window": 1, "log_every_step": 1, "checkpoint_every": 1}
-        least |= {
-            "epochs": 0,
-            "skip_frames": 0,
-            "num_workers": 0,
-            "seed": 0,
-            "lr": 0,
-            "bootstrap_lr": 0,
-            "weight_decay": 0,
-        }
-        least |= dict.fromkeys(("weight_decay", "bootstrap_weight", "near_frames", "far_frames"), 0) | {"views": 1}
+        one = ("batch_size", "hoa_window", "log_every_step", "checkpoint_every", "views")
+        zero = (
+            *("epochs", "skip_frames", "num_workers", "seed", "lr", "bootstrap_lr", "weight_decay"),
+            *("bootstrap_weight", "near_frames", "far_frames"),
+        )
+        least = dict.fromkeys(one, 1) | dict.fromkeys(zero, 0)
         for name, lowest in least.items():
             if not lowest <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be finite and at least {lowest}")

@@ -63,6 +63,10 @@ class KeypointsDataset(Dataset):
             raise ValueError("there is no track in the keypoints")
         if len({track.shape[1:] for track in tracks}) > 1:
             raise ValueError("the tracks differ in their keypoints or coordinates")
+        if options.get("statistics") is None and max(map(len, tracks)) < 2:
+            raise ValueError(
+                "no action is valid in any frame: all tracks are one frame long, nothing to learn from"
+            )
         recordings = group_tracks(tracks, individuals)
         most = max(map(len, recordings))
         self.config = config or FeatureConfig(others=min(FeatureConfig.others, most - 1))

@@ -75,7 +75,7 @@ def train(
     config = replace(config, precision=pick_precision(config.precision, device))
     state = begin(model, dataset, config, device, resume)
     about = {"dataset": "unnamed", "features": {}, "settings": {}, **(about or {})}
-    about["settings"] = {**about["settings"], **asdict(config)}
+    about["settings"] = {**about["settings"], **asdict(config), "epochs": state.epochs}
     score = partial(
         _score, state, held_out_loss(state, dataset, val_dataset, config), val_dataset, config, evaluate
     )

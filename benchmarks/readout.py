@@ -31,9 +31,9 @@ from bams.models import BAMS
 from bams.represent import embed_tracks
 from bams.train import train, validate
 from benchmarks import readout_report
+from benchmarks.readout_report import RECIPE
 from benchmarks.yardstick import WINDOW, Yardstick, hand_made, load, principal_components, score
 
-RECIPE = "the recipe"
 ROUND = 250  # steps of an ablation, and between the points of the recipe's curve
 ROUNDS = 6  # of the recipe
 
@@ -116,10 +116,10 @@ def train_row(yardstick: Yardstick, changes: dict[str, Any], seed: int, rounds: 
     settings = {**defaults, **_of(TrainConfig, changes), "seed": seed, "epochs": rounds, "batch_size": 32}
     config = TrainConfig(**settings, checkpoint_every=rounds)
     model = cli.new_model(dataset, custom.sizes(pooled=max(dataset.individuals) > 1), seed)
-    untrained = random_weights(model, seed)
-    untrained.scale.set(*map(torch.from_numpy, (dataset.statistics.centre, dataset.statistics.scale)))
     curve = []
     if rounds > 1:
+        untrained = random_weights(model, seed)
+        untrained.scale.set(*map(torch.from_numpy, (dataset.statistics.centre, dataset.statistics.scale)))
         both = embed(untrained, dataset, yardstick)["both"]
         curve.append({"step": 0, "scores": scores_of(yardstick, both)})
     spent, begun = 0.0, time.perf_counter()

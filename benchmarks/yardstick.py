@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bams import files, ridge, simulate
+from bams import baselines, files, ridge, simulate
 from bams.features import difference, fill_gaps, observed
 from bams.recordings import tracked_presence
-from bams.represent import pool_individuals
+from bams.represent import pool_individuals, standardise
 from bams.statistics import fit_statistics
 
 WINDOW, EVERY, FOLDS = 600, 5, 5
@@ -163,11 +163,9 @@ def hand_made(yardstick: Yardstick, progress: Callable = iter) -> dict[str, list
 
 def principal_components(channels: list[np.ndarray], count: int) -> list[np.ndarray]:
     """The first `count` principal components of standardised features (1, frames, C) of each recording."""
-    joined = np.concatenate([part[0] for part in channels]).astype(np.float64)
-    centre, scale = joined.mean(axis=0), np.maximum(joined.std(axis=0), 1e-6)
-    standard = (joined - centre) / scale
-    _, vectors = np.linalg.eigh(standard.T @ standard)
-    return [(((part - centre) / scale) @ vectors[:, -count:]).astype(np.float32) for part in channels]
+    table = standardise(np.concatenate([part[0] for part in channels]))
+    ends = np.cumsum([part.shape[1] for part in channels])[:-1]
+    return [part[None] for part in np.split(baselines.principal_components(table, count), ends)]
 
 
 def _pixels(recording: np.ndarray) -> np.ndarray:

@@ -176,6 +176,13 @@ def test_a_heading_that_is_none_is_refused(heading):
         animal_features(animals(count=2), FeatureConfig(heading=heading), ("a", "b"))
 
 
+def test_a_heading_needs_a_length_and_two_coordinates():
+    same = np.float32([[[[1, 1], [1, 1]], [[1, 1], [2, 1]]]])
+    assert np.array_equal(find_bodies(same, (0, 1)).heading, [[NAN, 0]], equal_nan=True)
+    with pytest.raises(ValueError, match="keypoints of one coordinate have none"):
+        animal_features(animals(count=2, dims=3)[..., :1], FeatureConfig(heading="a:b"), ("a", "b"))
+
+
 @pytest.mark.parametrize("dims", [2, 3])
 def test_the_inputs_do_not_know_where_the_camera_is(dims):
     keypoints = animals(1, dims=dims)
@@ -273,6 +280,7 @@ def test_joined_animals_have_the_features_of_each():
         ({"predict": ("distances",)}, "predict must have movement, lengths or observed"),
         ({"predict": ()}, "predict must have"),
         ({"others": -1}, "others is -1"),
+        ({"features": "raw", "heading": "a:b"}, "heading has no use with features raw"),
     ],
 )
 def test_settings_of_features_that_make_no_sense_are_refused(changes, said):
