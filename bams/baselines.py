@@ -30,6 +30,14 @@ def random_weights(model: BAMS, seed: int = 0) -> BAMS:
     return fresh
 
 
+def moving_mean(values: np.ndarray, frames: int) -> np.ndarray:
+    """Mean over the last `frames` frames of each, or over as many as there are; (..., T, C) float32 -> same."""
+    total = np.cumsum(values, axis=-2, dtype=np.float64)
+    total[..., frames:, :] = total[..., frames:, :] - total[..., :-frames, :]
+    number = np.minimum(np.arange(1, values.shape[-2] + 1), frames)[:, None]
+    return (total / number).astype(np.float32)
+
+
 def principal_components(table: np.ndarray, most_columns: int) -> np.ndarray:
     """The first principal components of all rows.
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from bams import plots
-from bams.baselines import random_weights
+from bams.baselines import moving_mean, random_weights
 from bams.keypoints import KeypointsDataset
 from bams.linear_eval import evaluate_labels
 from bams.models import BAMS
@@ -136,10 +136,7 @@ def _raw_inputs(model: BAMS, tracks: list[np.ndarray], second: int) -> Iterator[
     for track in tracks:
         with torch.no_grad():
             scaled = model.scale(torch.from_numpy(track).to(device)).cpu().numpy()
-        total = np.cumsum(scaled, axis=0, dtype=np.float64)
-        total[second:] = total[second:] - total[:-second]
-        number = np.minimum(np.arange(1, len(track) + 1), second)[:, None]
-        yield {"raw": scaled, "mean": (total / number).astype(np.float32)}
+        yield {"raw": scaled, "mean": moving_mean(scaled, second)}
 
 
 def _table(

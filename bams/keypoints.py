@@ -67,6 +67,8 @@ class KeypointsDataset(Dataset):
             raise ValueError(
                 "no action is valid in any frame: all tracks are one frame long, nothing to learn from"
             )
+        if tracks[0].ndim == 2 and config is not None:
+            _check_series(config)
         recordings = group_tracks(tracks, individuals)
         most = max(map(len, recordings))
         self.config = config or FeatureConfig(others=min(FeatureConfig.others, most - 1))
@@ -108,6 +110,14 @@ def group_tracks(tracks: Sequence[np.ndarray], individuals: int | Sequence[int])
         )
     ends = np.cumsum([0, *individuals])
     return [tracks[first:end] for first, end in pairwise(ends)]
+
+
+def _check_series(config: FeatureConfig) -> None:
+    for name in ("heading", "predict"):
+        if getattr(config, name) != getattr(FeatureConfig, name):
+            raise ValueError(
+                f"{name} is about keypoints, and these tracks (frames, features) have none; leave it out"
+            )
 
 
 def _of_recording(

@@ -17,7 +17,7 @@ from sklearn.model_selection import GroupKFold
 from tqdm import tqdm
 
 from bams import BAMS, TrainConfig, checkpoint, cli, files, mabe, mabe_jobs, plots, simulate, train
-from bams.baselines import random_weights
+from bams.baselines import moving_mean, random_weights
 from bams.checkpoint import Checkpoint
 from bams.linear_eval import train_linear_classifier
 from bams.represent import embed_tracks
@@ -56,12 +56,8 @@ def embed(model: BAMS, tracks: list[np.ndarray]) -> dict[str, np.ndarray]:
 
 def raw_rows(tracks: list[np.ndarray]) -> np.ndarray:
     """The input of each read-out frame joined with its mean over the last second."""
-    rows = []
-    for track in tracks:
-        total = np.cumsum(np.pad(track.astype(np.float64), ((simulate.FPS + 1, 0), (0, 0)))[1:], axis=0)
-        mean = (total[simulate.FPS :] - total[: -simulate.FPS]) / simulate.FPS
-        rows.append(np.concatenate([track, mean], axis=1)[FIRST_FRAME::EVERY])
-    return np.concatenate(rows).astype(np.float32)
+    rows = (np.concatenate([track, moving_mean(track, simulate.FPS)], axis=1) for track in tracks)
+    return np.concatenate([row[FIRST_FRAME::EVERY] for row in rows])
 
 
 def read_out(rows: np.ndarray, causes: dict[str, np.ndarray]) -> dict[str, float]:

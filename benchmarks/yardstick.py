@@ -194,13 +194,8 @@ def _with_means(values: np.ndarray, spans: tuple[int, ...]) -> np.ndarray:
     """Values (T, C) joined with their means over the last frames, windows each by itself."""
     whole = len(values) // WINDOW * WINDOW
     windows = values[:whole].reshape(-1, WINDOW, values.shape[1])
-    total = np.cumsum(np.pad(windows, ((0, 0), (1, 0), (0, 0))), axis=1, dtype=np.float64)
-    end = np.arange(1, WINDOW + 1)
-    parts = [windows]
-    for span in spans:
-        first = np.maximum(end - span, 0)
-        parts.append((total[:, end] - total[:, first]) / (end - first)[:, None])
-    return np.concatenate(parts, axis=-1, dtype=np.float32, casting="same_kind").reshape(whole, -1)
+    parts = [windows, *(baselines.moving_mean(windows, span) for span in spans)]
+    return np.concatenate(parts, axis=-1).reshape(whole, -1)
 
 
 def _pooled(channels: np.ndarray, present: np.ndarray) -> np.ndarray:

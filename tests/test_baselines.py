@@ -6,7 +6,7 @@ import torch
 from sklearn.decomposition import PCA
 
 from bams import BAMS, mabe_report
-from bams.baselines import InputAlone, principal_components, random_weights
+from bams.baselines import InputAlone, moving_mean, principal_components, random_weights
 from bams.config import MabeConfig
 from bams.data import Dataset
 from bams.represent import embed_recordings, embed_table
@@ -46,6 +46,13 @@ def test_random_weights_differ_by_seed_only_and_keep_the_scale():
     assert all(not torch.equal(one[name], other[name]) for name in weights if "encoders" in name)
     for name, value in model.scale.state_dict().items():
         assert torch.equal(one[f"scale.{name}"], value)
+
+
+@pytest.mark.parametrize("frames", [1, 4, 9, 50])
+def test_moving_mean_equals_a_loop(frames):
+    values = np.random.default_rng(frames).normal(size=(2, 9, 3)).astype(np.float32)
+    plain = [[track[max(t + 1 - frames, 0) : t + 1].mean(axis=0) for t in range(9)] for track in values]
+    np.testing.assert_allclose(moving_mean(values, frames), plain, atol=1e-6)
 
 
 def test_the_input_alone_is_pooled_like_an_embedding(recordings):

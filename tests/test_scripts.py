@@ -296,6 +296,7 @@ def write_bad_inputs(folder: Path) -> None:
     good = tracks()
     np.save("good.npy", good)
     np.save("flat.npy", good[0, :, 0])
+    np.save("series.npy", good[..., 0])
     np.save("inf.npy", np.where(np.arange(300)[:, None, None] == 7, np.inf, good))
     np.save("short.npy", good[:, :50])
     np.save("fewer.npy", good[:, :, :5])
@@ -434,6 +435,8 @@ BAD = {
     "custom_dataset.py --data_root good.npy --predict [mood]": "predict",
     "custom_dataset.py --data_root good.npy --predict [distances]": "predict must have",
     "custom_dataset.py --data_root good.npy --heading nose:tail": "expected two keypoints as back:front",
+    "custom_dataset.py --data_root series.npy --heading nose:neck": "heading is about keypoints",
+    "custom_dataset.py --data_root series.npy --predict [lengths]": "predict is about keypoints",
     "custom_dataset.py --data_root good.npy --others -1": "others",
     "custom_dataset.py --data_root good.npy --precision half": "precision",
     "custom_dataset.py --data_root good.npy --hoa_bins 1000": "hoa_bins",
