@@ -1,6 +1,7 @@
 """The notebook runs top to bottom, from nothing and on one's own files, and is committed as it ran."""
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import nbformat
@@ -11,7 +12,7 @@ from nbclient import NotebookClient
 import custom_dataset
 from bams import checkpoint, cli, custom, simulate
 from bams.checkpoint import Checkpoint
-from bams.config import RunConfig, TrainConfig
+from bams.config import FeatureConfig, RunConfig, TrainConfig
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOK = ROOT / "visualize_latents.ipynb"
@@ -64,7 +65,8 @@ def test_notebook_runs_from_a_fresh_clone(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.slow
-def test_notebook_on_files_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("joined", ["individual", "joint"])
+def test_notebook_on_files_of_ones_own(joined: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Recordings of two lengths, labels of recordings and of tracks, some missing, names for some."""
     mice = simulate.simulate_mice(10, frames=400, individuals=2, seed=0)
     keypoints = mice.keypoints.copy()
@@ -81,10 +83,11 @@ def test_notebook_on_files_of_ones_own(tmp_path: Path, monkeypatch: pytest.Monke
     )
     settings = cli.Settings(RunConfig(sequence_length=200), TrainConfig())
     recordings = custom_dataset.load_data(str(tmp_path / "mine.npz")).keypoints
-    dataset = custom.make_dataset(recordings, settings)
+    config = FeatureConfig(tracks=joined)
+    dataset = custom.make_dataset(recordings, settings, config=config)
     model = cli.new_model(dataset, custom.sizes(pooled=False), 0)
     marginal = np.ones(dataset.target_size, np.float32)
-    kept = {"epochs": 1, "skip_frames": 100}
+    kept = {"epochs": 1, "skip_frames": 100, **asdict(config)}
     made = Checkpoint(model, "custom", dataset.statistics, marginal, dataset.feature_names, kept)
     checkpoint.save(tmp_path / "m.pt", made)
 
@@ -95,9 +98,10 @@ def test_notebook_on_files_of_ones_own(tmp_path: Path, monkeypatch: pytest.Monke
     ran = run(notebook, tmp_path, monkeypatch)
     text = printed(ran)
     assert "m.pt: trained on custom for 1 epochs" in text
-    assert "long term: 20 tracks x 400 frames x 64 channels" in text
+    assert f"long term: {dataset.n_tracks} tracks x 400 frames x 64 channels" in text
+    assert ("labels_mode is left out" in text) == (joined == "joint")
     assert sum(pictures(ran)) == 3  # there are no training curves
-    assert set(read_outs(text)["both"]) == {"mode", "close", "strain"}
+    assert set(read_outs(text)["both"]) == {"close", "strain"} | ({"mode"} if joined == "individual" else set())
     assert not (tmp_path / "demo").exists()
 
 
