@@ -179,10 +179,12 @@ def baselines(
         mabe.check_frame_map(rows, ids, [clip.shape[1] for clip in clips], "the labels' frame map")
         return embed_clips(settings, group, model, trained.statistics, [rows[name] for name in ids], clips)
 
+    def embed_input(rows: mabe.FrameMap) -> np.ndarray:
+        return embed(InputAlone(trained.model), rows)
+
     return {
-        "PCA of the input": lambda rows: principal_components(
-            embed(InputAlone(trained.model), rows), group.most_columns
-        ),
+        "input": lambda rows: standardise(embed_input(rows)),
+        "PCA of the input": lambda rows: principal_components(embed_input(rows), group.most_columns),
         "random weights": lambda rows: standardise(embed(random_weights(trained.model), rows)),
     }
 

@@ -66,7 +66,7 @@ def run_evaluate(
     if baselines:
         rows = {submission.name: scores}
         rows |= {name: score(make(labels.rows), labels, protocol) for name, make in baselines.items()}
-        print(format_means(rows))
+        print(format_comparison(rows))
     return scores
 
 
@@ -85,21 +85,19 @@ def format_scores(scores: list[Score]) -> str:
     for row in scores:
         numbers = [f"{value:.4f}" for value in (row.private, row.public, row.no_ensemble, row.pooled)]
         cells.append((row.task, *numbers[:2], row.metric, *numbers[2:], str(row.sequence_level)))
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = [[f"{cell:>{width}s}" for cell, width in zip(row, widths, strict=True)] for row in cells]
-    return "\n".join(
-        "  ".join([row[0].ljust(widths[0]), *line[1:]]) for row, line in zip(cells, lines, strict=True)
-    )
+    return _aligned(cells)
 
 
-def format_means(rows: Mapping[str, list[Score]]) -> str:
-    """Mean F1 over the tasks, one line per scored submission."""
-    width = max(map(len, rows))
-    lines = [f"{'':{width}s}  mean F1, private  mean F1, public"]
-    for name, scored in rows.items():
-        private, public = mean_f1(scored)
-        lines.append(f"{name:{width}s}  {private:16.4f}  {public:15.4f}")
-    return "\n".join(lines)
+def format_comparison(rows: Mapping[str, list[Score]]) -> str:
+    """Private scores side by side, a line per task and a column per scored embedding, and their mean F1."""
+    first = next(iter(rows.values()))
+    cells = [("private score", "metric", *rows)]
+    for i, task in enumerate(first):
+        cells.append((task.task, task.metric, *(f"{scored[i].private:.4f}" for scored in rows.values())))
+    means = [mean_f1(scored) for scored in rows.values()]
+    for part, values in zip(("private", "public"), zip(*means, strict=True), strict=True):
+        cells.append((f"mean, {part}", "F1", *(f"{value:.4f}" for value in values)))
+    return _aligned(cells)
 
 
 def mean_f1(scores: list[Score]) -> tuple[float, float]:
@@ -107,3 +105,10 @@ def mean_f1(scores: list[Score]) -> tuple[float, float]:
     rows = [(score.private, score.public) for score in scores if score.metric == "F1"]
     private, public = np.mean(rows, axis=0) if rows else (np.nan, np.nan)
     return float(private), float(public)
+
+
+def _aligned(cells: list[tuple[str, ...]]) -> str:
+    """Lines of equal width, the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [[row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in cells]
+    return "\n".join("  ".join(line) for line in lines)

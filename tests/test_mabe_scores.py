@@ -14,7 +14,7 @@ from sklearn.model_selection import train_test_split
 from bams import files, mabe
 from bams.mabe import Task
 from bams.mabe_protocol import Labels, Protocol, read_labels, read_protocol, read_submission
-from bams.mabe_report import COLUMNS, format_means, format_scores, mean_f1, write_scores
+from bams.mabe_report import COLUMNS, format_comparison, format_scores, mean_f1, write_scores
 from bams.mabe_scores import Score, score
 
 NAN = np.nan
@@ -357,4 +357,9 @@ def test_table_has_the_public_column_names(tmp_path):
     assert lines[1].split() == ["a_long_name", "0.2500", "0.5000", "F1", "0.1250", "-1.0000", "False"]
     assert mean_f1(rows) == (0.5, 0.75)
     assert np.isnan(mean_f1(rows[1:2])).all()
-    assert format_means({"mine": rows}).splitlines()[1].split() == ["mine", "0.5000", "0.7500"]
+    other = [row._replace(private=row.private / 2) for row in rows]
+    header, first, *_, private, public = format_comparison({"mine": rows, "none": other}).splitlines()
+    assert header.split() == ["private", "score", "metric", "mine", "none"]
+    assert first.split() == ["a_long_name", "F1", "0.2500", "0.1250"]
+    assert private.split() == ["mean,", "private", "F1", "0.5000", "0.2500"]
+    assert public.split() == ["mean,", "public", "F1", "0.7500", "0.7500"]

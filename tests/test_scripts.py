@@ -199,10 +199,14 @@ def test_a_submission_is_scored_beside_its_baselines(folder: Path, capsys: pytes
     run(f"{common} --job evaluate --submission m_submission.npy --ckpt_path m.pt --baselines")
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("Task ID")
-    means = {line[:16].strip(): line.split()[-2:] for line in lines[-3:]}
-    assert set(means) == {"m_submission.npy", "PCA of the input", "random weights"}
-    assert all(0 < float(mean) < 1 for row in means.values() for mean in row)
-    assert len({tuple(row) for row in means.values()}) == 3
+    header, *tasks, private, public = lines[-10:]
+    assert re.split("  +", header) == [
+        *("private score", "metric", "m_submission.npy", "input", "PCA of the input", "random weights")
+    ]
+    assert {line.split()[0] for line in tasks} >= {"strain", "close", "contact", "chases"}
+    means = [line.split()[3:] for line in (private, public)]
+    assert all(0 < float(mean) < 1 for row in means for mean in row)
+    assert len(set(zip(*means, strict=True))) == 4
     with open("m_submission_scores.csv") as file:
         assert len(file.readlines()) == 8
 
