@@ -6,9 +6,12 @@ python fruit_flies.py --job evaluate --simulate --submission bams-fly-group-DATE
 """
 
 from collections.abc import Sequence
-from functools import partial
+
+import numpy as np
 
 from bams import cli, mabe_jobs
+from bams.animals import with_others
+from bams.features import Features
 from bams.mabe_simulated import simulate_fly_files
 from bams.oriented import OrientedTable, oriented_features
 
@@ -34,6 +37,12 @@ SIZES = {
     "hidden_layers": (256, 512, 512),
 }
 
+
+def features(flies: np.ndarray) -> Features:
+    """Features of the flies of a clip, (A, T, K, 2)."""
+    return with_others(oriented_features(flies, FEATURES), flies, FEATURES.order, [FEATURES.centre], others=3)
+
+
 FLIES = mabe_jobs.Group(
     name="fly_group",
     download="flies",
@@ -44,7 +53,7 @@ FLIES = mabe_jobs.Group(
     individuals=11,
     keypoints=len(FEATURES.order),
     zero_missing=False,
-    features=partial(oriented_features, table=FEATURES),
+    features=features,
     sizes=SIZES,
     most_columns=256,
     simulate=simulate_fly_files,

@@ -6,10 +6,12 @@ python mouse_triplets.py --job evaluate --simulate --submission bams-mouse-tripl
 """
 
 from collections.abc import Sequence
-from functools import partial
+
+import numpy as np
 
 from bams import cli, mabe, mabe_jobs, simulate
-from bams.features import Body, PoseTable, Segment, pose_features
+from bams.animals import with_others
+from bams.features import Body, Features, PoseTable, Segment, pose_features
 
 TRAIN_FILE, TEST_FILE = "mouse_triplet_train.npy", "mouse_triplet_test.npy"
 
@@ -32,11 +34,19 @@ FEATURES = PoseTable(
     moving_segments=("spine", "left_forepaw", "right_forepaw", "left_hindpaw", "right_hindpaw", "nose"),
 )
 
+POINTS = ("nose", "centre_back", "tail_base")  # between which distances to the other mice are taken
+
 SIZES = {
     "short_term": {"num_channels": (64, 64, 32, 32), "kernel_size": 3},
     "long_term": {"num_channels": (64, 64, 64, 32, 32), "kernel_size": 3, "dilation": 4},
     "hidden_layers": (256, 512, 512),
 }
+
+
+def features(mice: np.ndarray) -> Features:
+    """Features of the mice of a clip, (A, T, K, 2)."""
+    return with_others(pose_features(mice, FEATURES), mice, FEATURES.keypoints, POINTS, others=2)
+
 
 MICE = mabe_jobs.Group(
     name="mouse_triplet",
@@ -48,7 +58,7 @@ MICE = mabe_jobs.Group(
     individuals=3,
     keypoints=len(FEATURES.keypoints),
     zero_missing=True,
-    features=partial(pose_features, table=FEATURES),
+    features=features,
     sizes=SIZES,
     most_columns=128,
     simulate=mabe.simulate_mouse_files,

@@ -233,6 +233,27 @@ def _flat(values: np.ndarray) -> np.ndarray:
     return values.reshape(*values.shape[:2], -1)
 
 
+def with_others(
+    features: Features, keypoints: np.ndarray, names: Sequence[str], points: Sequence[str], others: int
+) -> Features:
+    """Features of the animals of a recording joined with how far the nearest others are, and its change.
+
+    The distances are inputs and actions, their changes actions.
+
+    Args:
+        features: of A tracks, made of `keypoints`.
+        keypoints: (A, T, K, d) float32, any unit; NaN = not tracked.
+        names: K names.
+        points: of them those that distances are between.
+        others: of so many other animals the features tell; of those that are not there they are unknown.
+    """
+    chosen = [list(names).index(point) for point in points]
+    distance, approach = _nearest(find_bodies(keypoints[:, :, chosen]), points, others)
+    added = _features([distance], [distance, approach])
+    arrays = [np.concatenate(parts, axis=-1) for parts in zip(features[:3], added[:3], strict=True)]
+    return Features(*arrays, *(one + other for one, other in zip(features[3:], added[3:], strict=True)))
+
+
 def join_animals(features: Features) -> Features:
     """Features of A tracks -> of one track that has those of all animals, one after the other."""
     inputs, actions, valid, *names = features

@@ -34,7 +34,7 @@ class Group:
         individuals: A of the files.
         keypoints: K of the files.
         zero_missing: whether two zeros mean missing (see `mabe.load_sequences`).
-        features: (N, T, K, 2), NaN = not tracked -> `Features`.
+        features: of the animals of a clip (A, T, K, 2), NaN = not tracked -> `Features`, a track each.
         sizes: encoders by name, and `hidden_layers` of the action predictor without its last size.
         most_columns: C at most of a submission.
         simulate: (folder, clips) -> None, writes simulated files.

@@ -31,7 +31,7 @@ from bams.models import BAMS
 from bams.represent import embed_tracks
 from bams.train import train, validate
 from benchmarks import readout_report
-from benchmarks.readout_report import RECIPE
+from benchmarks.readout_report import RECIPE, SHORT_RECIPE
 from benchmarks.yardstick import WINDOW, Yardstick, hand_made, load, principal_components, score
 
 ROUND = 250  # steps of an ablation, and between the points of the recipe's curve
@@ -39,7 +39,7 @@ ROUNDS = 6  # of the recipe
 
 # What each row changes in the recipe, that is in the defaults of custom_dataset.py.
 ABLATIONS: dict[str, dict[str, Any]] = {
-    "recipe, 250 steps": {},
+    SHORT_RECIPE: {},
     "raw coordinates, each animal alone": {"features": "raw", "predict": ("movement",)},
     "directions of the camera": {"features": "camera"},
     "no other animal": {"others": 0},

@@ -11,15 +11,17 @@ from bams import files
 from benchmarks.yardstick import Yardstick
 
 RECIPE = "the recipe"
+SHORT_RECIPE = "recipe, 250 steps"  # what the ablations change
 
 
 def write(folder: Path, yardstick: Yardstick) -> str:
-    """Write scores.txt and curve.png of all finished rows into their folder; the table."""
+    """Write scores.txt and curve.png of all finished rows into their folder; the tables."""
     by_hand = json.loads((folder / "by hand.json").read_text())
     runs: dict[str, list[dict[str, Any]]] = {}
     for path in sorted(folder.glob("*-[0-9]*.json")):
         runs.setdefault(re.sub(r"-\d+$", "", path.stem), []).append(json.loads(path.read_text()))
     tables = [_table(task.name, by_hand, runs) for task in yardstick.tasks]
+    tables += [_changes(task.name, runs) for task in yardstick.tasks if len(runs.get(SHORT_RECIPE, ())) > 0]
     text = "\n\n".join(tables)
     files.write_text(folder / "scores.txt", text + "\n")
     if RECIPE in runs:
@@ -63,6 +65,28 @@ def _line(name: str, scores: list[dict[str, Any]], task: str, runs: list[dict[st
     for key in ("minutes", "skill"):
         cells.append(f"{np.mean([run[key] for run in runs]):15.3g}" if runs else f"{'':15s}")
     return f"{name:42s}" + "".join(cells) + f"{len(scores):15d}"
+
+
+def _changes(task: str, runs: dict[str, list[dict[str, Any]]]) -> str:
+    """What each ablation changes in the scores of the recipe at as many steps, seed by seed; ± deviation."""
+    reference = {run["settings"]["seed"]: run for run in runs[SHORT_RECIPE]}
+    lines = [f"{task}, against {SHORT_RECIPE}: change of mean F1 / macro F1"]
+    for row, found in runs.items():
+        pairs = [(run, reference.get(run["settings"]["seed"])) for run in found]
+        values = np.array([_f1(run, task) - _f1(other, task) for run, other in pairs if other is not None])
+        if row in (RECIPE, SHORT_RECIPE) or not len(values):
+            continue
+        text = " / ".join(f"{mean:+.3f}" for mean in values.mean(axis=0))
+        if len(values) > 1:
+            spread = values.std(axis=0, ddof=1)
+            text = " / ".join(f"{m:+.3f} ± {s:.3f}" for m, s in zip(values.mean(axis=0), spread, strict=True))
+        lines.append(f"{row:42s}{text:>31s}{len(values):4d} {'seeds' if len(values) > 1 else 'seed'}")
+    return "\n".join(lines)
+
+
+def _f1(run: dict[str, Any], task: str) -> np.ndarray:
+    found = run["scores"]["both"][task]["all"]
+    return np.array([found["mean_f1"], found["macro_f1"]])
 
 
 def _draw(path: Path, task: str, by_hand: dict[str, Any], runs: list[dict[str, Any]]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bams.animals import animal_features, find_bodies, join_animals
+from bams.animals import animal_features, find_bodies, join_animals, with_others
 from bams.config import FeatureConfig
 from bams.features import keypoint_features
 
@@ -259,6 +259,31 @@ def test_raw_features_are_those_of_each_animal_alone():
     found = animal_features(keypoints, FeatureConfig(features="raw", predict=("movement",)))
     for one, other in zip(found, keypoint_features(keypoints), strict=True):
         assert np.array_equal(one, other, equal_nan=True) if isinstance(one, np.ndarray) else one == other
+
+
+def test_any_features_can_be_joined_with_distances_to_the_others():
+    keypoints, names = animals(9), ("a", "b", "c", "d")
+    base = keypoint_features(keypoints, names)
+    found = with_others(base, keypoints, names, ("d", "b"), others=2)
+    for one, other in zip(base, found, strict=True):
+        size = len(base.input_names if one is base.inputs or one is base.input_names else base.action_names)
+        kept = other[..., :size] if isinstance(other, np.ndarray) else other[:size]
+        assert np.array_equal(one, kept, equal_nan=True) if isinstance(one, np.ndarray) else one == kept
+    plain, actions, valid = plain_features(keypoints[:, :, [3, 1]].astype(float), 2)
+    called = {f"{p}-{q}": f"keypoint{i}-keypoint{j}" for i, p in enumerate("db") for j, q in enumerate("db")}
+    expected = [f"other{n}_{pair}" for n in range(2) for pair in called]
+    assert found.input_names[len(base.input_names) :] == tuple(f"{name}_distance" for name in expected)
+    added = found.action_names[len(base.action_names) :]
+    assert added == tuple(f"{name}_{kind}" for kind in ("distance", "approach") for name in expected)
+    for name in added:
+        other, pair = name.rsplit("_", 1)[0].split("_")
+        key = f"{other}_{called[pair]}_{name.rsplit('_', 1)[1]}"
+        for values, kind in ((actions, "actions"), (valid, "valid")):
+            loop = [[values[a, t, key] for t in range(keypoints.shape[1])] for a in range(len(keypoints))]
+            np.testing.assert_allclose(column(found, name, kind), loop, atol=2e-4, err_msg=name)
+        if name.endswith("distance"):
+            loop = [[plain[a, t, key] for t in range(keypoints.shape[1])] for a in range(len(keypoints))]
+            np.testing.assert_allclose(column(found, name), loop, atol=2e-4, err_msg=name)
 
 
 def test_joined_animals_have_the_features_of_each():

@@ -1,5 +1,7 @@
 """The protocol of benchmarks/readout.py: against scikit-learn, and on the real rats at points known beforehand."""
 
+import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +90,24 @@ def test_a_row_is_trained_once_and_the_report_holds_all(tmp_path, monkeypatch):
     text = readout.readout_report.write(tmp_path, yardstick)
     assert all(line in text for line in ("the recipe, long_term alone", "no bootstrap", "random weights", "PCA"))
     assert {path.name for path in tmp_path.iterdir()} >= {"scores.txt", "curve.png"}
+
+
+def test_what_a_step_gives_is_told_seed_by_seed(tmp_path):
+    def write(row: str, seed: int, f1: float) -> None:
+        both = {task.name: {"width": 2, "all": {"mean_f1": f1, "macro_f1": f1 / 2}} for task in yardstick.tasks}
+        found = {"scores": {"both": both}, "settings": {"seed": seed}, "minutes": 1.0, "skill": 0.1}
+        (tmp_path / f"{row}-{seed}.json").write_text(json.dumps(found))
+
+    yardstick = walks()
+    (tmp_path / "by hand.json").write_text("{}")
+    for seed, f1 in ((0, 0.5), (1, 0.6)):
+        write("recipe, 250 steps", seed, f1)
+    for seed, f1 in ((0, 0.4), (1, 0.54), (2, 0.1)):  # of the last there is nothing to compare with
+        write("no bootstrap", seed, f1)
+    write("window of 60 frames", 1, 0.7)
+    text = readout.readout_report.write(tmp_path, yardstick)
+    assert re.search(r"no bootstrap +-0.080 ± 0.028 / -0.040 ± 0.014 +2 seeds", text)
+    assert re.search(r"window of 60 frames +\+0.100 / \+0.050 +1 seed$", text, re.MULTILINE)
 
 
 @pytest.mark.slow
