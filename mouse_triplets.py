@@ -34,7 +34,7 @@ FEATURES = PoseTable(
     moving_segments=("spine", "left_forepaw", "right_forepaw", "left_hindpaw", "right_hindpaw", "nose"),
 )
 
-POINTS = ("nose", "centre_back", "tail_base")  # between which distances to the other mice are taken
+POINTS = ("nose", "centre_back", "tail_base")  # between which distances to the nearest other mouse are taken
 
 SIZES = {
     "short_term": {"num_channels": (64, 64, 32, 32), "kernel_size": 3},
@@ -45,7 +45,7 @@ SIZES = {
 
 def features(mice: np.ndarray) -> Features:
     """Features of the mice of a clip, (A, T, K, 2)."""
-    return with_others(pose_features(mice, FEATURES), mice, FEATURES.keypoints, POINTS, others=2)
+    return with_others(pose_features(mice, FEATURES), mice, FEATURES.keypoints, POINTS, others=1)
 
 
 MICE = mabe_jobs.Group(
