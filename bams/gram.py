@@ -47,15 +47,16 @@ def grams(rows: np.ndarray, parts: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return result
 
 
-def ridge(gram: np.ndarray, moment: np.ndarray, alpha: float = 1.0) -> np.ndarray:
+def ridge(gram: np.ndarray, moment: np.ndarray, alpha: float | np.ndarray = 1.0) -> np.ndarray:
     """What `sklearn.linear_model.Ridge(alpha)` fits; the intercept is not shrunk.
 
     Args:
         gram: (C+1, C+1), sum of weight * row * row over augmented rows.
-        moment: (C+1,), sum of weight * target * row.
+        moment: (C+1,) or (C+1, outputs), sum of weight * target * row.
+        alpha: penalty on all coefficients or, (C,), on each: with its variance it is one on standardised columns.
 
     Returns:
-        (C+1,) coefficients, the intercept last: prediction = augmented rows @ coefficients.
+        coefficients in the axes of `moment`, the intercept last: prediction = augmented rows @ coefficients.
 
     Raises:
         ValueError: there is no row.
@@ -66,8 +67,8 @@ def ridge(gram: np.ndarray, moment: np.ndarray, alpha: float = 1.0) -> np.ndarra
     mean = gram[-1, :-1] / total
     centred = gram[:-1, :-1] - np.outer(mean, gram[-1, :-1])
     centred[np.diag_indices_from(centred)] += alpha
-    coefficients = np.linalg.solve(centred, moment[:-1] - mean * moment[-1])
-    return np.append(coefficients, moment[-1] / total - mean @ coefficients)
+    coefficients = np.linalg.solve(centred, moment[:-1] - np.multiply.outer(mean, moment[-1]))
+    return np.concatenate([coefficients, [moment[-1] / total - mean @ coefficients]])
 
 
 def balanced_ridge_classifier(positive: np.ndarray, negative: np.ndarray, alpha: float = 1.0) -> np.ndarray:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bams.gram import ridge
+
 ROWS_AT_ONCE = 2**14  # of float64 copies
 CONSTANT = 1e-12  # a column with so small a share of its variance over all rows is constant where it is fitted
 
@@ -90,11 +92,10 @@ def classifier(sums: Sums, classes: np.ndarray, alpha: float) -> Linear:
     number = per_class[:, -1, -1]
     weight = number.sum() / (len(number) * number)
     spread = _deviation(per_class.sum(axis=0))
-    weighted = np.tensordot(weight, per_class, 1)
-    total = weighted[-1, -1]
     # of targets that are 1 for the class and -1 for the others
-    with_target = 2 * weight[:, None] * per_class[:, -1, :] - weighted[-1]
-    return _solve(weighted[:-1, :-1], weighted[-1, :-1], with_target.T, total, spread, alpha, sums)
+    weighted = np.tensordot(weight, per_class, 1)
+    moments = 2 * weight[:, None] * per_class[:, -1, :] - weighted[-1]
+    return _solve(weighted, moments.T, alpha * spread**2, sums.centre, sums.scale)
 
 
 def regressor(sums: Sums, cells: np.ndarray, outputs: int, alpha: float) -> Linear:
@@ -108,32 +109,21 @@ def regressor(sums: Sums, cells: np.ndarray, outputs: int, alpha: float) -> Line
     together = sums.products[cells].sum(axis=0)
     inputs = len(together) - 1 - outputs
     features = [*range(inputs), -1]
-    spread = _deviation(together[np.ix_(features, features)])
-    with_target = together[np.ix_(features, range(inputs, inputs + outputs))]
-    own = Sums(sums.products, sums.centre[:inputs], sums.scale[:inputs])
-    gram, total = together[:inputs, :inputs], together[-1, -1]
-    scaled = _solve(gram, together[-1, :inputs], with_target, total, spread, alpha, own)
+    products = together[np.ix_(features, features)]
+    moments = together[np.ix_(features, range(inputs, inputs + outputs))]
+    penalty = alpha * _deviation(products) ** 2
+    scaled = _solve(products, moments, penalty, sums.centre[:inputs], sums.scale[:inputs])
     centre, scale = sums.centre[inputs:], sums.scale[inputs:]
     return Linear(scaled.weights * scale, scaled.intercept * scale + centre)
 
 
 def _solve(
-    gram: np.ndarray,
-    inputs: np.ndarray,
-    with_target: np.ndarray,
-    total: float,
-    spread: np.ndarray,
-    alpha: float,
-    sums: Sums,
+    products: np.ndarray, moments: np.ndarray, penalty: np.ndarray, centre: np.ndarray, scale: np.ndarray
 ) -> Linear:
-    """From sums of products of inputs, of inputs, and of inputs and 1 with targets, all of weight `total`."""
-    mean, target_mean = inputs / total, with_target[-1] / total
-    centred = (gram - total * np.outer(mean, mean)) / np.outer(spread, spread)
-    right = (with_target[:-1] - total * np.outer(mean, target_mean)) / spread[:, None]
-    weights = np.linalg.solve(centred + alpha * np.eye(len(mean)), right) / spread[:, None]
-    intercept = target_mean - mean @ weights
-    weights = weights / sums.scale[:, None]
-    return Linear(weights, intercept - sums.centre @ weights)
+    """From sums of products of scaled inputs and 1, and of these with the targets; in the inputs' own unit."""
+    found = ridge(products, moments, penalty)
+    weights = found[:-1] / scale[:, None]
+    return Linear(weights, found[-1] - centre @ weights)
 
 
 def _deviation(products: np.ndarray) -> np.ndarray:
