@@ -40,7 +40,7 @@ SIZES = {
 
 def features(flies: np.ndarray) -> Features:
     """Features of the flies of a clip, (A, T, K, 2)."""
-    return with_others(oriented_features(flies, FEATURES), flies, FEATURES.order, [FEATURES.centre], others=3)
+    return with_others(oriented_features(flies, FEATURES), flies, FEATURES.order, [FEATURES.centre], others=1)
 
 
 FLIES = mabe_jobs.Group(
