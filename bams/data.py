@@ -3,8 +3,9 @@
 Axes: N tracks, T frames, K keypoints, F input features, D action features, Q bins of the histogram.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import numpy as np
 import torch
 
 from bams import files
-from bams.statistics import Statistics, fit_statistics, quantise
+from bams.statistics import Statistics
+from bams.tables import Table, Track, build_table, keep_table
 
 
 class Dataset(torch.utils.data.Dataset):
@@ -62,27 +64,26 @@ class Dataset(torch.utils.data.Dataset):
         cache_path: str | Path | None = None,
         cache: bool = False,
     ):
-        inputs, self.lengths = _join(input_feats, "input_feats")
-        targets, target_lengths = _join(target_feats, "target_feats")
-        if self.lengths.tolist() != target_lengths.tolist():
-            raise ValueError("input_feats and target_feats differ in their tracks or frames")
-        known = _joined_valid(valid, targets, self.lengths)
-        if statistics is None and not 2 <= hoa_bins <= 256:
-            raise ValueError(f"hoa_bins is {hoa_bins}; it must be from 2 to 256")
-        if statistics is not None:
-            _check_sizes(inputs, targets, statistics)
-        path = _cache_file(cache_path, inputs, targets, known, hoa_bins, statistics) if cache else None
-        cached = _read_cache(path) if path is not None and path.exists() else None
-        if cached is not None:
-            self.statistics, self.actions = cached
-        else:
-            self.statistics = statistics or fit_statistics(inputs, targets, known, hoa_bins)
-            self.actions = quantise(targets, self.statistics.edges)
-            if path is not None:
-                files.write_arrays(path, actions=self.actions, **asdict(self.statistics))
-        self.valid = known
-        np.copyto(inputs, self.statistics.centre, where=np.isnan(inputs))  # `_join` made a copy of its own
-        self.inputs = inputs
+        tracks = as_tracks(input_feats, target_feats, valid)
+        table = make_table(
+            tracks,
+            (part for track in tracks for part in track),
+            hoa_bins=hoa_bins,
+            statistics=statistics,
+            cache_path=cache_path,
+            cache=cache,
+        )
+        self._take(table, sequence_length, labels)
+
+    @classmethod
+    def of_table(cls, table: Table, *, sequence_length: int | None = None, labels: Any = None) -> "Dataset":
+        """A data set of features that are joined and quantised already (see `bams.tables`)."""
+        dataset = cls.__new__(cls)
+        dataset._take(table, sequence_length, labels)
+        return dataset
+
+    def _take(self, table: Table, sequence_length: int | None, labels: Mapping[str, Any] | None) -> None:
+        self.inputs, self.actions, self.valid, self.lengths, self.statistics = table
         self.labels = dict(labels or {})
         for name, values in self.labels.items():
             if len(values) != len(self.lengths):
@@ -132,6 +133,36 @@ class Dataset(torch.utils.data.Dataset):
         return self.inputs[self.starts[track] : self.starts[track + 1]]
 
 
+def make_table(
+    tracks: Iterable[Track],
+    content: Iterable[np.ndarray | str],
+    *,
+    hoa_bins: int = 32,
+    statistics: Statistics | None = None,
+    cache_path: str | Path | None = None,
+    cache: bool = False,
+) -> Table:
+    """The table of tracks that come one by one, kept in a cache or not.
+
+    Args:
+        tracks: not asked for if they are in the cache.
+        content: all that they follow from, for the cache to know them by.
+        hoa_bins, statistics, cache_path, cache: as of `Dataset`.
+
+    Raises:
+        ValueError: a setting makes no sense, or the tracks do not fit the statistics.
+    """
+    if statistics is None and not 2 <= hoa_bins <= 256:
+        raise ValueError(f"hoa_bins is {hoa_bins}; it must be from 2 to 256")
+    build = partial(build_table, tracks, bins=hoa_bins, statistics=statistics)
+    if not cache:
+        return build()
+    if cache_path is None:
+        raise ValueError("cache=True needs cache_path, the folder to keep the cache in")
+    fitted = list(asdict(statistics).values()) if statistics else []
+    return keep_table(Path(cache_path) / files.content_key(f"bams-data-2 {hoa_bins}", *content, *fitted), build)
+
+
 def cut_windows(lengths: np.ndarray, window: int) -> np.ndarray:
     """Windows that cover every frame of every track and overlap as little as possible.
 
@@ -152,42 +183,46 @@ def cut_windows(lengths: np.ndarray, window: int) -> np.ndarray:
     return np.concatenate(rows)
 
 
-def _join(arrays: np.ndarray | Sequence[np.ndarray], name: str) -> tuple[np.ndarray, np.ndarray]:
+def as_tracks(
+    input_feats: np.ndarray | Sequence[np.ndarray],
+    target_feats: np.ndarray | Sequence[np.ndarray],
+    valid: np.ndarray | Sequence[np.ndarray] | None,
+) -> list[Track]:
+    """The tracks of features in any of the forms that `Dataset` takes.
+
+    Raises:
+        ValueError: arrays that do not fit each other, infinite inputs.
+    """
+    inputs, targets = _checked(input_feats, "input_feats"), _checked(target_feats, "target_feats")
+    if [len(part) for part in inputs] != [len(part) for part in targets]:
+        raise ValueError("input_feats and target_feats differ in their tracks or frames")
+    known = [None] * len(targets) if valid is None else [np.asarray(part, bool) for part in valid]
+    known = [part[:, None] if part is not None and part.ndim == 1 else part for part in known]
+    widths = (1, targets[0].shape[1])
+    if len(known) != len(targets) or any(
+        part is not None and (part.ndim != 2 or len(part) != len(target) or part.shape[1] not in widths)
+        for part, target in zip(known, targets, strict=False)
+    ):
+        raise ValueError("valid must be per frame or per action feature, for the same tracks and frames")
+    return [as_track(*parts) for parts in zip(inputs, targets, known, strict=True)]
+
+
+def as_track(inputs: np.ndarray, targets: np.ndarray, valid: np.ndarray | None) -> Track:
+    """One track: (T, F) and (T, D) float32; valid (T, D) or (T, 1) bool holds where the target is finite."""
+    if np.isinf(inputs).any():
+        raise ValueError("input_feats holds infinite values; write NaN where something is not known")
+    finite = np.isfinite(targets)
+    return Track(inputs, targets, finite if valid is None else finite & valid)
+
+
+def _checked(arrays: np.ndarray | Sequence[np.ndarray], name: str) -> list[np.ndarray]:
     arrays = [np.asarray(array) for array in arrays]
     if not arrays or any(array.ndim != 2 or 0 in array.shape for array in arrays):
         shapes = sorted({array.shape for array in arrays})[:3]
         raise ValueError(f"{name} must be (tracks, frames, features), none of them 0; a track has axes {shapes}")
     if len({array.shape[1] for array in arrays}) > 1:
         raise ValueError(f"the tracks of {name} differ in their number of features")
-    joined = np.concatenate(arrays).astype(np.float32, copy=False)
-    if name == "input_feats" and np.isinf(joined).any():
-        raise ValueError(f"{name} holds infinite values; write NaN where something is not known")
-    return joined, np.array([len(array) for array in arrays])
-
-
-def _joined_valid(valid: Any, targets: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    finite = np.isfinite(targets)
-    if valid is None:
-        return finite
-    arrays = [np.asarray(v, dtype=bool) for v in valid]
-    arrays = [v[:, None] if v.ndim == 1 else v for v in arrays]
-    shapes = [v.shape for v in arrays]
-    widths = (1, targets.shape[1])
-    if (
-        any(len(shape) != 2 or shape[1] not in widths for shape in shapes)
-        or [shape[0] for shape in shapes] != lengths.tolist()
-    ):
-        raise ValueError("valid must be per frame or per action feature, for the same tracks and frames")
-    return np.concatenate(arrays) & finite
-
-
-def _check_sizes(inputs: np.ndarray, targets: np.ndarray, statistics: Statistics) -> None:
-    expected = statistics.centre.size, statistics.edges.shape[0]
-    if (inputs.shape[1], targets.shape[1]) != expected:
-        raise ValueError(
-            f"the data give {inputs.shape[1]} input and {targets.shape[1]} action features, the statistics are "
-            f"for {expected[0]} and {expected[1]}: use recordings with the same keypoints as in training"
-        )
+    return [array.astype(np.float32, copy=False) for array in arrays]
 
 
 def _pad(rows: np.ndarray, length: int, mode: str) -> np.ndarray:
@@ -199,27 +234,3 @@ def _no_label(values: np.ndarray, count: int) -> np.ndarray:
     """`count` entries that say 'not labelled': NaN, -1 for whole numbers, False or 0 where there is no sign."""
     missing = {"f": np.nan, "i": -1}.get(values.dtype.kind, 0)
     return np.full((count, *values.shape[1:]), missing, values.dtype)
-
-
-def _cache_file(
-    folder: str | Path | None,
-    inputs: np.ndarray,
-    targets: np.ndarray,
-    valid: np.ndarray,
-    bins: int,
-    statistics: Statistics | None,
-) -> Path:
-    if folder is None:
-        raise ValueError("cache=True needs cache_path, the folder to keep the cache in")
-    fitted = [getattr(statistics, name) for name in ("centre", "scale", "edges", "counts")] if statistics else []
-    return Path(folder) / f"{files.content_key(f'bams-data-1 {bins}', inputs, targets, valid, *fitted)}.npz"
-
-
-def _read_cache(path: Path) -> tuple[Statistics, np.ndarray] | None:
-    """What is in a cache file; None if it is damaged, so that it is made anew."""
-    try:
-        arrays = files.read_arrays(path)
-        actions = arrays.pop("actions")
-        return Statistics(**arrays), actions
-    except (ValueError, KeyError, TypeError):
-        return None

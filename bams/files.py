@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pickle
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -88,6 +89,24 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def whole_folder(path: str | Path) -> Iterator[Path]:
+    """A new folder that appears under `path` only once the block is done, in place of what was there.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    path = Path(path)
+    with tempfile.TemporaryDirectory(
+        prefix=f".{path.name}.", suffix=".part", dir=make_folder(path.parent)
+    ) as made:
+        inner = Path(made) / path.name
+        inner.mkdir()
+        yield inner
+        shutil.rmtree(path, ignore_errors=True)
+        os.replace(inner, path)
 
 
 def make_folder(path: str | Path) -> Path:

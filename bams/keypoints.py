@@ -3,7 +3,8 @@
 Axes: S recordings, A individuals, N tracks, T frames, K keypoints, d coordinates, F input features.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -11,10 +12,11 @@ import numpy as np
 
 from bams.animals import animal_features, join_animals
 from bams.config import FeatureConfig
-from bams.data import Dataset
+from bams.data import Dataset, as_track, make_table
 from bams.features import Features, series_features
 from bams.labels import as_annotations
 from bams.recordings import check_keypoints, frames_present, tracked_presence
+from bams.tables import Track
 
 
 class KeypointsDataset(Dataset):
@@ -73,22 +75,25 @@ class KeypointsDataset(Dataset):
         most = max(map(len, recordings))
         self.config = config or FeatureConfig(others=min(FeatureConfig.others, most - 1))
         joint = self.config.tracks == "joint"
-        parts = [_of_recording(recording, self.config, keypoint_names) for recording in recordings]
-        self.individuals = [len(present) for present, _ in parts]
-        self.present = [row for present, _ in parts for row in present]
+        if joint and min(map(len, recordings)) < most:
+            raise ValueError("tracks joint needs as many individuals in each recording; take tracks individual")
+        self.present = [row for recording in recordings for row in _presence(recording, joint)]
+        self.individuals = [1 if joint else len(recording) for recording in recordings]
         lengths = [len(row) for row in self.present]
         self.annotations = None
+        labels = options.pop("labels", None)
         if annotations is not None or eval_utils is not None:
             sizes = {"individuals": 1 if joint else most, "padded_frames": padded_frames}
             self.annotations = as_annotations(annotations or {}, eval_utils or {}, lengths, **sizes)
-            options["labels"] = {**(options.get("labels") or {}), **self.annotations.of_tracks(lengths)}
-        found = parts[0][1]
-        self.feature_names = {"inputs": list(found.input_names), "actions": list(found.action_names)}
-        arrays = [
-            [track[: len(row)] for present, found in parts for track, row in zip(found[i], present, strict=True)]
-            for i in range(3)
-        ]
-        super().__init__(*arrays, **options)
+            labels = {**(labels or {}), **self.annotations.of_tracks(lengths)}
+        features = partial(_features, config=self.config, names=keypoint_names)
+        first = features([track[:1] for track in recordings[0]])
+        self.feature_names = {"inputs": list(first.input_names), "actions": list(first.action_names)}
+        found = (track for recording in recordings for track in _tracks(features(recording), recording))
+        sequence_length = options.pop("sequence_length", None)
+        options.pop("hoa_window", None)
+        content = (repr((self.config, self.individuals)), *tracks)
+        self._take(make_table(found, content, **options), sequence_length, labels)
 
 
 def group_tracks(tracks: Sequence[np.ndarray], individuals: int | Sequence[int]) -> list[Sequence[np.ndarray]]:
@@ -120,19 +125,34 @@ def _check_series(config: FeatureConfig) -> None:
             )
 
 
-def _of_recording(
-    tracks: Sequence[np.ndarray], config: FeatureConfig, names: Sequence[str] | None
-) -> tuple[list[np.ndarray], Features]:
-    """Who is there when, (T_i,) bool of each track that is made of the recording, and the features."""
-    longest = max(map(len, tracks))
-    recording = np.full((len(tracks), longest, *tracks[0].shape[1:]), np.nan, np.float32)
-    for row, track in zip(recording, tracks, strict=True):
+def _features(recording: Sequence[np.ndarray], config: FeatureConfig, names: Sequence[str] | None) -> Features:
+    """Features of the tracks that are made of the recording's."""
+    joined = _stacked(recording)
+    found = series_features(joined) if joined.ndim == 3 else animal_features(joined, config, names)
+    return join_animals(found) if config.tracks == "joint" else found
+
+
+def _tracks(found: Features, recording: Sequence[np.ndarray]) -> Iterator[Track]:
+    """Each track as far as it goes; animals that are joined go as far as the longest."""
+    lengths = [max(map(len, recording))] if len(found.inputs) < len(recording) else map(len, recording)
+    for i, length in enumerate(lengths):
+        yield as_track(found.inputs[i, :length], found.actions[i, :length], found.valid[i, :length])
+
+
+def _presence(recording: Sequence[np.ndarray], joint: bool) -> list[np.ndarray]:
+    """Who is there when, (T_i,) bool of each track that is made of the recording's."""
+    present = tracked_presence(_stacked(recording))
+    if joint:
+        return [present.any(axis=0)]
+    return [row[: len(track)] for row, track in zip(present, recording, strict=True)]
+
+
+def _stacked(recording: Sequence[np.ndarray]) -> np.ndarray:
+    """Tracks of any length as (A, T, ...) float32, NaN where one has ended."""
+    joined = np.full((len(recording), max(map(len, recording)), *recording[0].shape[1:]), np.nan, np.float32)
+    for row, track in zip(joined, recording, strict=True):
         row[: len(track)] = track
-    found = series_features(recording) if recording.ndim == 3 else animal_features(recording, config, names)
-    present = tracked_presence(recording)
-    if config.tracks == "joint":
-        return [present.any(axis=0)], join_animals(found)
-    return [row[: len(track)] for row, track in zip(present, tracks, strict=True)], found
+    return joined
 
 
 def _without_padding(

@@ -80,7 +80,7 @@ def test_joined_animals_are_one_track():
 
 
 def test_joined_recordings_with_other_numbers_of_animals_are_refused():
-    with pytest.raises(ValueError, match="differ in their number of features"):
+    with pytest.raises(ValueError, match="as many individuals in each recording"):
         config = FeatureConfig(tracks="joint")
         KeypointsDataset(tracks_of(recordings((2, 40), (3, 30))), individuals=[2, 3], config=config)
 

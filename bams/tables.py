@@ -1,0 +1,159 @@
+"""Features and quantised actions of all tracks, one after the other: in memory, or in files that are mapped.
+
+Axes: N tracks, frames of all tracks, F input features, D action features.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from bams import files
+from bams.statistics import Statistics, fit_statistics, quantise
+
+ROWS_AT_ONCE = 2**17
+
+
+class Track(NamedTuple):
+    """Features of one track: inputs (T, F) and targets (T, D) float32, valid (T, D) bool; NaN = not known."""
+
+    inputs: np.ndarray
+    targets: np.ndarray
+    valid: np.ndarray
+
+
+class Table(NamedTuple):
+    """What a data set is cut from.
+
+    Attributes:
+        inputs: (frames, F) float32, unscaled, finite.
+        actions: (frames, D) uint8, bins.
+        valid: (frames, D) bool.
+        lengths: (N,) int64, frames of each track.
+        statistics: of the training tracks.
+    """
+
+    inputs: np.ndarray
+    actions: np.ndarray
+    valid: np.ndarray
+    lengths: np.ndarray
+    statistics: Statistics
+
+
+def build_table(
+    tracks: Iterable[Track], *, bins: int, statistics: Statistics | None = None, folder: Path | None = None
+) -> Table:
+    """Join tracks that come one by one, so that all their features are never in memory twice, or at all.
+
+    Args:
+        tracks: at least one, all with as many features.
+        bins: Q, of the statistics that are fitted.
+        statistics: those of the training tracks; fitted if not given.
+        folder: where the arrays go, as plain `.npy` files; unless given, memory.
+
+    Raises:
+        ValueError: nothing is valid, or the statistics are of other features.
+        OSError: the folder cannot be written.
+    """
+    columns = [_Column(folder, name) for name in ("inputs", "targets", "valid", "actions")]
+    lengths = []
+    for track in tracks:
+        if statistics is not None:
+            _check_sizes(track, statistics)
+        lengths.append(len(track.inputs))
+        for column, rows in zip(columns, track, strict=False):
+            column.append(rows)
+    inputs, targets, valid = (column.finish() for column in columns[:3])
+    statistics = statistics or fit_statistics(inputs, targets, valid, bins)
+    for part in _parts(len(inputs)):
+        columns[3].append(quantise(targets[part], statistics.edges))
+        np.copyto(inputs[part], statistics.centre, where=np.isnan(inputs[part]))
+    table = Table(inputs, columns[3].finish(), valid, np.array(lengths), statistics)
+    if folder is None:
+        return table
+    del targets
+    (folder / "targets.npy").unlink()
+    files.write_arrays(folder / "statistics.npz", lengths=table.lengths, **asdict(statistics))
+    return read_table(folder)
+
+
+def keep_table(folder: Path, build: Callable[..., Table]) -> Table:
+    """The table kept in a folder, which `build(folder=...)` makes if there is none or it is damaged.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    try:
+        return read_table(folder)
+    except (ValueError, TypeError, KeyError, OSError, EOFError):
+        with files.whole_folder(folder) as part:
+            build(folder=part)
+        return read_table(folder)
+
+
+def read_table(folder: Path) -> Table:
+    """The table that `build_table` wrote, its arrays mapped: pages are read when they are asked for.
+
+    Raises:
+        ValueError, OSError: it is damaged or not there.
+    """
+    found = files.read_arrays(folder / "statistics.npz")
+    lengths = found.pop("lengths")
+    arrays = [np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("inputs", "actions", "valid")]
+    if any(len(array) != lengths.sum() for array in arrays):
+        raise ValueError(f"the arrays in {folder} do not have as many frames as its tracks")
+    return Table(*arrays, lengths, Statistics(**found))
+
+
+def _check_sizes(track: Track, statistics: Statistics) -> None:
+    found = track.inputs.shape[1], track.targets.shape[1]
+    expected = statistics.centre.size, statistics.edges.shape[0]
+    if found != expected:
+        raise ValueError(
+            f"the data give {found[0]} input and {found[1]} action features, the statistics are for {expected[0]} "
+            f"and {expected[1]}: use recordings with the same keypoints as in training"
+        )
+
+
+class _Column:
+    """An array that grows by rows: in memory, or in FOLDER/NAME.npy."""
+
+    def __init__(self, folder: Path | None, name: str):
+        self.path = None if folder is None else folder / f"{name}.npy"
+        self.file = None if folder is None else self.path.open("wb")
+        self.rows, self.count, self.kept = None, 0, []
+
+    def append(self, rows: np.ndarray) -> None:
+        """Add rows, all of the same width and kind."""
+        if self.file is None:
+            self.kept.append(rows)
+            return
+        if self.rows is None:
+            self.rows = rows[:0]
+            self._write_header()
+        self.file.write(memoryview(np.ascontiguousarray(rows)).cast("B"))
+        self.count += len(rows)
+
+    def finish(self) -> np.ndarray:
+        """All rows, writable."""
+        if self.file is None:
+            joined, self.kept = np.concatenate(self.kept), []
+            return joined
+        self.file.seek(0)
+        self._write_header()
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        self.file.close()
+        return np.load(self.path, mmap_mode="r+")
+
+    def _write_header(self) -> None:
+        """numpy leaves room in it for the rows to become more."""
+        header = {"descr": self.rows.dtype.str, "fortran_order": False, "shape": (self.count, self.rows.shape[1])}
+        np.lib.format.write_array_header_1_0(self.file, header)
+
+
+def _parts(count: int) -> Iterator[slice]:
+    return (slice(first, first + ROWS_AT_ONCE) for first in range(0, count, ROWS_AT_ONCE))
