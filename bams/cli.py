@@ -20,7 +20,7 @@ from bams.config import RunConfig, TrainConfig
 from bams.data import Dataset
 from bams.devices import pick_device, pick_precision
 from bams.models import BAMS
-from bams.recordings import long_enough, split_recordings, without_absent
+from bams.recordings import choose_held_out, long_enough, with_somebody, without_absent
 from bams.state import steps_and_epochs
 from bams.train import Evaluate, Interrupted, train
 
@@ -197,6 +197,23 @@ def new_model(dataset: Dataset, sizes: Mapping[str, Any], seed: int) -> BAMS:
     )
 
 
+def split_recordings(
+    recordings: list[np.ndarray], settings: Settings
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Training recordings (A, T, ...) and held-out ones; those too short, or without anybody, are skipped.
+
+    Raises:
+        ValueError: every recording is too short, or nobody is in any.
+    """
+    least = settings.train.skip_frames + settings.train.hoa_window + 1
+    kept = long_enough([recording.shape[1] for recording in recordings], least)
+    recordings = [recordings[i] for i in kept]
+    recordings = [recordings[i] for i in with_somebody(recordings)]
+    parts = choose_held_out(len(recordings), settings.run.val_share, settings.train.seed)
+    training, held_out = ([recordings[i] for i in part] for part in parts)
+    return training, held_out
+
+
 def split_datasets(
     recordings: list[np.ndarray],
     settings: Settings,
@@ -216,16 +233,13 @@ def split_datasets(
     Raises:
         ValueError: every recording is too short, or nobody is in any.
     """
-    least = settings.train.skip_frames + settings.train.hoa_window + 1
-    kept = long_enough([recording.shape[1] for recording in recordings], least)
-    recordings = without_absent([recordings[i] for i in kept], joint)
-    train_part, val_part = split_recordings(len(recordings), settings.run.val_share, settings.train.seed)
+    training, held_out = (
+        part if joint else [without_absent(recording) for recording in part]
+        for part in split_recordings(recordings, settings)
+    )
     statistics = settings.resume.statistics if settings.resume is not None else None
-    train_set = make_dataset([recordings[i] for i in train_part], statistics=statistics)
-    if len(val_part) == 0:
-        return train_set, None
-    held_out = [recordings[i] for i in val_part]
-    return train_set, make_dataset(held_out, statistics=train_set.statistics)
+    train_set = make_dataset(training, statistics=statistics)
+    return train_set, make_dataset(held_out, statistics=train_set.statistics) if held_out else None
 
 
 def load_trained(settings: Settings, name: str) -> Checkpoint:

@@ -14,7 +14,7 @@ import torch
 
 from bams import files
 from bams.statistics import Statistics
-from bams.tables import Table, Track, build_table, keep_table
+from bams.tables import Table, Track, build_table, keep, read_table
 
 
 class Dataset(torch.utils.data.Dataset):
@@ -160,7 +160,8 @@ def make_table(
     if cache_path is None:
         raise ValueError("cache=True needs cache_path, the folder to keep the cache in")
     fitted = list(asdict(statistics).values()) if statistics else []
-    return keep_table(Path(cache_path) / files.content_key(f"bams-data-2 {hoa_bins}", *content, *fitted), build)
+    key = files.content_key(f"bams-data-2 {hoa_bins}", *content, *fitted)
+    return keep(Path(cache_path) / key, lambda folder: build(folder=folder), read_table)
 
 
 def cut_windows(lengths: np.ndarray, window: int) -> np.ndarray:

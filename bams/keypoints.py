@@ -87,12 +87,13 @@ class KeypointsDataset(Dataset):
             self.annotations = as_annotations(annotations or {}, eval_utils or {}, lengths, **sizes)
             labels = {**(labels or {}), **self.annotations.of_tracks(lengths)}
         features = partial(_features, config=self.config, names=keypoint_names)
-        first = features([track[:1] for track in recordings[0]])
+        first = features([track[:8] for track in recordings[0]])
         self.feature_names = {"inputs": list(first.input_names), "actions": list(first.action_names)}
         found = (track for recording in recordings for track in _tracks(features(recording), recording))
         sequence_length = options.pop("sequence_length", None)
         options.pop("hoa_window", None)
-        content = (repr((self.config, self.individuals)), *tracks)
+        # the features of some frames tell of a change in how they are made
+        content = (repr((self.config, self.individuals)), *first[:3], *tracks)
         self._take(make_table(found, content, **options), sequence_length, labels)
 
 

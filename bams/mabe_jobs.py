@@ -1,24 +1,28 @@
 """The jobs of the MABe 2022 scripts: what mice and flies share."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from bams import cli, files, mabe, mabe_report
 from bams.baselines import InputAlone, principal_components, random_weights
 from bams.checkpoint import Checkpoint
 from bams.config import MabeConfig
-from bams.data import Dataset
+from bams.data import Dataset, as_track
 from bams.devices import pick_device
 from bams.features import Features
 from bams.models import BAMS
 from bams.represent import embed_table, standardise
 from bams.statistics import Statistics
+from bams.tables import Table, Track, build_table, keep, read_table
+
+TABLES = ("training", "held_out")  # in a folder of the cache
 
 
 @dataclass(frozen=True)
@@ -109,27 +113,57 @@ def load_clips(group: Group, path: Path) -> tuple[list[str], list[np.ndarray]]:
 def make_dataset(
     clips: list[np.ndarray], group: Group, settings: cli.Settings, statistics: Statistics | None = None
 ) -> Dataset:
-    """One track per individual, with the features of the group."""
-    made = [group.features(clip) for clip in clips]
-    return Dataset(
-        [track for features in made for track in features.inputs],
-        [track for features in made for track in features.actions],
-        [track for features in made for track in features.valid],
-        hoa_bins=settings.run.hoa_bins,
-        sequence_length=settings.run.sequence_length,
-        cache_path=settings.run.cache_path,
-        cache=settings.run.cache_path is not None,
-        statistics=statistics,
-    )
+    """A data set in memory, with one track per individual, absent ones too."""
+    made = (group.features(clip) for clip in clips)
+    tracks = (as_track(*parts) for found in made for parts in zip(*found[:3], strict=True))
+    table = build_table(tracks, bins=settings.run.hoa_bins, statistics=statistics)
+    return Dataset.of_table(table, sequence_length=settings.run.sequence_length)
 
 
 def run_train(settings: cli.Settings, group: Group, root: Path) -> None:
     """Train on the clips of the training file, some of them held out."""
-    _, clips = load_clips(group, root / group.train_file)
-    names = feature_names(group, clips[0])
-    train_set, val_set = cli.split_datasets(clips, settings, partial(make_dataset, group=group, settings=settings))
-    del clips
-    cli.run_training(settings, group.name, train_set, val_set, group.sizes, names)
+    tables = training_tables(settings, group, root / group.train_file)
+    sets = [Dataset.of_table(table, sequence_length=settings.run.sequence_length) for table in tables]
+    val_set = sets[1] if len(sets) > 1 else None
+    cli.run_training(settings, group.name, sets[0], val_set, group.sizes, feature_names(group))
+
+
+def training_tables(settings: cli.Settings, group: Group, path: Path) -> list[Table]:
+    """The tables of training clips and, if there are any, of held-out ones.
+
+    They are kept in `cache_path`, or in `cache` beside the file: the next start with the same content and settings
+    makes no features. While they are made, only the keypoints are in memory.
+    """
+    cache = Path(settings.run.cache_path or path.parent / "cache")
+    fitted = settings.resume.statistics if settings.resume is not None else None
+
+    def build(folder: Path) -> None:
+        print(f"making the features of {path}, to be kept in {cache}", file=sys.stderr)
+        statistics = fitted
+        for name, clips in zip(TABLES, cli.split_recordings(load_clips(group, path)[1], settings), strict=True):
+            if clips:
+                tracks, part = group_tracks(group, tqdm(clips, name)), files.make_folder(folder / name)
+                made = build_table(tracks, bins=settings.run.hoa_bins, statistics=statistics, folder=part)
+                statistics = made.statistics
+
+    def read(folder: Path) -> list[Table]:
+        return [read_table(folder / name) for name in TABLES if (folder / name).exists() or name == TABLES[0]]
+
+    run, train = settings.run, settings.train
+    asked = run.hoa_bins, run.val_share, train.seed, train.skip_frames, train.hoa_window
+    # what the features are shows in those of some made-up frames
+    probe = group.features(_made_up(group))
+    content = *map(np.asarray, probe[:3]), *(asdict(fitted).values() if fitted else ())
+    key = files.content_key(f"bams-mabe-1 {asked} {probe[3:]}", *content, files.file_key(path))
+    return keep(cache / f"{group.name}-{key}", build, read)
+
+
+def group_tracks(group: Group, clips: Iterable[np.ndarray]) -> Iterator[Track]:
+    """Features of all individuals (of those that are tracked in any frame) of all clips (A, T, K, 2)."""
+    for clip in clips:
+        found = group.features(clip)
+        for i in np.flatnonzero(np.isfinite(clip).any(axis=(1, 2, 3))):
+            yield as_track(found.inputs[i], found.actions[i], found.valid[i])
 
 
 def run_compute_representations(settings: cli.Settings, group: Group, root: Path) -> None:
@@ -138,7 +172,7 @@ def run_compute_representations(settings: cli.Settings, group: Group, root: Path
     target = path.with_name(f"{path.stem}_submission.npy")
     files.check_writable(target.parent)
     ids, clips = load_clips(group, root / group.test_file)
-    trained = load_trained(settings, group, clips)
+    trained = load_trained(settings, group)
     rows = clip_rows(group, root, ids, [clip.shape[1] for clip in clips])
     spans = [rows[name] for name in ids]
     embeddings = standardise(embed_clips(settings, group, trained.model, trained.statistics, spans, clips))
@@ -173,7 +207,7 @@ def baselines(
 ) -> dict[str, Callable[[mabe.FrameMap], np.ndarray]]:
     """Embeddings of the test clips that a submission is to beat, by name, for a frame map."""
     ids, clips = load_clips(group, root / group.test_file)
-    trained = load_trained(settings, group, clips)
+    trained = load_trained(settings, group)
 
     def embed(model: BAMS | InputAlone, rows: mabe.FrameMap) -> np.ndarray:
         mabe.check_frame_map(rows, ids, [clip.shape[1] for clip in clips], "the labels' frame map")
@@ -189,10 +223,10 @@ def baselines(
     }
 
 
-def load_trained(settings: cli.Settings, group: Group, clips: list[np.ndarray]) -> Checkpoint:
-    """The checkpoint to embed these clips with, if it is of the group and its features."""
+def load_trained(settings: cli.Settings, group: Group) -> Checkpoint:
+    """The checkpoint to embed with, if it is of the group and its features."""
     trained = cli.load_trained(settings, group.name)
-    cli.check_features(trained, feature_names(group, clips[0]), settings.run.ckpt_path)
+    cli.check_features(trained, feature_names(group), settings.run.ckpt_path)
     return trained
 
 
@@ -217,10 +251,15 @@ def embed_clips(
     return embed_table(model, clips, spans, make, pick_device(settings.train.device))
 
 
-def feature_names(group: Group, clip: np.ndarray) -> dict[str, list[str]]:
+def feature_names(group: Group) -> dict[str, list[str]]:
     """Names of the input and action features, as the checkpoint keeps them."""
-    made = group.features(clip[:, :1])
+    made = group.features(_made_up(group))
     return {"inputs": list(made.input_names), "actions": list(made.action_names)}
+
+
+def _made_up(group: Group) -> np.ndarray:
+    """Eight frames of keypoints at random places, (A, 8, K, 2) float32."""
+    return np.random.default_rng(0).uniform(1, 9, (group.individuals, 8, group.keypoints, 2)).astype(np.float32)
 
 
 JOBS = {

@@ -121,7 +121,7 @@ def check_keypoints(keypoints: np.ndarray) -> np.ndarray:
     return keypoints
 
 
-def split_recordings(count: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def choose_held_out(count: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Whole recordings for training and held out: `count` recordings, `share` of them held out, by seed.
 
     At least one is held out if `share` is above 0 and there are two; a single recording is for training.
@@ -184,23 +184,26 @@ def tracked_presence(recording: np.ndarray) -> np.ndarray:
     return begun & to_come
 
 
-def without_absent(recordings: Sequence[np.ndarray], joint: bool = False) -> list[np.ndarray]:
-    """Recordings (A, T, ...) without the individuals that are not tracked in any frame: no track to learn from.
+def without_absent(recording: np.ndarray) -> np.ndarray:
+    """A recording (A, T, ...) without the individuals that are never tracked: no track to learn from."""
+    there = _anybody(recording)
+    return recording if there.all() else recording[there]
 
-    A recording without anybody is left out; if `joint`, those with anybody stay as they are. The arguments are
-    left as they are.
+
+def with_somebody(recordings: Sequence[np.ndarray]) -> list[int]:
+    """Indices of the recordings (A, T, ...) in which anybody is tracked in any frame.
 
     Raises:
-        ValueError: nobody is tracked in any recording.
+        ValueError: there is none.
     """
-    kept = []
-    for recording in recordings:
-        there = np.isfinite(recording).reshape(len(recording), -1).any(axis=1)
-        if there.any():
-            kept.append(recording if joint or there.all() else recording[there])
+    kept = [i for i, recording in enumerate(recordings) if _anybody(recording).any()]
     if not kept:
         raise ValueError("no individual is tracked in any frame of any recording: there is nothing to learn from")
     return kept
+
+
+def _anybody(recording: np.ndarray) -> np.ndarray:
+    return np.isfinite(recording).reshape(len(recording), -1).any(axis=1)
 
 
 def long_enough(lengths: Sequence[int], least: int) -> np.ndarray:

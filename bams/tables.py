@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from bams import files
 from bams.statistics import Statistics, fit_statistics, quantise
 
 ROWS_AT_ONCE = 2**17
+Kept = TypeVar("Kept")
 
 
 class Track(NamedTuple):
@@ -80,18 +81,18 @@ def build_table(
     return read_table(folder)
 
 
-def keep_table(folder: Path, build: Callable[..., Table]) -> Table:
-    """The table kept in a folder, which `build(folder=...)` makes if there is none or it is damaged.
+def keep(folder: Path, build: Callable[[Path], Any], read: Callable[[Path], Kept]) -> Kept:
+    """What `read` finds in a folder, which `build` fills if it is not there or is damaged.
 
     Raises:
         OSError: the folder cannot be written.
     """
     try:
-        return read_table(folder)
+        return read(folder)
     except (ValueError, TypeError, KeyError, OSError, EOFError):
         with files.whole_folder(folder) as part:
-            build(folder=part)
-        return read_table(folder)
+            build(part)
+        return read(folder)
 
 
 def read_table(folder: Path) -> Table:

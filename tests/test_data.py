@@ -15,7 +15,7 @@ from bams.config import FeatureConfig
 from bams.data import Dataset, cut_windows
 from bams.features import Body, PoseTable, Segment, pose_features
 from bams.keypoints import KeypointsDataset
-from bams.recordings import as_recordings, check_keypoints, long_enough, split_recordings
+from bams.recordings import as_recordings, check_keypoints, choose_held_out, long_enough
 from bams.simulate import KEYPOINTS, simulate_mice
 from bams.statistics import fit_statistics, quantise
 
@@ -606,7 +606,7 @@ def test_a_window_without_frames_is_refused(window):
 @settings(max_examples=100, deadline=None)
 @given(count=st.integers(1, 200), share=st.floats(0, 0.99), seed=st.integers(0, 1000))
 def test_recordings_are_held_out_whole_and_by_seed(count, share, seed):
-    train, held_out = split_recordings(count, share, seed)
+    train, held_out = choose_held_out(count, share, seed)
     assert sorted([*train, *held_out]) == list(range(count))
     assert list(train) == sorted(train)
     assert list(held_out) == sorted(held_out)
@@ -616,18 +616,18 @@ def test_recordings_are_held_out_whole_and_by_seed(count, share, seed):
     else:
         assert len(held_out) >= 1
         assert abs(len(held_out) - count * share) <= 1
-    for same, again in zip((train, held_out), split_recordings(count, share, seed), strict=True):
+    for same, again in zip((train, held_out), choose_held_out(count, share, seed), strict=True):
         np.testing.assert_array_equal(same, again)
 
 
 def test_another_seed_holds_out_others():
-    assert len({tuple(split_recordings(50, 0.2, seed)[1]) for seed in range(5)}) == 5
+    assert len({tuple(choose_held_out(50, 0.2, seed)[1]) for seed in range(5)}) == 5
 
 
 @pytest.mark.parametrize("share", [-0.1, 1, 1.5, NAN])
 def test_a_share_outside_0_to_1_is_refused(share):
     with pytest.raises(ValueError, match="held-out share"):
-        split_recordings(5, share, 0)
+        choose_held_out(5, share, 0)
 
 
 def test_recordings_that_are_too_short_are_skipped_with_a_notice(capsys):

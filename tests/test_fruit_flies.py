@@ -11,7 +11,7 @@ from bams import cli, files, mabe, mabe_jobs
 from bams.config import RunConfig, TrainConfig
 from bams.mabe_simulated import simulate_fly_files
 from bams.oriented import OrientedTable, oriented_features
-from bams.recordings import without_absent
+from bams.recordings import with_somebody, without_absent
 from bams.represent import standardise
 from bams.simulate_flies import ACTIONS, ARENA, FPS, MODES, SimulatedFlies, simulate_flies
 
@@ -220,11 +220,12 @@ def test_pairs_of_another_number_or_name_are_refused():
 
 def test_an_absent_individual_is_no_track(flies):
     clips = [*flies.keypoints[:2], np.full_like(flies.keypoints[0], NAN)]
-    kept = without_absent(clips)
-    assert [len(clip) for clip in kept] == (flies.sex[:2] >= 0).sum(axis=1).tolist()
+    assert with_somebody(clips) == [0, 1]
+    kept = [without_absent(clip) for clip in clips]
+    assert [len(clip) for clip in kept] == [*(flies.sex[:2] >= 0).sum(axis=1).tolist(), 0]
     np.testing.assert_array_equal(kept[0], clips[0][flies.sex[0] >= 0])
     with pytest.raises(ValueError, match="no individual is tracked"):
-        without_absent(clips[2:])
+        with_somebody(clips[2:])
 
 
 def test_no_training_track_is_empty(flies):
