@@ -12,6 +12,8 @@ from bams.models import BAMS
 class InputAlone(nn.Module):
     """Stands where `bams.represent` takes a model: a frame's embedding is its input, scaled as by the model."""
 
+    context = 0
+
     def __init__(self, model: BAMS):
         super().__init__()
         self.scale = model.scale

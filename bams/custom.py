@@ -1,20 +1,26 @@
 """The jobs of the two scripts for recordings of one's own, with labels and without."""
 
+import tempfile
+from collections.abc import Callable
 from dataclasses import asdict, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from tqdm import tqdm
 
 from bams import cli, files
 from bams.checkpoint import Checkpoint
 from bams.config import FeatureConfig
 from bams.data import Dataset
 from bams.devices import pick_device
-from bams.keypoints import KeypointsDataset
-from bams.recordings import Recordings, as_recordings
-from bams.represent import compute_representations, pool_recordings
+from bams.features import Features
+from bams.keypoints import KeypointsDataset, recording_features
+from bams.recordings import Recordings, as_recordings, tracked_presence
+from bams.represent import embed_recording, pool_individuals
+from bams.statistics import known_inputs
 from bams.train import Evaluate
 
 NAME = "custom"
@@ -115,22 +121,48 @@ def write_representations(settings: cli.Settings, recordings: Recordings) -> Non
     target = path.with_name(f"{path.stem}_representations.npz")
     files.check_writable(target.parent)
     trained = cli.load_trained(settings, NAME)
-    config = trained_features(trained)
-    dataset = make_dataset(
-        recordings.keypoints,
-        settings,
-        config=config,
-        keypoint_names=recordings.keypoint_names,
-        statistics=trained.statistics,
-    )
-    cli.check_features(trained, dataset.feature_names, settings.run.ckpt_path)
-    embs = compute_representations(trained.model, dataset, pick_device(settings.train.device))
-    joint = config.tracks == "joint"
-    arrays = {**embs, "track_names": np.array(recordings.names if joint else recordings.track_names)}
-    if recordings.grouped and not joint:
-        arrays |= {f"group_{name}": pool_recordings(emb, recordings.keypoints) for name, emb in embs.items()}
-        arrays["recording_names"] = np.array(recordings.names)
-    files.write_arrays(target, **arrays)
-    print(f"representations: {target}")
-    for name, array in arrays.items():
-        print(f"  {name} {array.shape} {array.dtype}")
+    features = partial(recording_features, config=trained_features(trained), names=recordings.keypoint_names)
+    found = features(recordings.keypoints[0][:, :1])
+    names = {"inputs": list(found.input_names), "actions": list(found.action_names)}
+    cli.check_features(trained, names, settings.run.ckpt_path)
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
+        arrays = _embed(trained, recordings, features, pick_device(settings.train.device), Path(folder))
+        files.write_arrays(target, **arrays)
+        print(f"representations: {target}")
+        for name, array in arrays.items():
+            print(f"  {name} {array.shape} {array.dtype}")
+
+
+def _embed(
+    trained: Checkpoint,
+    recordings: Recordings,
+    features: Callable[[np.ndarray], Features],
+    device: torch.device,
+    folder: Path,
+) -> dict[str, np.ndarray]:
+    """What `write_representations` writes; the embeddings grow in files of the folder, not in memory."""
+    arrays: dict[str, np.ndarray] = {}
+    frames = max(recording.shape[1] for recording in recordings.keypoints)
+
+    def put(name: str, rows: int, first: int, span: slice, values: np.ndarray) -> None:
+        count, _, size = values.shape
+        if name not in arrays:
+            shape = (rows * len(recordings.keypoints), frames, size)
+            arrays[name] = np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.float32, shape)
+            arrays[name][:] = np.nan
+        arrays[name][first : first + count, span] = values
+
+    def make_inputs(part: np.ndarray) -> np.ndarray:
+        return known_inputs(features(part).inputs, trained.statistics)
+
+    pooled = recordings.grouped and trained_features(trained).tracks == "individual"
+    for i, recording in enumerate(tqdm(recordings.keypoints, "recordings")):
+        present = tracked_presence(recording)
+        for span, embs in embed_recording(trained.model, recording, make_inputs, device):
+            for name, emb in embs.items():
+                put(name, len(emb), i * len(emb), span, emb)
+                if pooled:
+                    put(f"group_{name}", 1, i, span, pool_individuals(emb, present[:, span])[None])
+    joint = recordings.grouped and not pooled
+    arrays["track_names"] = np.array(recordings.names if joint else recordings.track_names)
+    return arrays | ({"recording_names": np.array(recordings.names)} if pooled else {})

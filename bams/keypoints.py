@@ -86,15 +86,29 @@ class KeypointsDataset(Dataset):
             sizes = {"individuals": 1 if joint else most, "padded_frames": padded_frames}
             self.annotations = as_annotations(annotations or {}, eval_utils or {}, lengths, **sizes)
             labels = {**(labels or {}), **self.annotations.of_tracks(lengths)}
-        features = partial(_features, config=self.config, names=keypoint_names)
-        first = features([track[:8] for track in recordings[0]])
+        features = partial(recording_features, config=self.config, names=keypoint_names)
+        first = features(_stacked([track[:8] for track in recordings[0]]))
         self.feature_names = {"inputs": list(first.input_names), "actions": list(first.action_names)}
-        found = (track for recording in recordings for track in _tracks(features(recording), recording))
+        found = (track for rec in recordings for track in _tracks(features(_stacked(rec)), rec))
         sequence_length = options.pop("sequence_length", None)
         options.pop("hoa_window", None)
         # the features of some frames tell of a change in how they are made
         content = (repr((self.config, self.individuals)), *first[:3], *tracks)
         self._take(make_table(found, content, **options), sequence_length, labels)
+
+
+def recording_features(
+    recording: np.ndarray, config: FeatureConfig, names: Sequence[str] | None = None
+) -> Features:
+    """Features of the tracks that are made of a recording's: of each individual, or of all joined.
+
+    Args:
+        recording: (A, T, K, d) keypoints or (A, T, F) series, float32, any unit; NaN = missing.
+        config: which features.
+        names: K names of the keypoints.
+    """
+    found = series_features(recording) if recording.ndim == 3 else animal_features(recording, config, names)
+    return join_animals(found) if config.tracks == "joint" else found
 
 
 def group_tracks(tracks: Sequence[np.ndarray], individuals: int | Sequence[int]) -> list[Sequence[np.ndarray]]:
@@ -124,13 +138,6 @@ def _check_series(config: FeatureConfig) -> None:
             raise ValueError(
                 f"{name} is about keypoints, and these tracks (frames, features) have none; leave it out"
             )
-
-
-def _features(recording: Sequence[np.ndarray], config: FeatureConfig, names: Sequence[str] | None) -> Features:
-    """Features of the tracks that are made of the recording's."""
-    joined = _stacked(recording)
-    found = series_features(joined) if joined.ndim == 3 else animal_features(joined, config, names)
-    return join_animals(found) if config.tracks == "joint" else found
 
 
 def _tracks(found: Features, recording: Sequence[np.ndarray]) -> Iterator[Track]:

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from bams.devices import pick_device
 from bams.features import Features
 from bams.models import BAMS
 from bams.represent import embed_table, standardise
-from bams.statistics import Statistics
+from bams.statistics import Statistics, known_inputs
 from bams.tables import Table, Track, build_table, keep, read_table
 
 TABLES = ("training", "held_out")  # in a folder of the cache
@@ -171,11 +170,12 @@ def run_compute_representations(settings: cli.Settings, group: Group, root: Path
     path = Path(settings.run.ckpt_path)
     target = path.with_name(f"{path.stem}_submission.npy")
     files.check_writable(target.parent)
-    ids, clips = load_clips(group, root / group.test_file)
     trained = load_trained(settings, group)
+    ids, clips = load_clips(group, root / group.test_file)
     rows = clip_rows(group, root, ids, [clip.shape[1] for clip in clips])
     spans = [rows[name] for name in ids]
-    embeddings = standardise(embed_clips(settings, group, trained.model, trained.statistics, spans, clips))
+    one_by_one = (clips.pop(0) for _ in ids)  # each is let go when it is embedded
+    embeddings = standardise(embed_clips(settings, group, trained.model, trained.statistics, spans, one_by_one))
     mabe.write_submission(target, rows, embeddings, rows, group.most_columns)
     print(f"submission: {target} ({len(embeddings)} frames x {embeddings.shape[1]})")
 
@@ -236,7 +236,7 @@ def embed_clips(
     model: BAMS | InputAlone,
     statistics: Statistics,
     spans: Sequence[tuple[int, int]],
-    clips: list[np.ndarray],
+    clips: Iterable[np.ndarray],
 ) -> np.ndarray:
     """Pooled embeddings of all clips, (frames, 2*C) float32.
 
@@ -247,8 +247,13 @@ def embed_clips(
         spans: (start, end) of the rows of each clip.
         clips: (A, T, K, 2) float32 each; NaN = not tracked.
     """
-    make = partial(make_dataset, group=group, settings=settings, statistics=statistics)
-    return embed_table(model, clips, spans, make, pick_device(settings.train.device))
+    return embed_table(
+        model,
+        clips,
+        spans,
+        lambda clip: known_inputs(group.features(clip).inputs, statistics),
+        pick_device(settings.train.device),
+    )
 
 
 def feature_names(group: Group) -> dict[str, list[str]]:

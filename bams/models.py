@@ -221,6 +221,11 @@ class BAMS(nn.Module):
             raise ValueError(f"the action predictor's input has {joined} numbers, not {first}; -1 finds it")
         return (joined, *others)
 
+    @property
+    def context(self) -> int:
+        """Frames before a frame that its embeddings depend on."""
+        return max(encoder.receptive_field for encoder in self.encoders.values()) - 1
+
     def encode(self, input: Tensor) -> dict[str, Tensor]:
         """Embeddings alone: (B, T, F) float32, unscaled and finite -> by encoder name (B, T, C)."""
         scaled = self.scale(input)

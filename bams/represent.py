@@ -1,52 +1,102 @@
 """A frozen model -> embeddings of every frame, per track and per group."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
+from bams.features import fill_gaps, observed
 from bams.models import BAMS
 from bams.recordings import tracked_presence
 
-FRAMES_AT_ONCE = 60_000  # tracks of equal length are embedded together up to this many frames
-RECORDINGS_AT_ONCE = 16  # so that the features of all recordings are never in memory together
+BLOCK = 2**14  # frames of all tracks together that are embedded at once
+
+MakeInputs = Callable[[np.ndarray], np.ndarray]  # (A, T, K, d) or (A, T, F) -> inputs of its tracks (A, T, F)
 
 
-def embed_tracks(
-    model: BAMS, tracks: list[np.ndarray], device: str | torch.device = "cpu"
+def embed_blocks(
+    model: BAMS, blocks: Iterable[np.ndarray], device: str | torch.device = "cpu"
 ) -> Iterator[dict[str, np.ndarray]]:
-    """Embed whole tracks one after the other, in their order, without gradients or dropout.
+    """Embed tracks that come block by block, as if they came whole; without gradients or dropout.
 
     Args:
         model: in any mode; it is left in the mode in which it came.
-        tracks: (T, F) float32 each, unscaled and finite, as `Dataset.track_input` gives them.
+        blocks: (A, n, F) float32 each, unscaled and finite: the next frames of the same A tracks.
         device: where to compute; the model is moved there.
+
+    Yields:
+        by encoder name, (A, n, C) float32 of the next block.
+    """
+    training = model.training
+    model.to(device).eval()
+    before = None
+    try:
+        for block in blocks:
+            _, frames, _ = block.shape
+            joined = np.array(block) if before is None else np.concatenate([before, block], axis=1)
+            with torch.inference_mode():
+                embs = model.encode(torch.from_numpy(joined).to(device))
+            yield {name: emb[:, -frames:].float().cpu().numpy() for name, emb in embs.items()}
+            before = joined[:, max(joined.shape[1] - model.context, 0) :]
+    finally:
+        model.train(training)
+
+
+def embed_tracks(
+    model: BAMS, tracks: Iterable[np.ndarray], device: str | torch.device = "cpu"
+) -> Iterator[dict[str, np.ndarray]]:
+    """Embed whole tracks of any length one after the other, in their order.
+
+    Args:
+        model, device: as of `embed_blocks`.
+        tracks: (T, F) float32 each, unscaled and finite, as `Dataset.track_input` gives them.
 
     Yields:
         by encoder name, (T, C) float32 of the next track.
     """
-    training = model.training
-    model.to(device).eval()
-    try:
-        first = 0
-        while first < len(tracks):
-            last, frames = first + 1, len(tracks[first])
-            while (
-                last < len(tracks)
-                and len(tracks[last]) == frames
-                and (last - first + 1) * frames <= FRAMES_AT_ONCE
-            ):
-                last += 1
-            with torch.inference_mode():
-                embs = model.encode(torch.from_numpy(np.stack(tracks[first:last])).to(device))
-            arrays = {name: emb.float().cpu().numpy() for name, emb in embs.items()}
-            for i in range(last - first):
-                yield {name: array[i] for name, array in arrays.items()}
-            first = last
-    finally:
-        model.train(training)
+    for track in tracks:
+        blocks = (track[None, first : first + BLOCK] for first in range(0, len(track), BLOCK))
+        parts = list(embed_blocks(model, blocks, device))
+        yield {name: np.concatenate([part[name][0] for part in parts]) for name in parts[0]}
+
+
+def embed_recording(
+    model: BAMS, recording: np.ndarray, make_inputs: MakeInputs, device: str | torch.device = "cpu"
+) -> Iterator[tuple[slice, dict[str, np.ndarray]]]:
+    """Embed a recording of any length block by block, as if whole: features and embeddings of a block at once.
+
+    Args:
+        model, device: as of `embed_blocks`.
+        recording: (A, T, K, d) keypoints or (A, T, F) series, NaN = not tracked.
+        make_inputs: makes finite inputs, each frame's of itself, the one before and what was last seen.
+
+    Yields:
+        the frames of a block, and by encoder name the embeddings (A, n, C) float32; or of one track that has all
+        individuals, if `make_inputs` joins them.
+    """
+    individuals, total = recording.shape[:2]
+    frames = max(BLOCK // individuals, 1)
+    spans = [slice(first, min(first + frames, total)) for first in range(0, total, frames)]
+    blocks = _input_blocks(recording, make_inputs, spans)
+    yield from zip(spans, embed_blocks(model, blocks, device), strict=True)
+
+
+def _input_blocks(recording: np.ndarray, make_inputs: MakeInputs, spans: Sequence[slice]) -> Iterator[np.ndarray]:
+    """Inputs of each span; two frames go before it, the first of them with what was last seen of everything."""
+    held = recording[:, :0]
+    for span in spans:
+        first = max(span.start - 1, 0)
+        yield make_inputs(np.concatenate([held, recording[:, first : span.stop]], axis=1))[
+            :, span.start - span.stop :
+        ]
+        held = last_seen(np.concatenate([held, recording[:, first : span.stop - 1]], axis=1))
+
+
+def last_seen(recording: np.ndarray) -> np.ndarray:
+    """What was last seen of each keypoint, or number, by the end: (A, T, ...) -> (A, 1, ...), NaN = never."""
+    seen = observed(recording) if recording.ndim == 4 else np.isfinite(recording)
+    return fill_gaps(recording, seen)[:, -1:]
 
 
 def compute_representations(
@@ -70,51 +120,26 @@ def compute_representations(
 
 def embed_recordings(
     model: BAMS,
-    recordings: list[np.ndarray],
-    make_dataset: Callable[[list[np.ndarray]], Any],
+    recordings: Iterable[np.ndarray],
+    make_inputs: MakeInputs,
     device: str | torch.device = "cpu",
 ) -> Iterator[np.ndarray]:
-    """Embed recordings with several individuals, a few at a time, pooled over the individuals.
+    """Embed recordings with several individuals one after the other, pooled over the individuals.
 
     Args:
-        model: as in `embed_tracks`.
+        model, make_inputs, device: as of `embed_recording`.
         recordings: (A, T, K, d) float32 each; NaN = not tracked.
-        make_dataset: recordings -> `Dataset` with one track per individual, with the model's statistics.
-        device: where to compute.
 
     Yields:
         (T, 2*C) float32 of the next recording, C of all encoders joined: mean, then range. Frames in which
         nobody is present pool all individuals, so that every number is finite.
     """
-    for first in range(0, len(recordings), RECORDINGS_AT_ONCE):
-        some = recordings[first : first + RECORDINGS_AT_ONCE]
-        dataset = make_dataset(some)
-        tracks = embed_tracks(model, [dataset.track_input(i) for i in range(dataset.n_tracks)], device)
-        for recording in some:
-            embs = [np.concatenate(list(next(tracks).values()), axis=-1) for _ in recording]
-            present = tracked_presence(recording)
-            present |= ~present.any(axis=0)
-            yield pool_individuals(np.stack(embs), present)
-
-
-def pool_recordings(embs: np.ndarray, recordings: list[np.ndarray]) -> np.ndarray:
-    """Pool the individuals of each recording.
-
-    Args:
-        embs: (N, T, C) float32, tracks in the order of recordings and individuals.
-        recordings: S arrays (A, T_i, K, d), NaN = not tracked: they say who is present when.
-
-    Returns:
-        (S, T, 2*C) float32, NaN where nobody is present.
-    """
-    _, frames, size = embs.shape
-    pooled = np.full((len(recordings), frames, 2 * size), np.nan, np.float32)
-    track = 0
-    for recording, row in zip(recordings, pooled, strict=True):
-        individuals, length = recording.shape[:2]
-        row[:length] = pool_individuals(embs[track : track + individuals, :length], tracked_presence(recording))
-        track += individuals
-    return pooled
+    for recording in recordings:
+        present = tracked_presence(recording)
+        present |= ~present.any(axis=0)
+        blocks = embed_recording(model, recording, make_inputs, device)
+        joined = ((span, np.concatenate(list(embs.values()), axis=-1)) for span, embs in blocks)
+        yield np.concatenate([pool_individuals(embs, present[:, span]) for span, embs in joined])
 
 
 def pool_individuals(embs: np.ndarray, present: np.ndarray) -> np.ndarray:
@@ -153,23 +178,23 @@ def standardise(table: np.ndarray) -> np.ndarray:
 
 def embed_table(
     model: BAMS,
-    recordings: list[np.ndarray],
+    recordings: Iterable[np.ndarray],
     spans: Sequence[tuple[int, int]],
-    make_dataset: Callable[[list[np.ndarray]], Any],
+    make_inputs: MakeInputs,
     device: str | torch.device = "cpu",
 ) -> np.ndarray:
     """One table of the pooled embeddings of all recordings (see `embed_recordings`).
 
     Args:
-        model, recordings, make_dataset, device: as there.
+        model, recordings, make_inputs, device: as there.
         spans: of each recording its rows (start, end); together they fill the table.
 
     Returns:
         (frames, 2*C) float32.
     """
     table = np.empty((0, 0), np.float32)
-    pooled = embed_recordings(model, recordings, make_dataset, device)
-    for span, rows in zip(spans, tqdm(pooled, "clips", total=len(recordings)), strict=True):
+    pooled = embed_recordings(model, recordings, make_inputs, device)
+    for span, rows in zip(spans, tqdm(pooled, "clips", total=len(spans)), strict=True):
         if table.size == 0:
             table = np.empty((max(end for _, end in spans), rows.shape[1]), np.float32)
         table[slice(*span)] = rows

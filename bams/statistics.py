@@ -35,6 +35,20 @@ class Statistics:
         return self.counts.shape[1]
 
 
+def known_inputs(inputs: np.ndarray, statistics: Statistics) -> np.ndarray:
+    """Inputs (..., F) float32 with the centre in place of NaN, what is not known.
+
+    Raises:
+        ValueError: the statistics are of other features.
+    """
+    if inputs.shape[-1] != len(statistics.centre):
+        raise ValueError(
+            f"the data give {inputs.shape[-1]} input features, the statistics are for {len(statistics.centre)}: "
+            "use recordings with the same keypoints as in training"
+        )
+    return np.where(np.isnan(inputs), statistics.centre, inputs)
+
+
 def fit_statistics(inputs: np.ndarray, targets: np.ndarray, valid: np.ndarray, bins: int) -> Statistics:
     """Fit centre, scale and bins on valid frames, robust to tracker jumps.
 

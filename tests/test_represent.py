@@ -1,23 +1,32 @@
 """Embeddings of whole tracks against the model itself, and pooling against loops."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
+import fruit_flies
+import mouse_triplets
+from bams import represent
+from bams.animals import animal_features
+from bams.baselines import InputAlone
+from bams.config import FeatureConfig
 from bams.data import Dataset
-from bams.keypoints import KeypointsDataset
+from bams.features import series_features
+from bams.keypoints import KeypointsDataset, recording_features
 from bams.models import BAMS
 from bams.represent import (
-    FRAMES_AT_ONCE,
-    RECORDINGS_AT_ONCE,
     compute_representations,
+    embed_recording,
     embed_recordings,
     embed_tracks,
     pool_individuals,
-    pool_recordings,
     standardise,
     tracked_presence,
 )
+from bams.simulate_flies import simulate_flies
+from bams.statistics import Statistics, known_inputs
 
 
 def tiny_model(input_size: int = 3) -> BAMS:
@@ -70,16 +79,67 @@ def test_representations_are_the_models_embeddings_track_by_track():
             assert np.isnan(result[name][i, len(track) :]).all()
 
 
-def test_tracks_are_embedded_whole_however_many_are_taken_at_once():
-    """Two tracks of 40,000 frames are too many for one batch, and their order is kept."""
-    long = random_tracks((40_000, 40_000), seed=1)
-    assert len(long[0]) < FRAMES_AT_ONCE < 2 * len(long[0])
-    model, tracks = tiny_model(), [*random_tracks((7, 7)), *long, *random_tracks((7,), seed=2)]
+@pytest.mark.parametrize("block", [1, 7, 2**14])
+def test_tracks_of_any_length_are_embedded_as_if_whole(monkeypatch, block):
+    monkeypatch.setattr(represent, "BLOCK", block)
+    lengths = (7, 7, 300, 1) if block < 2**14 else (7, 40_000, 1)
+    model, tracks = tiny_model(), random_tracks(lengths)
+    assert 1 < model.context < 300
     found = list(embed_tracks(model, tracks))
     assert len(found) == len(tracks)
     for track, embs in zip(tracks, found, strict=True):
         for name, expected in one_at_a_time(model, track).items():
-            np.testing.assert_allclose(embs[name], expected, atol=1e-6)
+            np.testing.assert_allclose(embs[name], expected, atol=1e-5)
+
+
+def gappy(individuals: int, frames: int, count: int, seed: int = 0) -> np.ndarray:
+    """(A, T, K, 2): walks with gaps of all lengths, one keypoint that is seen once, one that never is."""
+    rng = np.random.default_rng(seed)
+    keypoints = rng.normal(size=(individuals, frames, count, 2)).cumsum(axis=1) + 20 * rng.normal(size=(count, 2))
+    lost = rng.random(keypoints.shape[:3]) < 0.3
+    lost[:, frames // 4 : frames // 2] = True
+    lost[0, :, 0], lost[0, 2, 0], lost[-1, :, 1] = True, False, True
+    keypoints[lost] = np.nan
+    return keypoints.astype(np.float32)
+
+
+def pairs_of_flies() -> np.ndarray:
+    flies = simulate_flies(1, frames=40).keypoints[0]
+    flies[np.random.default_rng(0).random(flies.shape[:3]) < 0.3] = np.nan
+    return flies
+
+
+ALL = ("movement", "lengths", "observed", "distances", "approach")
+MAKERS = {
+    "own": (gappy(3, 40, 4), partial(animal_features, config=FeatureConfig(predict=ALL, others=2))),
+    "heading": (gappy(2, 40, 3), partial(animal_features, config=FeatureConfig(heading="keypoint0:keypoint2"))),
+    "camera": (gappy(2, 40, 8), partial(animal_features, config=FeatureConfig(features="camera"))),
+    "raw": (gappy(2, 40, 4), partial(animal_features, config=FeatureConfig(features="raw", others=0))),
+    "joint": (gappy(2, 40, 4), partial(recording_features, config=FeatureConfig(tracks="joint"))),
+    "series": (gappy(2, 40, 4)[..., 0], series_features),
+    "mice": (gappy(3, 40, 12), mouse_triplets.features),
+    "flies": (pairs_of_flies(), fruit_flies.features),
+}
+
+
+@pytest.mark.parametrize("block", [1, 3, 50])
+@pytest.mark.parametrize("kind", MAKERS)
+def test_what_was_last_seen_carries_over_from_block_to_block(kind, block, monkeypatch):
+    recording, make = MAKERS[kind]
+    whole = make(recording).inputs
+    centre = np.random.default_rng(0).normal(size=whole.shape[-1]).astype(np.float32)
+    statistics = Statistics(centre, np.ones_like(centre), None, None)
+
+    def make_inputs(part: np.ndarray) -> np.ndarray:
+        return known_inputs(make(part).inputs, statistics)
+
+    model = InputAlone(tiny_model(len(centre)))
+    model.scale.set(torch.zeros(len(centre)), torch.ones(len(centre)), np.inf)
+    monkeypatch.setattr(represent, "BLOCK", block * len(recording))
+    parts = list(embed_recording(model, recording, make_inputs))
+    assert [span.stop - span.start for span, _ in parts][:-1] == [block] * (len(parts) - 1)
+    found = np.concatenate([embs["input"] for _, embs in parts], axis=1)
+    np.testing.assert_allclose(found, known_inputs(whole, statistics), rtol=1e-5, atol=1e-5)
 
 
 def test_padded_tracks_of_an_array_are_embedded_up_to_their_end():
@@ -174,17 +234,24 @@ def test_presence_equals_the_loop():
         assert not found[i].all()
 
 
+FITTED = KeypointsDataset([t for r in keypoint_recordings() for t in r], hoa_bins=4).statistics
+
+
 def make_dataset(recordings: list[np.ndarray]) -> KeypointsDataset:
-    fitted = KeypointsDataset([t for r in keypoint_recordings() for t in r], hoa_bins=4).statistics
-    return KeypointsDataset([t for r in recordings for t in r], statistics=fitted)
+    return KeypointsDataset([t for r in recordings for t in r], statistics=FITTED)
 
 
-def test_recordings_are_pooled_over_the_individuals_present():
-    recordings = keypoint_recordings() * 8  # more than are in memory together
-    assert len(recordings) > RECORDINGS_AT_ONCE
+def make_inputs(recording: np.ndarray) -> np.ndarray:
+    return known_inputs(animal_features(recording, FeatureConfig(others=0)).inputs, FITTED)
+
+
+@pytest.mark.parametrize("block", [20, 2**14])
+def test_recordings_are_pooled_over_the_individuals_present(monkeypatch, block):
+    monkeypatch.setattr(represent, "BLOCK", block)
+    recordings = keypoint_recordings()
     dataset = make_dataset(recordings)
     model = tiny_model(dataset.input_size)
-    found = list(embed_recordings(model, recordings, make_dataset))
+    found = list(embed_recordings(model, recordings, make_inputs))
     assert len(found) == len(recordings)
     track = 0
     for recording, pooled in zip(recordings, found, strict=True):
@@ -195,7 +262,7 @@ def test_recordings_are_pooled_over_the_individuals_present():
             track += 1
         present = tracked_presence(recording)
         assert present.any(0).all() and not present.all(), "this recording tests less than it should"
-        np.testing.assert_allclose(pooled, slow_pool(np.stack(embs), present), atol=1e-6)
+        np.testing.assert_allclose(pooled, slow_pool(np.stack(embs), present), atol=1e-5)
         assert pooled.dtype == np.float32 and pooled.shape == (recording.shape[1], 10)
 
 
@@ -204,7 +271,7 @@ def test_frames_in_which_nobody_is_present_pool_all_individuals():
     recording[:, :6] = recording[:, 27:] = np.nan
     dataset = make_dataset([recording])
     model = tiny_model(dataset.input_size)
-    pooled = next(embed_recordings(model, [recording], make_dataset))
+    pooled = next(embed_recordings(model, [recording], make_inputs))
     assert np.isfinite(pooled).all()
     present = tracked_presence(recording)
     embs = [one_at_a_time(model, dataset.track_input(i)) for i in range(2)]
@@ -212,23 +279,6 @@ def test_frames_in_which_nobody_is_present_pool_all_individuals():
     assert not present[:, 2].any() and not present[:, 28].any()
     expected = slow_pool(joined, present | ~present.any(0))
     np.testing.assert_allclose(pooled, expected, atol=1e-6)
-
-
-def test_pooling_recordings_of_different_lengths_and_numbers_of_individuals():
-    recordings = keypoint_recordings()
-    recordings[1][:, 10:] = np.nan
-    embs = np.random.default_rng(0).standard_normal((7, 30, 2)).astype(np.float32)
-    embs[4:, 22:] = np.nan  # the third recording is shorter
-    pooled = pool_recordings(embs, recordings)
-    assert pooled.shape == (3, 30, 4) and pooled.dtype == np.float32
-    first = 0
-    for recording, row in zip(recordings, pooled, strict=True):
-        count, length = recording.shape[:2]
-        expected = slow_pool(embs[first : first + count, :length], tracked_presence(recording))
-        np.testing.assert_allclose(row[:length], expected, atol=1e-6)
-        assert np.isnan(row[length:]).all()
-        first += count
-    assert np.isfinite(pooled[1, :10]).all() and np.isnan(pooled[1, 10:]).all()
 
 
 # --- columns ---

@@ -637,7 +637,7 @@ def test_cache_path_is_used_and_gives_the_same_model(folder: Path):
             f"custom_dataset.py --data_root k.npy --epochs 1 --sequence_length 150 --cache_path kept "
             f"--ckpt_path {name}.pt"
         )
-    assert len(list((folder / "kept").glob("*.npz"))) == 2
+    assert len(list((folder / "kept").glob("*/statistics.npz"))) == 2
     first, second = (torch.load(f"{name}.pt", weights_only=True)["weights"] for name in "ab")
     assert all(torch.equal(first[name], second[name]) for name in first)
 
