@@ -8,7 +8,6 @@ from sklearn.decomposition import PCA
 from bams import BAMS, mabe_report
 from bams.baselines import InputAlone, moving_mean, principal_components, random_weights
 from bams.config import MabeConfig
-from bams.data import Dataset
 from bams.represent import embed_recordings, embed_table
 
 
@@ -20,11 +19,9 @@ def small_model() -> BAMS:
     return model
 
 
-def make_dataset(recordings: list[np.ndarray]) -> Dataset:
-    """A track per individual whose input is its only keypoint."""
-    tracks = [track[:, 0] for recording in recordings for track in recording]
-    valid = [np.ones(track.shape, bool) for track in tracks]
-    return Dataset(tracks, tracks, valid, hoa_bins=4, sequence_length=10, cache=False)
+def make_inputs(recording: np.ndarray) -> np.ndarray:
+    """Of a track per individual the only keypoint."""
+    return recording[:, :, 0]
 
 
 @pytest.fixture
@@ -57,7 +54,7 @@ def test_moving_mean_equals_a_loop(frames):
 
 def test_the_input_alone_is_pooled_like_an_embedding(recordings):
     model = small_model()
-    table = embed_table(InputAlone(model), recordings, [(30, 50), (0, 30)], make_dataset)
+    table = embed_table(InputAlone(model), recordings, [(30, 50), (0, 30)], make_inputs)
     assert table.shape == (50, 4)
     scaled = [(recording[:, :, 0] - [1, -2]) / [2, 4] for recording in recordings]
     for span, rows in zip([slice(30, 50), slice(0, 30)], scaled, strict=True):
@@ -66,8 +63,8 @@ def test_the_input_alone_is_pooled_like_an_embedding(recordings):
 
 def test_a_table_is_the_pooled_recordings_at_their_rows(recordings):
     model = small_model()
-    table = embed_table(model, recordings, [(30, 50), (0, 30)], make_dataset)
-    first, second = embed_recordings(model, recordings, make_dataset)
+    table = embed_table(model, recordings, [(30, 50), (0, 30)], make_inputs)
+    first, second = embed_recordings(model, recordings, make_inputs)
     np.testing.assert_array_equal(table, np.concatenate([second, first]))
 
 
