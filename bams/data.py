@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from bams import files
 from bams.statistics import Statistics
@@ -84,6 +85,7 @@ class Dataset(torch.utils.data.Dataset):
 
     def _take(self, table: Table, sequence_length: int | None, labels: Mapping[str, Any] | None) -> None:
         self.inputs, self.actions, self.valid, self.lengths, self.statistics = table
+        self.placed: list[Tensor] = []
         self.labels = dict(labels or {})
         for name, values in self.labels.items():
             if len(values) != len(self.lengths):
@@ -112,21 +114,36 @@ class Dataset(torch.utils.data.Dataset):
         return len(self.windows)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
+        item: dict[str, Any] = {name: values[0].cpu() for name, values in self.batch([index]).items()}
         track, first = self.windows[index]
-        length, total = self.sequence_length, self.lengths[track]
-        count = min(length, total - first)
-        rows = slice(self.starts[track] + first, self.starts[track] + first + count)
-        item: dict[str, Any] = {
-            "input": torch.from_numpy(_pad(self.inputs[rows], length, "edge")),
-            "actions": torch.from_numpy(_pad(self.actions[rows], length, "edge")),
-            "valid": torch.from_numpy(_pad(self.valid[rows], length, "constant")),
-        }
+        total = self.lengths[track]
+        count = min(self.sequence_length, total - first)
         for name, values in self.labels.items():
             value = np.array(values[track])
             if value.shape[:1] == (total,):
-                value = np.concatenate([value[first : first + count], _no_label(value, length - count)])
+                value = np.concatenate(
+                    [value[first : first + count], _no_label(value, self.sequence_length - count)]
+                )
             item[name] = value
         return item
+
+    def batch(self, windows: Sequence[int]) -> dict[str, Tensor]:
+        """`input` (B, T, F), `actions` (B, T, D) and `valid` (B, T, D) of B windows, without labels.
+
+        They are on the device that `place` was told, as are the indices by which they are gathered.
+        """
+        chosen = self.windows[np.asarray(windows, dtype=int)]
+        bounds = np.stack([self.starts[chosen[:, 0]] + chosen[:, 1], self.starts[chosen[:, 0] + 1]], axis=1)
+        inputs, actions, valid = self.placed or map(torch.from_numpy, (self.inputs, self.actions, self.valid))
+        first, end = torch.from_numpy(bounds).to(inputs.device, non_blocking=True).unbind(1)
+        rows = first[:, None] + torch.arange(self.sequence_length, device=inputs.device)
+        inside = rows < end[:, None]
+        rows = torch.minimum(rows, end[:, None] - 1)
+        return {"input": inputs[rows], "actions": actions[rows], "valid": valid[rows] & inside[..., None]}
+
+    def place(self, device: torch.device) -> None:
+        """Hold a copy of all features on a device; batches are then gathered there."""
+        self.placed = [torch.from_numpy(array).to(device) for array in (self.inputs, self.actions, self.valid)]
 
     def track_input(self, track: int) -> np.ndarray:
         """All frames of one track: (T, F) float32, unscaled, finite."""
@@ -224,11 +241,6 @@ def _checked(arrays: np.ndarray | Sequence[np.ndarray], name: str) -> list[np.nd
     if len({array.shape[1] for array in arrays}) > 1:
         raise ValueError(f"the tracks of {name} differ in their number of features")
     return [array.astype(np.float32, copy=False) for array in arrays]
-
-
-def _pad(rows: np.ndarray, length: int, mode: str) -> np.ndarray:
-    missing = length - len(rows)
-    return np.pad(rows, ((0, missing), (0, 0)), mode=mode) if missing else rows.copy()
 
 
 def _no_label(values: np.ndarray, count: int) -> np.ndarray:

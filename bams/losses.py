@@ -114,14 +114,18 @@ class HoALoss:
         distance = (weight * earth_mover_distance(predicted, target)).sum((0, 1)) / max(share, 1e-9)
         return HoASums(distance, total_weight(valid, self.window, self.skip_frames))
 
-    def scores(self, sums: HoASums) -> HoAScores:
-        """The ratios, from sums over one or more batches; 0 where nothing was observed."""
+    def scores(self, sums: HoASums, parts: int = 1) -> HoAScores:
+        """The ratios, from sums over one or more batches; 0 where nothing was observed.
+
+        With the distances of one of several `parts` of a batch, and the weights of all of it, they are the part's
+        share of the batch's scores.
+        """
         learnable = self.marginal > LEAST_MARGINAL_LOSS
         known = torch.where(learnable, sums.weight, 0).sum()
         relative = torch.where(learnable, sums.distance / self.marginal.clamp(min=LEAST_MARGINAL_LOSS), 0)
         relative = relative.sum() / known.clamp(min=1e-9)
         distance = sums.distance.sum() / sums.weight.sum().clamp(min=1e-9)
-        skill = torch.where(known > 0, 1 - relative, 0)  # nothing to learn is not perfect
+        skill = torch.where(known > 0, 1 / parts - relative, 0)  # nothing to learn is not perfect
         return HoAScores(relative if self.normalised else distance, distance, skill)
 
 
@@ -160,23 +164,29 @@ def marginal_loss(
     return distance / weight.clamp(min=1e-9)
 
 
-def sample_views(
-    admissible: Tensor, pairs: int, back: int, ahead: int, generator: torch.Generator | None = None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw pairs of frames of the same track.
+class Views(NamedTuple):
+    """Pairs of frames (P,): `track`, `first` and `second` int64, and bool whether the pair is `usable`."""
+
+    track: Tensor
+    first: Tensor
+    second: Tensor
+    usable: Tensor
+
+
+def sample_views(admissible: Tensor, back: int, ahead: int, draws: Tensor) -> Views:
+    """Pairs of frames of the same track.
 
     Args:
         admissible: (B, T) bool, frames that may be drawn.
-        pairs: number per track.
         back, ahead: frames that the second frame may lie before or after the first; all in this range that are
             admissible are equally likely.
-        generator: of the CPU; the draws do not depend on the device.
+        draws: (2, B, pairs) float from 0 to below 1, uniform: of the first and the second frames.
 
     Returns:
-        track, first frame, second frame, each (P,) int64; tracks without an admissible frame give none.
+        as many pairs for each track; those of a track without an admissible frame are not usable.
     """
     batch, total = admissible.shape
-    draws = torch.rand(2, batch, pairs, generator=generator).to(admissible.device)
+    _, _, pairs = draws.shape
     rank = F.pad(torch.cumsum(admissible, dim=1), (1, 0))  # admissible frames before each, and in all
     first = _nth_admissible(rank, rank[:, :1], rank[:, -1:], draws[0])
     low = torch.gather(rank, 1, (first - back).clamp(0, total))
@@ -184,7 +194,7 @@ def sample_views(
     second = _nth_admissible(rank, low, high, draws[1])
     track = torch.arange(batch, device=admissible.device).unsqueeze(1).expand(-1, pairs)
     usable = (rank[:, -1:] > 0).expand(-1, pairs)
-    return track[usable], first[usable], second[usable]
+    return Views(*(part.flatten() for part in (track, first, second, usable)))
 
 
 def sample_kept_parts(
@@ -207,17 +217,22 @@ def sample_kept_parts(
     return keep
 
 
-def bootstrap_loss(predicted: Tensor, target: Tensor) -> Tensor:
-    """1 - cosine of view 1 through its predictor and view 2 with stop-gradient; (P, C) twice -> scalar.
+def bootstrap_loss(predicted: Tensor, target: Tensor, usable: Tensor) -> Tensor:
+    """1 - cosine of view 1 through its predictor and view 2 with stop-gradient, the mean over usable pairs.
 
-    0 without pairs.
+    Args:
+        predicted, target: (P, C).
+        usable: (P,) bool.
+
+    Returns:
+        scalar; 0 without usable pairs.
     """
-    if len(predicted) == 0:
-        return predicted.sum()
-    return 1 - F.cosine_similarity(predicted.float(), target.detach().float(), dim=-1).mean()
+    distance = 1 - F.cosine_similarity(predicted.float(), target.detach().float(), dim=-1)
+    return torch.where(usable, distance, 0).sum() / usable.sum().clamp(min=1)
 
 
 def _nth_admissible(rank: Tensor, low: Tensor, high: Tensor, draw: Tensor) -> Tensor:
     """The admissible frame of number low + a uniform draw below high; `rank` (B, T+1) counts those before."""
     chosen = low + torch.minimum((draw * (high - low)).long(), (high - low - 1).clamp(min=0))
-    return torch.searchsorted(rank[:, 1:].contiguous(), (chosen + 1).contiguous())
+    found = torch.searchsorted(rank[:, 1:].contiguous(), (chosen + 1).contiguous())
+    return found.clamp(max=rank.shape[1] - 2)

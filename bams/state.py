@@ -1,9 +1,8 @@
 """A training run between two steps: how it begins or goes on, its batches, and its checkpoint."""
 
-import itertools
 import math
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -12,11 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, default_collate
 
 from bams import losses
 from bams.checkpoint import Checkpoint
 from bams.config import TrainConfig
+from bams.data import Dataset
 from bams.losses import HoALoss
 from bams.models import BAMS
 
@@ -24,6 +24,7 @@ MARGINAL_BATCHES = 8  # the marginal loss is measured on so many batches
 ENOUGH_STEPS = 1500  # of a run with `epochs` 0; see benchmarks/readout.py
 WARM_UP = 30  # steps in which the learning rates of lr_schedule cosine rise
 LAST_RATE = 0.02  # what is left of them at the end
+LARGEST_SHARE = 0.5  # of a GPU's free memory that a data set may take
 
 
 @dataclass
@@ -67,7 +68,8 @@ def begin(
     groups: list[dict[str, Any]] = [{"params": main}]
     if len(model.bootstrap):
         groups.append({"params": list(model.bootstrap.parameters()), "lr": config.bootstrap_lr})
-    optimizer = torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay)
+    fused = device.type == "cuda"
+    optimizer = torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay, fused=fused)
     scheduler = torch.optim.lr_scheduler.LambdaLR(
         optimizer, partial(learning_rate_factor, config, per_epoch, epochs)
     )
@@ -136,31 +138,52 @@ def snapshot(
     )
 
 
-@dataclass(frozen=True)
-class Batches:
-    """Batches with the numbers of the windows in them."""
+class _Fetched(torch.utils.data.Dataset):
+    """A data set whose items are the batches of the windows that are asked for."""
 
-    windows: list[list[int]]
-    loader: DataLoader
+    def __init__(self, dataset: torch.utils.data.Dataset):
+        self.dataset = dataset
 
-    def __len__(self) -> int:
-        return len(self.windows)
+    def __getitem__(self, windows: list[int]) -> dict[str, Tensor]:
+        if getattr(type(self.dataset), "__getitem__", None) is Dataset.__getitem__:  # its items are not changed
+            return self.dataset.batch(windows)
+        collated = default_collate([self.dataset[i] for i in windows or [0]])
+        return {name: collated[name][: len(windows)] for name in ("input", "actions", "valid")}
 
-    def __iter__(self) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
-        return zip(self.windows, self.loader, strict=True)
 
-
-def batches(dataset: torch.utils.data.Dataset, config: TrainConfig, epoch: int, first: int = 0) -> Batches:
-    """The batches of one epoch, from number `first` on; their order follows from seed and epoch."""
+def batch_order(dataset: torch.utils.data.Dataset, config: TrainConfig, epoch: int) -> list[list[int]]:
+    """The numbers of the windows in each batch of an epoch; they follow from seed and epoch."""
     generator = torch.Generator().manual_seed(derived_seed(config.seed, 0, epoch))
     order = torch.randperm(len(dataset), generator=generator)
-    windows = [chosen.tolist() for chosen in order.split(config.batch_size)][first:]
-    return Batches(windows, DataLoader(dataset, batch_sampler=windows, num_workers=config.num_workers))
+    return [chosen.tolist() for chosen in order.split(config.batch_size)]
+
+
+def load_batches(
+    dataset: torch.utils.data.Dataset, config: TrainConfig, windows: Sequence[list[int]]
+) -> Iterable[dict[str, Tensor]]:
+    """Batches of these windows: from where they were placed, or through `num_workers` processes."""
+    placed = bool(getattr(dataset, "placed", None))
+    return DataLoader(
+        _Fetched(dataset),
+        sampler=windows,
+        batch_size=None,
+        num_workers=0 if placed else config.num_workers,
+        pin_memory=torch.cuda.is_available() and not placed,
+    )
 
 
 def derived_seed(seed: int, purpose: int, index: int) -> int:
     """A seed of its own for each purpose and index (an epoch, a step)."""
     return int(np.random.SeedSequence([seed, purpose, index]).generate_state(1)[0])
+
+
+def place_if_it_fits(dataset: torch.utils.data.Dataset | None, device: torch.device) -> None:
+    """Hold a data set that can be placed on a GPU there, if that leaves room for the network."""
+    if device.type != "cuda" or getattr(type(dataset), "__getitem__", None) is not Dataset.__getitem__:
+        return
+    free, _ = torch.cuda.mem_get_info(device)
+    if sum(array.nbytes for array in (dataset.inputs, dataset.actions, dataset.valid)) < LARGEST_SHARE * free:
+        dataset.place(device)
 
 
 def measure_marginal(
@@ -170,10 +193,10 @@ def measure_marginal(
     most_batches: int | None = None,
 ) -> Tensor:
     """The marginal loss (D,) on batches of `dataset`, of the data-wide histogram of `trained_on`."""
-    sample = itertools.islice(batches(dataset, config, 0), most_batches)
+    sample = batch_order(dataset, config, 0)[:most_batches]
     return losses.marginal_loss(
         torch.from_numpy(trained_on.statistics.counts),
-        ((batch["actions"], batch["valid"]) for _, batch in sample),
+        ((batch["actions"].cpu(), batch["valid"].cpu()) for batch in load_batches(dataset, config, sample)),
         window=config.hoa_window,
         skip_frames=config.skip_frames,
     )

@@ -103,7 +103,8 @@ def read_table(folder: Path) -> Table:
     """
     found = files.read_arrays(folder / "statistics.npz")
     lengths = found.pop("lengths")
-    arrays = [np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("inputs", "actions", "valid")]
+    # "c": what is written stays in memory, as torch asks for arrays that can be written
+    arrays = [np.load(folder / f"{name}.npy", mmap_mode="c") for name in ("inputs", "actions", "valid")]
     if any(len(array) != lengths.sum() for array in arrays):
         raise ValueError(f"the arrays in {folder} do not have as many frames as its tracks")
     return Table(*arrays, lengths, Statistics(**found))

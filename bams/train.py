@@ -3,7 +3,7 @@
 import json
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
@@ -12,21 +12,21 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from bams import checkpoint, losses
+from bams import checkpoint, distributed
 from bams.checkpoint import Checkpoint
 from bams.config import TrainConfig
 from bams.devices import pick_device, pick_precision
 from bams.losses import HoALoss, HoASums
 from bams.models import BAMS
-from bams.state import State, batches, begin, derived_seed, held_out_loss, snapshot
+from bams.state import State, batch_order, begin, held_out_loss, load_batches, place_if_it_fits, snapshot
+from bams.step import TrainingStep, over_processes
 
 Evaluate = Callable[[BAMS, int], tuple[Mapping[str, float], Mapping[str, Any]]]
 
-LEAST_PAIRS = 32  # BatchNorm of the bootstrap predictors sees at least so many pairs of views
+ASK_EVERY = 8  # steps after which several processes ask each other whether to stop
 
 
 class Interrupted(Exception):  # noqa: N818 - it is an order, not an error
@@ -71,28 +71,30 @@ def train(
         FloatingPointError: a loss is not finite; the last good checkpoint is kept.
         Interrupted: on SIGINT or SIGTERM, after writing the checkpoint.
     """
-    device = pick_device(config.device)
+    device = pick_device(distributed.own_device(config.device))
     config = replace(config, precision=pick_precision(config.precision, device))
     state = begin(model, dataset, config, device, resume)
     about = {"dataset": "unnamed", "features": {}, "settings": {}, **(about or {})}
     about["settings"] = {**about["settings"], **asdict(config), "epochs": state.epochs}
+    for part in (dataset, val_dataset):
+        place_if_it_fits(part, device)
     score = partial(
         _score, state, held_out_loss(state, dataset, val_dataset, config), val_dataset, config, evaluate
     )
     save = partial(_save, state, dataset, ckpt_path, about)
+    forward = over_processes(TrainingStep(model, state.hoa, config), device)
 
-    writer = SummaryWriter(str(log_dir), purge_step=state.step + 1 if resume else None)
-    with writer, _stop_signals() as stopped, _saying_what_is_kept(Path(ckpt_path)):
-        writer.add_text("config", f"```\n{json.dumps(about['settings'], indent=1)}\n```", state.step)
+    curves = _curves(log_dir, state.step + 1 if resume else None, about)
+    with curves as writer, _stop_signals() as stopped, _saying_what_is_kept(Path(ckpt_path)):
         first_epoch = state.step // state.per_epoch
         epochs = tqdm(range(first_epoch, state.epochs), "epochs", initial=first_epoch, total=state.epochs)
         for epoch in epochs:
-            _train_epoch(state, dataset, config, device, epoch, writer, stopped)
+            _train_epoch(state, forward, dataset, config, device, epoch, writer, stopped)
             if state.step % state.per_epoch == 0:
                 epochs.set_postfix(score(epoch + 1, writer))
-            if stopped:
+            if distributed.agreed(bool(stopped)):
                 save()
-                raise Interrupted(stopped[0], Path(ckpt_path), state.step)
+                raise Interrupted(stopped[0] if stopped else signal.SIGTERM, Path(ckpt_path), state.step)
             if (epoch + 1) % config.checkpoint_every == 0 and epoch + 1 < state.epochs:
                 save()
     model.eval()
@@ -105,7 +107,8 @@ def _save(
     if not all(torch.isfinite(p).all() for p in state.model.parameters()):
         raise FloatingPointError(f"weights are not finite after step {state.step}; lower --lr")
     done = snapshot(state, dataset, **about)
-    checkpoint.save(path, done)
+    if distributed.is_first():
+        checkpoint.save(path, done)
     return done
 
 
@@ -116,7 +119,7 @@ def _score(
     config: TrainConfig,
     evaluate: Evaluate | None,
     epoch: int,
-    writer: SummaryWriter,
+    writer: SummaryWriter | None,
 ) -> dict[str, str]:
     """Log what an epoch has come to; what the progress bar is to say of it."""
     said = {}
@@ -124,7 +127,7 @@ def _score(
         scores = validate(state.model, val_dataset, val_hoa, config, state.hoa.marginal.device)
         _log(writer, "val", scores, state.step)
         said["val_skill"] = f"{scores['hoa_skill']:.3f}"
-    if evaluate is not None:
+    if evaluate is not None and distributed.is_first():
         scalars, figures = evaluate(state.model, epoch)
         _log(writer, "test", scalars, state.step)
         for name, figure in figures.items():
@@ -134,81 +137,53 @@ def _score(
 
 def _train_epoch(
     state: State,
+    forward: torch.nn.Module,
     dataset: torch.utils.data.Dataset,
     config: TrainConfig,
     device: torch.device,
     epoch: int,
-    writer: SummaryWriter,
+    writer: SummaryWriter | None,
     stopped: list[int],
 ) -> None:
     """The steps of one epoch that are still to do, until `stopped` says otherwise."""
     state.model.train()
-    since, frames, recent = time.perf_counter(), 0, []
-    steps = tqdm(batches(dataset, config, epoch, state.step % state.per_epoch), "steps", leave=False)
+    since, recent = time.perf_counter(), []
+    todo = batch_order(dataset, config, epoch)[state.step % state.per_epoch :]
+    loader = load_batches(dataset, config, [distributed.share(windows) for windows in todo])
+    steps = tqdm(zip(todo, loader, strict=True), "steps", len(todo), leave=False)
     for windows, batch in steps:
-        batch = _on_device(batch, device)
-        values = training_step(state.model, batch, state.hoa, config, state.step)
-        if not torch.isfinite(values["total_loss"]):
-            raise FloatingPointError(_not_finite(values, state.step, dataset, windows))
+        values = forward(_on_device(batch, device), state.step, len(windows))
         state.optimizer.zero_grad(set_to_none=True)
-        values["total_loss"].backward()
+        (values["total_loss"] * distributed.count()).backward()  # of which the mean over processes is taken
         state.optimizer.step()
         lr = state.optimizer.param_groups[0]["lr"]
         state.scheduler.step()
         state.step += 1
-        frames += batch["input"][..., 0].numel()
-        recent.append({name: value.detach() for name, value in values.items()})
-        if state.step % config.log_every_step == 0 or state.step == 1:
-            means = {name: float(torch.stack([r[name] for r in recent]).mean()) for name in values}
+        recent.append((windows, {name: value.detach() for name, value in values.items()}))
+        logs = state.step % config.log_every_step == 0 or state.step == 1
+        if logs or windows is todo[-1]:
+            means = _means(recent, state.step, dataset)
+        if logs:
+            frames = sum(len(windows) for windows, _ in recent) * batch["input"].shape[1]
             speed = frames / (time.perf_counter() - since)
             _log(writer, "train", {**means, "lr": lr, "frames_per_second": speed}, state.step)
             steps.set_postfix(loss=f"{means['total_loss']:.3f}", skill=f"{means['hoa_skill']:.3f}")
-            since, frames, recent = time.perf_counter(), 0, []
-        if stopped:
+            since, recent = time.perf_counter(), []
+        if (distributed.count() == 1 or state.step % ASK_EVERY == 0) and distributed.agreed(bool(stopped)):
             return
 
 
-def training_step(
-    model: BAMS, batch: Mapping[str, Tensor], hoa: HoALoss, config: TrainConfig, step: int
-) -> dict[str, Tensor]:
-    """Forward pass and losses of one batch; all draws follow from the seed and the step.
-
-    Args:
-        batch: `input` (B, T, F), `actions` (B, T, D), `valid` (B, T, D), on the model's device.
-
-    Returns:
-        scalars by the names they have in TensorBoard; `total_loss` is to be minimised.
-    """
-    tracks, total, _ = batch["input"].shape
-    torch.manual_seed(derived_seed(config.seed, 1, step))  # of dropout
-    draws = torch.Generator().manual_seed(derived_seed(config.seed, 2, step))
-    lower = torch.autocast(batch["input"].device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
-    with lower:
-        embs = model.encode(batch["input"])
-
-    frames = hoa.predicted_frames(total, config.hoa_frames, draws).to(batch["input"].device)
-    keep = losses.sample_kept_parts(tracks, len(embs), config.hide_parts, draws).to(frames.device)
-    seen = {name: emb[:, frames] for name, emb in embs.items()}
-    with lower:
-        logits = model.predict_actions(seen, batch["input"][:, frames], keep)
-    scores = hoa.scores(hoa.sums(logits, batch["actions"], batch["valid"], frames))
-    values = {"hoa_loss": scores.distance.detach(), "hoa_skill": scores.skill.detach()}
-    total_loss = (5.0 if hoa.normalised else 500.0) * scores.loss
-
-    admissible = batch["valid"].any(-1)
-    admissible[:, : config.skip_frames] = False
-    pairs = max(config.views, -(-LEAST_PAIRS // max(int(admissible.any(1).sum()), 1)))
-    near, far = (0, config.near_frames), (config.far_frames or total, config.far_frames or total)
-    for name, predictor in model.bootstrap.items():
-        reach = near if model.bootstrap_kinds[name] == "near" else far
-        track, first, second = losses.sample_views(admissible, pairs, *reach, draws)
-        view = embs[name][track, first].float()
-        predicted = predictor(view) if len(view) else view
-        loss = losses.bootstrap_loss(predicted, embs[name][track, second])
-        values[f"byol_loss_{name}"] = loss.detach()
-        total_loss = total_loss + config.bootstrap_weight * loss
-    values["total_loss"] = total_loss
-    return values
+def _means(
+    recent: Sequence[tuple[list[int], dict[str, Tensor]]], step: int, dataset: torch.utils.data.Dataset
+) -> dict[str, float]:
+    """Means over the steps up to number `step`, if all their losses are finite; the device is waited for here."""
+    _, first = recent[0]
+    rows = torch.stack([torch.stack(list(values.values())) for _, values in recent])
+    rows = distributed.summed(rows).cpu()
+    for number, ((windows, _), row) in enumerate(zip(recent, rows, strict=True), step - len(recent) + 1):
+        if not torch.isfinite(row).all():
+            raise FloatingPointError(_not_finite(dict(zip(first, row, strict=True)), number, dataset, windows))
+    return dict(zip(first, rows.mean(dim=0).tolist(), strict=True))
 
 
 @torch.no_grad()
@@ -221,24 +196,39 @@ def validate(
 ) -> dict[str, float]:
     """HoA skill and plain distance over a whole data set, at every frame."""
     model.eval()
-    sums: list[HoASums] = []
-    for batch in DataLoader(dataset, config.batch_size):
+    parts = [list(part) for part in torch.arange(len(dataset)).split(config.batch_size)]
+    sums = HoASums(torch.zeros_like(hoa.marginal), torch.zeros_like(hoa.marginal))
+    for batch in load_batches(dataset, config, distributed.share(parts)):
         batch = _on_device(batch, device)
         frames = hoa.predicted_frames(batch["input"].shape[1], 1.0).to(device)
         embs = {name: emb[:, frames] for name, emb in model.encode(batch["input"]).items()}
         logits = model.predict_actions(embs, batch["input"][:, frames])
-        sums.append(hoa.sums(logits, batch["actions"], batch["valid"], frames))
-    scores = hoa.scores(HoASums(*(torch.stack(parts).sum(0) for parts in zip(*sums, strict=True))))
+        found = hoa.sums(logits, batch["actions"], batch["valid"], frames)
+        sums = HoASums(*(one + other for one, other in zip(sums, found, strict=True)))
+    scores = hoa.scores(HoASums(*map(distributed.summed, sums)))
     return {"hoa_skill": float(scores.skill), "hoa_loss": float(scores.distance)}
 
 
 def _on_device(batch: Mapping[str, Any], device: torch.device) -> dict[str, Tensor]:
-    return {name: batch[name].to(device) for name in ("input", "actions", "valid")}
+    return {name: batch[name].to(device, non_blocking=True) for name in ("input", "actions", "valid")}
 
 
-def _log(writer: SummaryWriter, group: str, scalars: Mapping[str, float], step: int) -> None:
-    for name, value in scalars.items():
+def _log(writer: SummaryWriter | None, group: str, scalars: Mapping[str, float], step: int) -> None:
+    for name, value in scalars.items() if writer is not None else ():
         writer.add_scalar(f"{group}/{name}", value, step)
+
+
+@contextmanager
+def _curves(
+    log_dir: str | Path, purge_step: int | None, about: Mapping[str, Any]
+) -> Iterator[SummaryWriter | None]:
+    """What curves are written with; None but in the first of several processes."""
+    if not distributed.is_first():
+        yield None
+        return
+    with SummaryWriter(str(log_dir), purge_step=purge_step) as writer:
+        writer.add_text("config", f"```\n{json.dumps(about['settings'], indent=1)}\n```", (purge_step or 1) - 1)
+        yield writer
 
 
 @contextmanager
@@ -278,6 +268,6 @@ def _not_finite(values: Mapping[str, Tensor], step: int, dataset: Any, windows: 
     rows = getattr(dataset, "windows", None)
     tracks = sorted({int(rows[i][0]) for i in windows}) if rows is not None else windows
     return (
-        f"{terms} is not finite at step {step + 1} (tracks in the batch, counted from 0: {tracks}); look for "
+        f"{terms} is not finite at step {step} (tracks in the batch, counted from 0: {tracks}); look for "
         "values in the data that are out of all proportion, or lower --lr"
     )

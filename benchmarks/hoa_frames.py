@@ -16,8 +16,9 @@ import numpy as np
 
 from bams import TrainConfig, cli, mabe_jobs, simulate
 from bams.devices import pick_device
-from bams.state import batches, begin, measure_marginal
-from bams.train import training_step, validate
+from bams.state import batch_order, begin, load_batches, measure_marginal
+from bams.step import training_step
+from bams.train import validate
 from mouse_triplets import MICE
 
 SHARES = (1.0, 0.5, 0.25, 0.1)
@@ -41,7 +42,7 @@ def train_and_score(share: float, seed: int, steps: int) -> tuple[list[float], f
     epoch = 0
     while len(seconds) < steps:
         model.train()
-        for _, batch in batches(train_set, config, epoch):
+        for batch in load_batches(train_set, config, batch_order(train_set, config, epoch)):
             started = time.perf_counter()
             values = training_step(model, batch, state.hoa, config, state.step)
             state.optimizer.zero_grad(set_to_none=True)
