@@ -17,6 +17,7 @@ class InputAlone(nn.Module):
     def __init__(self, model: BAMS):
         super().__init__()
         self.scale = model.scale
+        self.sizes = {"input": model.config["input_size"]}
 
     def encode(self, input: Tensor) -> Mapping[str, Tensor]:
         """(B, T, F) float32, unscaled and finite -> the same axes, scaled, as the encoder `input`."""

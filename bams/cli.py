@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from jsonargparse import ArgumentParser, set_parsing_settings
 
-from bams import checkpoint, files
+from bams import checkpoint, distributed, files
 from bams.checkpoint import Checkpoint
 from bams.config import RunConfig, TrainConfig
 from bams.data import Dataset
@@ -63,7 +63,8 @@ def script(main: Callable[[Sequence[str]], None]) -> Callable[[Sequence[str] | N
     def wrapped(argv: Sequence[str] | None = None) -> None:
         argv = list(sys.argv[1:] if argv is None else argv)
         try:
-            main(argv)
+            with distributed.started():
+                main(argv)
         except Interrupted as stop:
             print(stop, file=sys.stderr)
             sys.exit(stop.exit_status)
@@ -141,7 +142,7 @@ def run_training(
         the checkpoint's path.
     """
     run, config, resume = settings.run, settings.train, settings.resume
-    path = _checkpoint_path(run, name)
+    path = distributed.told(_checkpoint_path(run, name))
     files.check_writable(path.parent)
     log_dir = files.check_writable(run.log_dir) / path.stem
     _, epochs = steps_and_epochs(config, len(train_set))

@@ -1,6 +1,5 @@
 """The jobs of the two scripts for recordings of one's own, with labels and without."""
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, fields, replace
 from functools import partial
@@ -8,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
-from bams import cli, files
+from bams import cli, distributed, files
 from bams.checkpoint import Checkpoint
 from bams.config import FeatureConfig
 from bams.data import Dataset
@@ -125,9 +123,11 @@ def write_representations(settings: cli.Settings, recordings: Recordings) -> Non
     found = features(recordings.keypoints[0][:, :1])
     names = {"inputs": list(found.input_names), "actions": list(found.action_names)}
     cli.check_features(trained, names, settings.run.ckpt_path)
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
-        arrays = _embed(trained, recordings, features, pick_device(settings.train.device), Path(folder))
-        files.write_arrays(target, **arrays)
+    with distributed.common_folder(target.parent) as folder:
+        arrays = _embed(trained, recordings, features, settings, folder)
+        distributed.wait()
+        if distributed.is_first():
+            files.write_arrays(target, **arrays)
         print(f"representations: {target}")
         for name, array in arrays.items():
             print(f"  {name} {array.shape} {array.dtype}")
@@ -137,32 +137,32 @@ def _embed(
     trained: Checkpoint,
     recordings: Recordings,
     features: Callable[[np.ndarray], Features],
-    device: torch.device,
+    settings: cli.Settings,
     folder: Path,
 ) -> dict[str, np.ndarray]:
-    """What `write_representations` writes; the embeddings grow in files of the folder, not in memory."""
-    arrays: dict[str, np.ndarray] = {}
-    frames = max(recording.shape[1] for recording in recordings.keypoints)
-
-    def put(name: str, rows: int, first: int, span: slice, values: np.ndarray) -> None:
-        count, _, size = values.shape
-        if name not in arrays:
-            shape = (rows * len(recordings.keypoints), frames, size)
-            arrays[name] = np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.float32, shape)
-            arrays[name][:] = np.nan
-        arrays[name][first : first + count, span] = values
+    """What `write_representations` writes; the embeddings lie in files of the folder, not in memory."""
+    device = pick_device(distributed.own_device(settings.train.device))
+    count, frames = len(recordings.keypoints), max(recording.shape[1] for recording in recordings.keypoints)
+    joint = trained_features(trained).tracks == "joint"
+    each = 1 if joint else len(recordings.individual_names)
+    shapes = {name: (count * each, frames, size) for name, size in trained.model.sizes.items()}
+    pooled = recordings.grouped and not joint
+    if pooled:
+        shapes |= {f"group_{name}": (count, frames, 2 * size) for name, size in trained.model.sizes.items()}
+    arrays = {
+        name: distributed.common_array(folder / f"{name}.npy", shape, np.nan) for name, shape in shapes.items()
+    }
 
     def make_inputs(part: np.ndarray) -> np.ndarray:
         return known_inputs(features(part).inputs, trained.statistics)
 
-    pooled = recordings.grouped and trained_features(trained).tracks == "individual"
-    for i, recording in enumerate(tqdm(recordings.keypoints, "recordings")):
+    for i in tqdm(distributed.share(range(count)), "recordings"):
+        recording = recordings.keypoints[i]
         present = tracked_presence(recording)
         for span, embs in embed_recording(trained.model, recording, make_inputs, device):
             for name, emb in embs.items():
-                put(name, len(emb), i * len(emb), span, emb)
+                arrays[name][i * each : (i + 1) * each, span] = emb
                 if pooled:
-                    put(f"group_{name}", 1, i, span, pool_individuals(emb, present[:, span])[None])
-    joint = recordings.grouped and not pooled
+                    arrays[f"group_{name}"][i, span] = pool_individuals(emb, present[:, span])
     arrays["track_names"] = np.array(recordings.names if joint else recordings.track_names)
     return arrays | ({"recording_names": np.array(recordings.names)} if pooled else {})

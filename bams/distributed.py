@@ -6,9 +6,12 @@ summed, are those of the whole batch on one process.
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -41,13 +44,27 @@ def own_device(name: str) -> str:
 
 @contextmanager
 def started() -> Iterator[None]:
-    """Join the other processes if torchrun has started several, and part from them at the end."""
+    """Join the other processes if torchrun has started several, and part from them at the end; the first speaks.
+
+    Raises:
+        ConnectionError: another process has ended.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
         yield
         return
     dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
     try:
-        yield
+        with ExitStack() as quiet:
+            if not is_first():
+                nowhere = quiet.enter_context(open(os.devnull, "w"))
+                quiet.enter_context(redirect_stdout(nowhere))
+                quiet.enter_context(redirect_stderr(nowhere))
+            yield
+        wait()  # who leaves first would close connections that others still use
+    except RuntimeError as error:
+        if isinstance(error, dist.DistError) or "gloo" in str(error):
+            raise ConnectionError("another process of this run has ended; its message says why") from error
+        raise
     finally:
         dist.destroy_process_group()
 
@@ -103,14 +120,41 @@ def agreed(flag: bool) -> bool:
     return bool(summed(torch.tensor(float(flag)))) if count() > 1 else flag
 
 
+def wait() -> None:
+    """Wait until all processes are here."""
+    if count() > 1:
+        dist.barrier()
+
+
 def first_alone(make: Callable[[], Made]) -> Made:
     """What the first process makes before the others, which find it made (in a cache, say)."""
     if not is_first():
-        dist.barrier()
+        wait()
     made = make()
-    if is_first() and count() > 1:
-        dist.barrier()
+    if is_first():
+        wait()
     return made
+
+
+@contextmanager
+def common_folder(parent: Path) -> Iterator[Path]:
+    """A folder in a folder that all processes can reach, until they all are done with it."""
+    with ExitStack() as kept:
+        made = kept.enter_context(TemporaryDirectory(prefix=".embeddings.", dir=parent)) if is_first() else None
+        yield Path(told(made))
+        wait()
+
+
+def common_array(path: Path, shape: tuple[int, ...], fill: float | None = None) -> np.ndarray:
+    """A float32 array in a file that all processes write in; zeros unless filled."""
+
+    def make() -> np.ndarray:
+        array = np.lib.format.open_memmap(path, "w+" if is_first() else "r+", np.float32, shape)
+        if is_first() and fill is not None:
+            array[:] = fill
+        return array
+
+    return first_alone(make)
 
 
 def told(value: Any) -> Any:

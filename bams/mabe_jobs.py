@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from bams import cli, files, mabe, mabe_report
+from bams import cli, distributed, files, mabe, mabe_report
 from bams.baselines import InputAlone, principal_components, random_weights
 from bams.checkpoint import Checkpoint
 from bams.config import MabeConfig
@@ -74,7 +74,9 @@ def run(argv: Sequence[str], group: Group, defaults: Mapping[str, Any]) -> None:
     settings = cli.parse(argv, description, GroupConfig, defaults, tuple(JOBS))
     if settings.run.job == "evaluate":
         mabe_report.check_settings(settings.script, settings.run.ckpt_path)
-    JOBS[settings.run.job](settings, group, data_folder(settings, group))
+    root = distributed.first_alone(lambda: data_folder(settings, group))
+    if settings.run.job != "evaluate" or distributed.is_first():
+        JOBS[settings.run.job](settings, group, root)
 
 
 def data_folder(settings: cli.Settings, group: Group) -> Path:
@@ -175,9 +177,14 @@ def run_compute_representations(settings: cli.Settings, group: Group, root: Path
     rows = clip_rows(group, root, ids, [clip.shape[1] for clip in clips])
     spans = [rows[name] for name in ids]
     one_by_one = (clips.pop(0) for _ in ids)  # each is let go when it is embedded
-    embeddings = standardise(embed_clips(settings, group, trained.model, trained.statistics, spans, one_by_one))
-    mabe.write_submission(target, rows, embeddings, rows, group.most_columns)
-    print(f"submission: {target} ({len(embeddings)} frames x {embeddings.shape[1]})")
+    with distributed.common_folder(target.parent) as folder:
+        shape = max(end for _, end in spans), 2 * sum(trained.model.sizes.values())
+        table = distributed.common_array(folder / "embeddings.npy", shape)
+        embed_clips(settings, group, trained.model, trained.statistics, spans, one_by_one, table)
+        distributed.wait()
+        if distributed.is_first():
+            mabe.write_submission(target, rows, standardise(table), rows, group.most_columns)
+    print(f"submission: {target} ({shape[0]} frames x {shape[1]})")
 
 
 def clip_rows(group: Group, root: Path, ids: Sequence[str], lengths: Sequence[int]) -> mabe.FrameMap:
@@ -237,6 +244,7 @@ def embed_clips(
     statistics: Statistics,
     spans: Sequence[tuple[int, int]],
     clips: Iterable[np.ndarray],
+    table: np.ndarray | None = None,
 ) -> np.ndarray:
     """Pooled embeddings of all clips, (frames, 2*C) float32.
 
@@ -246,13 +254,15 @@ def embed_clips(
         model: what to embed with, and the `statistics` of its training tracks.
         spans: (start, end) of the rows of each clip.
         clips: (A, T, K, 2) float32 each; NaN = not tracked.
+        table: see `embed_table`.
     """
     return embed_table(
         model,
         clips,
         spans,
         lambda clip: known_inputs(group.features(clip).inputs, statistics),
-        pick_device(settings.train.device),
+        pick_device(distributed.own_device(settings.train.device)),
+        table,
     )
 
 

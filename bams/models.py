@@ -222,6 +222,11 @@ class BAMS(nn.Module):
         return (joined, *others)
 
     @property
+    def sizes(self) -> dict[str, int]:
+        """C of each encoder's embedding."""
+        return {name: encoder.output_size for name, encoder in self.encoders.items()}
+
+    @property
     def context(self) -> int:
         """Frames before a frame that its embeddings depend on."""
         return max(encoder.receptive_field for encoder in self.encoders.values()) - 1

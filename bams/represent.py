@@ -1,11 +1,13 @@
 """A frozen model -> embeddings of every frame, per track and per group."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
+from bams import distributed
 from bams.features import fill_gaps, observed
 from bams.models import BAMS
 from bams.recordings import tracked_presence
@@ -182,20 +184,23 @@ def embed_table(
     spans: Sequence[tuple[int, int]],
     make_inputs: MakeInputs,
     device: str | torch.device = "cpu",
+    table: np.ndarray | None = None,
 ) -> np.ndarray:
     """One table of the pooled embeddings of all recordings (see `embed_recordings`).
 
     Args:
-        model, recordings, make_inputs, device: as there.
+        model, recordings, make_inputs, device: as there; of several processes each embeds its share.
         spans: of each recording its rows (start, end); together they fill the table.
+        table: (frames, 2*C) float32 to fill, which processes have in common; made in memory unless given.
 
     Returns:
-        (frames, 2*C) float32.
+        the table.
     """
-    table = np.empty((0, 0), np.float32)
-    pooled = embed_recordings(model, recordings, make_inputs, device)
+    if table is None:
+        table = np.empty((max(end for _, end in spans), 2 * sum(model.sizes.values())), np.float32)
+    own = islice(recordings, distributed.rank(), None, distributed.count())
+    pooled = embed_recordings(model, own, make_inputs, device)
+    spans = distributed.share(spans)
     for span, rows in zip(spans, tqdm(pooled, "clips", total=len(spans)), strict=True):
-        if table.size == 0:
-            table = np.empty((max(end for _, end in spans), rows.shape[1]), np.float32)
         table[slice(*span)] = rows
     return table

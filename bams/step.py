@@ -33,9 +33,7 @@ def over_processes(step: TrainingStep, device: torch.device) -> nn.Module:
     """A training step whose gradients are averaged over all processes."""
     if distributed.count() == 1:
         return step
-    return DistributedDataParallel(
-        step, device_ids=[device] if device.type == "cuda" else None, broadcast_buffers=False
-    )
+    return DistributedDataParallel(step, device_ids=[device] if device.type == "cuda" else None)
 
 
 def training_step(

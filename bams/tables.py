@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from bams import files
+from bams import distributed, files
 from bams.statistics import Statistics, fit_statistics, quantise
 
 ROWS_AT_ONCE = 2**17
@@ -87,12 +87,16 @@ def keep(folder: Path, build: Callable[[Path], Any], read: Callable[[Path], Kept
     Raises:
         OSError: the folder cannot be written.
     """
-    try:
-        return read(folder)
-    except (ValueError, TypeError, KeyError, OSError, EOFError):
-        with files.whole_folder(folder) as part:
-            build(part)
-        return read(folder)
+
+    def find_or_make() -> Kept:
+        try:
+            return read(folder)
+        except (ValueError, TypeError, KeyError, OSError, EOFError):
+            with files.whole_folder(folder) as part:
+                build(part)
+            return read(folder)
+
+    return distributed.first_alone(find_or_make)
 
 
 def read_table(folder: Path) -> Table:

@@ -1,0 +1,205 @@
+"""Runs on two processes are those on one."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bams import checkpoint, cli, distributed
+from bams.config import TrainConfig
+from bams.data import Dataset
+from bams.losses import HoALoss
+from bams.models import BAMS
+from bams.step import TrainingStep, over_processes
+from bams.train import Interrupted, train
+
+ROOT = Path(__file__).parents[1]
+CPU = torch.device("cpu")
+STEPS = TrainConfig(batch_size=5, epochs=2, skip_frames=5, hoa_window=6, views=3, near_frames=2, lr=3e-4)
+CONFIG = replace(STEPS, precision="float32", device="cpu")
+
+
+def some_data(tracks: int = 11) -> Dataset:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(tracks, 40, 3)).cumsum(axis=1).astype(np.float32)
+    valid = rng.random((tracks, 40, 3)) > 0.2
+    valid[3] = False  # a track without any observed action
+    return Dataset(x, np.diff(x, axis=1, prepend=0), valid, hoa_bins=6, sequence_length=40)
+
+
+def some_model(dataset: Dataset) -> BAMS:
+    torch.manual_seed(0)
+    sizes = {"num_channels": (6, 4), "dropout": 0.0}
+    outputs = dataset.target_size * dataset.statistics.bins
+    predictor = {"hidden_layers": (-1, 12, outputs)}
+    return BAMS(dataset.input_size, predictor=predictor, short_term=sizes, long_term={**sizes, "dilation": 4})
+
+
+def gradients_of(windows: list[int]) -> dict[str, torch.Tensor]:
+    """Of one step on all windows, and the values that the step gives, summed over the processes."""
+    dataset = some_data()
+    model = some_model(dataset)
+    hoa = HoALoss(6, CONFIG.hoa_window, CONFIG.skip_frames, torch.full((3,), 0.05))
+    forward = over_processes(TrainingStep(model, hoa, CONFIG), CPU)
+    values = forward(dataset.batch(distributed.share(windows)), 3, len(windows))
+    (values["total_loss"] * distributed.count()).backward()
+    found = {name: p.grad for name, p in model.named_parameters()}
+    return (
+        found
+        | {f"value {name}": distributed.summed(value) for name, value in values.items()}
+        | {f"buffer {name}": value for name, value in model.named_buffers() if "running" in name}
+    )
+
+
+def train_here(folder: Path, **changes) -> checkpoint.Checkpoint:
+    dataset = some_data()
+    resume = changes.pop("resume", None)
+    model = some_model(dataset) if resume is None else resume.model
+    if changes.pop("stopped", False) and distributed.rank() == 1:  # one process alone is told
+        model.encoders["short_term"].register_forward_pre_hook(lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    paths = {"ckpt_path": folder / "a.pt", "log_dir": folder / "runs"}
+    return train(model, dataset, replace(CONFIG, **changes), val_dataset=some_data(4), resume=resume, **paths)
+
+
+# --- what is run on two processes; each writes what it has found ---
+
+
+def find_gradients(folder: Path, windows: str) -> None:
+    torch.save(gradients_of(list(map(int, windows.split(",")))), folder / f"{distributed.rank()}.pt")
+
+
+def train_whole(folder: Path) -> None:
+    train_here(folder)
+
+
+def train_until_stopped(folder: Path) -> None:
+    try:
+        train_here(folder, stopped=True, epochs=8)
+    except Interrupted:
+        (folder / f"stopped{distributed.rank()}").touch()
+
+
+def share_and_gather(folder: Path) -> None:
+    rows = (
+        torch.arange(distributed.shares(5)[distributed.rank()], dtype=torch.float32)[:, None]
+        + 10 * distributed.rank()
+    )
+    found = distributed.joined(rows, distributed.shares(5))[:, 0].tolist()
+    assert found == [0, 1, 2, 10, 11]
+    assert distributed.share(range(5)) == (range(0, 5, 2), range(1, 5, 2))[distributed.rank()]
+    assert distributed.agreed(distributed.rank() == 1) and not distributed.agreed(False)
+    assert distributed.told(f"from {distributed.rank()}") == "from 0"
+    with distributed.common_folder(folder) as common:
+        array = distributed.common_array(common / "x.npy", (2, 3), np.nan)
+        array[distributed.rank()] = distributed.rank()
+        distributed.wait()
+        assert array.tolist() == [[0] * 3, [1] * 3]
+    assert not distributed.is_first() or not list(folder.glob(".embeddings*"))
+
+
+def torchrun(*command: str, folder: Path, processes: int = 2) -> subprocess.CompletedProcess:
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
+    return subprocess.run(
+        [*launcher, *map(str, command)], cwd=folder, env=environment, capture_output=True, text=True, timeout=300
+    )
+
+
+def on_two(function: str, folder: Path, *options: str) -> None:
+    done = torchrun(__file__, function, folder, *options, folder=folder)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def assert_same_embeddings(one: BAMS, other: BAMS) -> None:
+    """Of models that have been trained: rounding in other orders moves them, as AdamW does small gradients."""
+    input = some_data().batch(range(11))["input"]
+    with torch.no_grad():
+        found, expected, fresh = (model.eval().encode(input) for model in (one, other, some_model(some_data())))
+    for name, emb in expected.items():
+        torch.testing.assert_close(found[name], emb, atol=1e-5, rtol=1e-5)
+        assert not torch.allclose(fresh[name], emb, atol=1e-3)
+
+
+# --- tests ---
+
+
+def test_what_processes_share_and_gather(tmp_path):
+    on_two("share_and_gather", tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("windows", ["0,1,2,3,4", "7,8", "5"])
+def test_gradients_on_two_processes_are_those_of_the_whole_batch(tmp_path, windows):
+    """Also with an odd number of tracks, and with none for the second process."""
+    expected = gradients_of(list(map(int, windows.split(","))))
+    on_two("find_gradients", tmp_path, windows)
+    for rank in range(2):
+        found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        assert set(found) == set(expected)
+        for name, value in expected.items():
+            torch.testing.assert_close(found[name], value, atol=1e-5, rtol=1e-4, msg=name)
+
+
+@pytest.mark.slow
+def test_training_on_two_processes_gives_the_model_of_one(tmp_path):
+    expected = train_here(tmp_path / "one")
+    on_two("train_whole", tmp_path)
+    found = checkpoint.load(tmp_path / "a.pt")
+    assert found.progress["step"] == expected.progress["step"] == 6
+    assert_same_embeddings(found.model, expected.model)
+    assert len(list((tmp_path / "runs").iterdir())) == 1  # one process writes curves
+
+
+@pytest.mark.slow
+def test_a_run_of_two_processes_stops_when_one_is_told_to_and_goes_on_with_one(tmp_path):
+    whole = train_here(tmp_path / "whole", epochs=8)
+    on_two("train_until_stopped", tmp_path)
+    assert (tmp_path / "stopped0").exists() and (tmp_path / "stopped1").exists()
+    half = checkpoint.load(tmp_path / "a.pt")
+    assert 0 < half.progress["step"] < whole.progress["step"] == 24
+    done = train_here(tmp_path, resume=half, epochs=8)
+    assert_same_embeddings(done.model, whole.model)
+
+
+@pytest.mark.slow
+def test_scripts_run_under_torchrun(tmp_path):
+    """Train on two processes, embed on three: as on one, and said once."""
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "k.npz", keypoints=rng.normal(size=(5, 2, 200, 3, 2)).cumsum(axis=2).astype(np.float32))
+    script = ROOT / "custom_dataset.py"
+    data = ["--data_root", "k.npz", "--ckpt_path", "a.pt"]
+    size = ["--sequence_length", "100", "--epochs", "1", "--cache_path", "kept"]
+    done = torchrun(script, "--job", "train", *data, *size, folder=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("checkpoint: a.pt") == 1
+    done = torchrun(script, "--job", "compute_representations", *data, folder=tmp_path, processes=3)
+    assert done.returncode == 0, done.stderr[-3000:]
+    with np.load(tmp_path / "a_representations.npz") as arrays:
+        found = dict(arrays)
+    assert np.isfinite(found["group_long_term"]).all() and found["short_term"].shape == (10, 200, 32)
+    os.chdir(tmp_path)
+    cli.script(__import__("custom_dataset").main)(["--job", "compute_representations", *data])
+    with np.load(tmp_path / "a_representations.npz") as arrays:
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(found[name], array)
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.slow
+def test_an_error_ends_all_processes_with_one_sentence(tmp_path):
+    begun = time.monotonic()
+    done = torchrun(ROOT / "custom_dataset.py", "--data_root", "none.npz", folder=tmp_path)
+    assert done.returncode != 0 and time.monotonic() - begun < 120
+    assert "there is no file none.npz" in done.stderr
+
+
+if __name__ == "__main__":
+    with distributed.started():
+        globals()[sys.argv[1]](Path(sys.argv[2]), *sys.argv[3:])
