@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bams import cli, mabe_jobs
-from bams.animals import with_others
+from bams.animals import with_nearest
 from bams.features import Features
 from bams.mabe_simulated import simulate_fly_files
 from bams.oriented import OrientedTable, oriented_features
@@ -40,7 +40,8 @@ SIZES = {
 
 def features(flies: np.ndarray) -> Features:
     """Features of the flies of a clip, (A, T, K, 2)."""
-    return with_others(oriented_features(flies, FEATURES), flies, FEATURES.order, [FEATURES.centre], others=1)
+    distances = "centroid-centroid_distance", "centroid-centroid_approach"
+    return with_nearest(oriented_features(flies, FEATURES), flies, FEATURES.order, ["centroid"], distances)
 
 
 FLIES = mabe_jobs.Group(

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bams import cli, mabe, mabe_jobs, simulate
-from bams.animals import with_others
+from bams.animals import with_nearest
 from bams.features import Body, Features, PoseTable, Segment, pose_features
 
 TRAIN_FILE, TEST_FILE = "mouse_triplet_train.npy", "mouse_triplet_test.npy"
@@ -34,7 +34,9 @@ FEATURES = PoseTable(
     moving_segments=("spine", "left_forepaw", "right_forepaw", "left_hindpaw", "right_hindpaw", "nose"),
 )
 
-POINTS = ("nose", "centre_back", "tail_base")  # between which distances to the nearest other mouse are taken
+# Distances between these points and those of the nearest other mouse are seen, and some of them predicted.
+POINTS = ("nose", "centre_back", "tail_base")
+PREDICTED = ("nose-nose_distance", "nose-tail_base_distance", "centre_back-centre_back_distance")
 
 SIZES = {
     "short_term": {"num_channels": (64, 64, 32, 32), "kernel_size": 3},
@@ -45,7 +47,7 @@ SIZES = {
 
 def features(mice: np.ndarray) -> Features:
     """Features of the mice of a clip, (A, T, K, 2)."""
-    return with_others(pose_features(mice, FEATURES), mice, FEATURES.keypoints, POINTS, others=1)
+    return with_nearest(pose_features(mice, FEATURES), mice, FEATURES.keypoints, POINTS, PREDICTED)
 
 
 MICE = mabe_jobs.Group(

@@ -233,25 +233,40 @@ def _flat(values: np.ndarray) -> np.ndarray:
     return values.reshape(*values.shape[:2], -1)
 
 
-def with_others(
-    features: Features, keypoints: np.ndarray, names: Sequence[str], points: Sequence[str], others: int
+def with_nearest(
+    features: Features, keypoints: np.ndarray, names: Sequence[str], points: Sequence[str], predict: Sequence[str]
 ) -> Features:
-    """Features of the animals of a recording joined with how far the nearest others are, and its change.
-
-    The distances are inputs and actions, their changes actions.
+    """Features of the animals of a recording joined with how far points of the nearest other animal are.
 
     Args:
         features: of A tracks, made of `keypoints`.
         keypoints: (A, T, K, d) float32, any unit; NaN = not tracked.
         names: K names.
-        points: of them those that distances are between.
-        others: of so many other animals the features tell; of those that are not there they are unknown.
+        points: of them those that distances are between; all these distances are inputs.
+        predict: which of them are actions too, as P-Q_distance or, for its change, P-Q_approach, with P a point of
+            the animal and Q one of the other.
+
+    Raises:
+        ValueError: there is no such point or distance.
     """
-    chosen = [list(names).index(point) for point in points]
-    distance, approach = _nearest(find_bodies(keypoints[:, :, chosen]), points, others)
+    unknown = sorted(set(points) - set(names))
+    if unknown:
+        raise ValueError(f"there is no keypoint {unknown[0]}; the keypoints are {', '.join(names)}")
+    bodies = find_bodies(keypoints[:, :, [list(names).index(point) for point in points]])
+    distance, approach = _nearest(bodies, points, 1)
     added = _features([distance], [distance, approach])
-    arrays = [np.concatenate(parts, axis=-1) for parts in zip(features[:3], added[:3], strict=True)]
-    return Features(*arrays, *(one + other for one, other in zip(features[3:], added[3:], strict=True)))
+    known = [name.removeprefix("other0_") for name in added.action_names]
+    unknown = sorted(set(predict) - set(known))
+    if unknown:
+        raise ValueError(f"there is no {unknown[0]} to predict; there are {', '.join(known)}")
+    kept = [known.index(name) for name in predict]
+    return Features(
+        np.concatenate([features.inputs, added.inputs], axis=-1),
+        np.concatenate([features.actions, added.actions[..., kept]], axis=-1),
+        np.concatenate([features.valid, added.valid[..., kept]], axis=-1),
+        features.input_names + added.input_names,
+        features.action_names + tuple(added.action_names[i] for i in kept),
+    )
 
 
 def join_animals(features: Features) -> Features:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bams.animals import animal_features, find_bodies, join_animals, with_others
+from bams.animals import animal_features, find_bodies, join_animals, with_nearest
 from bams.config import FeatureConfig
 from bams.features import keypoint_features
 
@@ -261,29 +261,43 @@ def test_raw_features_are_those_of_each_animal_alone():
         assert np.array_equal(one, other, equal_nan=True) if isinstance(one, np.ndarray) else one == other
 
 
-def test_any_features_can_be_joined_with_distances_to_the_others():
+def test_any_features_can_be_joined_with_distances_to_the_nearest():
     keypoints, names = animals(9), ("a", "b", "c", "d")
     base = keypoint_features(keypoints, names)
-    found = with_others(base, keypoints, names, ("d", "b"), others=2)
-    for one, other in zip(base, found, strict=True):
-        size = len(base.input_names if one is base.inputs or one is base.input_names else base.action_names)
-        kept = other[..., :size] if isinstance(other, np.ndarray) else other[:size]
-        assert np.array_equal(one, kept, equal_nan=True) if isinstance(one, np.ndarray) else one == kept
-    plain, actions, valid = plain_features(keypoints[:, :, [3, 1]].astype(float), 2)
+    predict = ("d-b_distance", "b-b_approach")
+    found = with_nearest(base, keypoints, names, ("d", "b"), predict)
+    for kind, size in (("inputs", base.inputs.shape[-1]), ("actions", base.actions.shape[-1])):
+        one, other = getattr(base, kind), getattr(found, kind)
+        assert np.array_equal(one, other[..., :size], equal_nan=True)
+    assert np.array_equal(base.valid, found.valid[..., : base.valid.shape[-1]])
     called = {f"{p}-{q}": f"keypoint{i}-keypoint{j}" for i, p in enumerate("db") for j, q in enumerate("db")}
-    expected = [f"other{n}_{pair}" for n in range(2) for pair in called]
-    assert found.input_names[len(base.input_names) :] == tuple(f"{name}_distance" for name in expected)
-    added = found.action_names[len(base.action_names) :]
-    assert added == tuple(f"{name}_{kind}" for kind in ("distance", "approach") for name in expected)
-    for name in added:
-        other, pair = name.rsplit("_", 1)[0].split("_")
-        key = f"{other}_{called[pair]}_{name.rsplit('_', 1)[1]}"
-        for values, kind in ((actions, "actions"), (valid, "valid")):
-            loop = [[values[a, t, key] for t in range(keypoints.shape[1])] for a in range(len(keypoints))]
-            np.testing.assert_allclose(column(found, name, kind), loop, atol=2e-4, err_msg=name)
-        if name.endswith("distance"):
-            loop = [[plain[a, t, key] for t in range(keypoints.shape[1])] for a in range(len(keypoints))]
-            np.testing.assert_allclose(column(found, name), loop, atol=2e-4, err_msg=name)
+    seen = tuple(f"other0_{pair}_distance" for pair in called)
+    assert found.input_names == base.input_names + seen
+    assert found.action_names == base.action_names + tuple(f"other0_{name}" for name in predict)
+    inputs, actions, valid = plain_features(keypoints[:, :, [3, 1]].astype(float), 1)
+    for name, kind, plain in [
+        *((name, "inputs", inputs) for name in seen),
+        *((f"other0_{name}", "actions", actions) for name in predict),
+        *((f"other0_{name}", "valid", valid) for name in predict),
+    ]:
+        _, pair, what = name.split("_")
+        key = f"other0_{called[pair]}_{what}"
+        loop = [[plain[a, t, key] for t in range(keypoints.shape[1])] for a in range(len(keypoints))]
+        values = found.valid[..., found.action_names.index(name)] if kind == "valid" else column(found, name, kind)
+        np.testing.assert_allclose(values, loop, atol=2e-4, err_msg=f"{name} {kind}")
+
+
+@pytest.mark.parametrize(
+    ("points", "predict", "said"),
+    [
+        (("a", "x"), (), "there is no keypoint x"),
+        (("a",), ("a-b_distance",), "there is no a-b_distance to predict"),
+    ],
+)
+def test_distances_of_unknown_points_are_refused(points, predict, said):
+    keypoints = animals(9)
+    with pytest.raises(ValueError, match=said):
+        with_nearest(keypoint_features(keypoints), keypoints, ("a", "b", "c", "d"), points, predict)
 
 
 def test_joined_animals_have_the_features_of_each():
