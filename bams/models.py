@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from bams.dropout import Dropout
+from bams.pointwise import Dropout, PReLU
 
 DEFAULT_BOOTSTRAP = {"short_term": "near", "long_term": "far"}
 BOOTSTRAPS = ("near", "far", "none")
@@ -70,17 +70,24 @@ class TemporalBlock(nn.Module):
             for i in range(layers)
         ]
         self.convs = nn.ModuleList(conv if i == 0 else weight_norm(conv) for i, conv in enumerate(convs))
-        self.activations = nn.ModuleList(nn.PReLU(init=0.1) for _ in convs)
+        self.activations = nn.ModuleList(PReLU(0.1) for _ in convs)
         self.dropout = Dropout(dropout)
         self.residual = nn.Conv1d(channels_in, channels, 1) if channels_in != channels else nn.Identity()
-        self.activation = nn.PReLU(init=0.1)
+        self.activation = PReLU(0.1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, channels_in, T) -> (B, channels, T)."""
+        """(B, channels_in, 1, T) -> (B, channels, 1, T)."""
         y = x
         for conv, activation in zip(self.convs, self.activations, strict=True):
-            y = self.dropout(activation(conv(F.pad(y, (self.context, 0)))))
-        return self.activation(y + self.residual(x))
+            y = self.dropout(activation(_convolve(conv, F.pad(y, (self.context, 0)))))
+        if isinstance(self.residual, nn.Conv1d):
+            x = _convolve(self.residual, x)
+        return self.activation(y + x)
+
+
+def _convolve(conv: nn.Conv1d, x: Tensor) -> Tensor:
+    """A convolution over time as one over images of height 1, which with channels last in memory is faster."""
+    return F.conv2d(x, conv.weight.unsqueeze(2), conv.bias, dilation=(1, *conv.dilation))
 
 
 class TemporalConvNet(nn.Module):
@@ -129,10 +136,10 @@ class TemporalConvNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, F) float32 -> (B, T, C) float32."""
-        y = x.transpose(1, 2)
+        y = x.transpose(1, 2).unsqueeze(2)  # lies in memory as it did, channels last
         for block in self.blocks:
             y = block(y)
-        return y.transpose(1, 2)
+        return y.squeeze(2).transpose(1, 2)
 
     def extra_repr(self) -> str:
         """Says the receptive field in `print(model)`."""
@@ -150,7 +157,7 @@ class MLP(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for size_in, size_out in pairwise(hidden_layers):
-            layers += [nn.Linear(size_in, size_out), nn.PReLU(init=0.1)]
+            layers += [nn.Linear(size_in, size_out), PReLU(0.1)]
         self.layers = nn.Sequential(*layers[:-1])
 
     def forward(self, x: Tensor) -> Tensor:

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bams.dropout import Dropout
 from bams.models import BAMS, MLP, InputScale, TemporalBlock, TemporalConvNet
+from bams.pointwise import Dropout, PReLU
 
 PAPER_SHORT = {"num_channels": (64, 64, 32, 32), "kernel_size": 3}
 PAPER_LONG = {"num_channels": (64, 64, 64, 32, 32), "kernel_size": 3, "dilation": 4}
@@ -252,7 +252,7 @@ def test_block_equals_a_plain_recomputation(channels_in, channels, kernel, dilat
             parameter.copy_(torch.randn(parameter.shape) * 0.5)
     x = torch.randn(1, channels_in, 37)
     expected = numpy_block(block, x[0].double().numpy(), dilation)
-    np.testing.assert_allclose(block(x)[0].detach().numpy(), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(block(x[:, :, None])[0, :, 0].detach().numpy(), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_a_block_keeps_the_input_as_residual_where_the_width_stays():
@@ -411,6 +411,38 @@ def test_dropout_has_the_law_of_independent_draws(probability):
     for lag in (1, 2, 3, 4, 5, 8, 1000):
         assert abs(float((standard[lag:] * standard[:-lag]).mean())) < 5 / 400_000**0.5
     assert not torch.equal(layer(torch.ones(10, 10)), layer(torch.ones(10, 10)))
+
+
+def test_dropout_of_channels_last_lies_in_memory_as_its_input():
+    x = torch.ones(3, 40, 1, 50).contiguous(memory_format=torch.channels_last)
+    out = Dropout(0.4)(x)
+    assert out.is_contiguous(memory_format=torch.channels_last)
+    dropped = (out == 0).double()
+    for axis in range(4):
+        others = [i for i in range(4) if i != axis]
+        share, count = dropped.mean(others), x.numel() / x.shape[axis]
+        assert ((share - 0.4).abs() < 5 * (0.24 / count) ** 0.5).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("slope", [0.1, -0.3, 0.0, 1.7])
+def test_prelu_equals_that_of_torch_in_double_precision(slope, dtype):
+    torch.manual_seed(0)
+    x = torch.randn(3, 4, 1, 50).to(dtype).contiguous(memory_format=torch.channels_last).requires_grad_()
+    ours, plain = PReLU(slope), torch.nn.PReLU(init=slope).double()
+    twin = x.detach().double().requires_grad_()
+    gradient = torch.randn(3, 4, 1, 50).to(dtype)
+    out, expected = ours(x), plain(twin)
+    out.backward(gradient)
+    expected.backward(gradient.double())
+    close = {"rtol": 1e-2, "atol": 1e-2} if dtype == torch.bfloat16 else {"rtol": 1e-5, "atol": 1e-5}
+    torch.testing.assert_close(out.double(), expected, **close)
+    torch.testing.assert_close(x.grad.double(), twin.grad, **close)
+    torch.testing.assert_close(
+        ours.weight.grad.double(), plain.weight.grad, rtol=close["rtol"], atol=10 * close["atol"]
+    )
+    assert out.dtype == x.grad.dtype == dtype and ours.weight.grad.dtype == torch.float32
+    assert list(ours.state_dict()) == list(plain.state_dict())
 
 
 def test_dropout_takes_any_shape_and_lets_gradients_through_where_it_kept():
