@@ -196,7 +196,7 @@ def validate(
 ) -> dict[str, float]:
     """HoA skill and plain distance over a whole data set, at every frame."""
     model.eval()
-    parts = [list(part) for part in torch.arange(len(dataset)).split(config.batch_size)]
+    parts = [part.tolist() for part in torch.arange(len(dataset)).split(config.batch_size)]
     sums = HoASums(torch.zeros_like(hoa.marginal), torch.zeros_like(hoa.marginal))
     for batch in load_batches(dataset, config, distributed.share(parts)):
         batch = _on_device(batch, device)
