@@ -36,7 +36,7 @@ FEATURES = PoseTable(
 
 # Distances between these points and those of the nearest other mouse are seen, and some of them predicted.
 POINTS = ("nose", "centre_back", "tail_base")
-PREDICTED = ("nose-nose_distance", "nose-tail_base_distance", "centre_back-centre_back_distance")
+PREDICTED = ("nose-nose_closeness", "nose-tail_base_closeness", "centre_back-centre_back_closeness")
 
 SIZES = {
     "short_term": {"num_channels": (64, 64, 32, 32), "kernel_size": 3},

@@ -243,8 +243,9 @@ def with_nearest(
         keypoints: (A, T, K, d) float32, any unit; NaN = not tracked.
         names: K names.
         points: of them those that distances are between; all these distances are inputs.
-        predict: which of them are actions too, as P-Q_distance or, for its change, P-Q_approach, with P a point of
-            the animal and Q one of the other.
+        predict: actions of P, a point of the animal, and Q, one of the other: P-Q_distance; P-Q_closeness, the
+            logarithm of the distance, in which small distances differ as much as large ones; or P-Q_approach, its
+            change.
 
     Raises:
         ValueError: there is no such point or distance.
@@ -254,7 +255,7 @@ def with_nearest(
         raise ValueError(f"there is no keypoint {unknown[0]}; the keypoints are {', '.join(names)}")
     bodies = find_bodies(keypoints[:, :, [list(names).index(point) for point in points]])
     distance, approach = _nearest(bodies, points, 1)
-    added = _features([distance], [distance, approach])
+    added = _features([distance], [distance, _closeness(distance), approach])
     known = [name.removeprefix("other0_") for name in added.action_names]
     unknown = sorted(set(predict) - set(known))
     if unknown:
@@ -267,6 +268,13 @@ def with_nearest(
         features.input_names + added.input_names,
         features.action_names + tuple(added.action_names[i] for i in kept),
     )
+
+
+def _closeness(distance: Group) -> Group:
+    """Logarithms of distances, valid where these are above 0."""
+    valid = distance.valid & (distance.values > 0)
+    values = np.log(distance.values, out=np.zeros_like(distance.values), where=valid)
+    return Group(values, valid, [name.replace("_distance", "_closeness") for name in distance.names])
 
 
 def join_animals(features: Features) -> Features:

@@ -264,7 +264,8 @@ def test_raw_features_are_those_of_each_animal_alone():
 def test_any_features_can_be_joined_with_distances_to_the_nearest():
     keypoints, names = animals(9), ("a", "b", "c", "d")
     base = keypoint_features(keypoints, names)
-    predict = ("d-b_distance", "b-b_approach")
+    keypoints[0, 5, 1] = keypoints[1, 5, 3] = 1  # a distance of 0 has no logarithm
+    predict = ("d-b_distance", "b-b_approach", "b-d_closeness")
     found = with_nearest(base, keypoints, names, ("d", "b"), predict)
     for kind, size in (("inputs", base.inputs.shape[-1]), ("actions", base.actions.shape[-1])):
         one, other = getattr(base, kind), getattr(found, kind)
@@ -275,6 +276,11 @@ def test_any_features_can_be_joined_with_distances_to_the_nearest():
     assert found.input_names == base.input_names + seen
     assert found.action_names == base.action_names + tuple(f"other0_{name}" for name in predict)
     inputs, actions, valid = plain_features(keypoints[:, :, [3, 1]].astype(float), 1)
+    for (a, t, key), far in [item for item in actions.items() if item[0][2].endswith("distance")]:
+        close = a, t, key.replace("distance", "closeness")
+        valid[close] = valid[a, t, key] and far > 0
+        actions[close] = np.log(far) if valid[close] else 0
+    assert not valid[0, 5, f"other0_{called['b-d']}_closeness"]
     for name, kind, plain in [
         *((name, "inputs", inputs) for name in seen),
         *((f"other0_{name}", "actions", actions) for name in predict),
