@@ -22,8 +22,8 @@ class RunConfig:
     log_dir: str = "runs"
     """folder for TensorBoard files; each run has its own folder in it"""
     cache_path: str | None = None
-    """folder to keep features in, as mapped files, so that they need no memory and the next start is quicker; unless
-    given nothing is kept, but for mice and flies in data_root/cache"""
+    """folder to keep features in, as mapped files, so that they need no memory and the next start is quicker;
+    unless given nothing is kept, but for mice and flies in data_root/cache"""
     hoa_bins: int = 32
     """Q: bins of the histogram of actions, 2 to 256"""
     sequence_length: int = 1800

@@ -152,7 +152,7 @@ def common_array(path: Path, shape: tuple[int, ...], fill: float | None = None) 
         array = np.lib.format.open_memmap(path, "w+" if is_first() else "r+", np.float32, shape)
         if is_first() and fill is not None:
             array[:] = fill
-        return array
+        return np.asarray(array)  # not a memmap: pickle would say so in the files of those who get it
 
     return first_alone(make)
 

@@ -139,7 +139,7 @@ def training_tables(settings: cli.Settings, group: Group, path: Path) -> list[Ta
     fitted = settings.resume.statistics if settings.resume is not None else None
 
     def build(folder: Path) -> None:
-        print(f"making the features of {path}, to be kept in {cache}", file=sys.stderr)
+        print(f"making the features of {path}, to be kept in {cache}")
         statistics = fitted
         for name, clips in zip(TABLES, cli.split_recordings(load_clips(group, path)[1], settings), strict=True):
             if clips:

@@ -127,9 +127,9 @@ def test_readme_commands_run_in_order(folder: Path):
     for _, script, *argv in [c for c in readme_commands() if c[0] == "python" and c[1] in SCRIPTS]:
         if "--simulate" not in argv:
             # a command for downloaded files, of which simulated ones take the place
-            for file in (folder / "data/mabe").glob("simulated/*"):
+            for file in (folder / "data/mabe").glob("simulated/*.*"):
                 file.rename(folder / "data/mabe" / file.name)
-            for file in (folder / "data/quadrupeds").glob("simulated/*"):
+            for file in (folder / "data/quadrupeds").glob("simulated/*.*"):
                 file.rename(folder / file.name)
         if any("DATE" in part for part in argv):
             pattern = CHECKPOINTS[script]
