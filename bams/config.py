@@ -61,7 +61,7 @@ class FeatureConfig:
     others: int = 1
     """of so many other animals, the nearest first, a track tells; fewer if there are fewer"""
     predict: tuple[Literal["movement", "lengths", "observed", "distances", "approach"], ...] = (
-        *("movement", "lengths", "observed", "distances"),
+        *("movement", "distances"),
     )
     """what of the frames to come is predicted, its distribution: displacement of each keypoint; lengths between
     points of the body; whether each keypoint is observed; distances to the other animals; the change of these"""

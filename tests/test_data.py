@@ -430,9 +430,10 @@ def test_names_fit_the_widths(mice):
 
 
 def test_an_added_keypoint_that_is_never_seen_leaves_all_others_as_they_are(mice):
-    plain = KeypointsDataset(mice, keypoint_names=KEYPOINTS)
+    config = FeatureConfig(predict=("movement", "lengths", "observed"), others=0)
+    plain = KeypointsDataset(mice, keypoint_names=KEYPOINTS, config=config)
     names = (*KEYPOINTS[:5], "never", *KEYPOINTS[5:])
-    more = KeypointsDataset(np.insert(mice, 5, NAN, axis=2), keypoint_names=names)
+    more = KeypointsDataset(np.insert(mice, 5, NAN, axis=2), keypoint_names=names, config=config)
     inputs = [more.feature_names["inputs"].index(name) for name in plain.feature_names["inputs"]]
     actions = [more.feature_names["actions"].index(name) for name in plain.feature_names["actions"]]
     np.testing.assert_array_equal(more.inputs[:, inputs], plain.inputs)
@@ -500,7 +501,7 @@ def test_keypoints_are_left_as_they_are(mice):
 
 def test_one_track_of_few_frames_is_a_data_set():
     dataset = KeypointsDataset(np.float32([[[[0, 1]], [[2, 3]]]]))
-    assert (len(dataset), dataset.valid.sum(axis=0).tolist()) == (1, [1, 1, 2])
+    assert (len(dataset), dataset.valid.sum(axis=0).tolist()) == (1, [1, 1])
     assert torch.isfinite(dataset[0]["input"]).all()
 
 
