@@ -175,7 +175,7 @@ def run_training(
 
 
 def _summary(model: BAMS, train_set: Dataset, val_set: Dataset | None, config: TrainConfig) -> str:
-    device = pick_device(config.device)
+    device = pick_device(distributed.own_device(config.device))
     held_out = f"{val_set.n_tracks} held out" if val_set is not None else "none held out"
     per_epoch, epochs = steps_and_epochs(config, len(train_set))
     return (

@@ -150,8 +150,9 @@ class TrainConfig:
     losses and embeddings are float32 in any case"""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps, ..."""
-    num_workers: int = 0
-    """processes that load batches; 0 loads in the training process"""
+    num_workers: int = -1
+    """processes that load batches; 0 loads in the training process; -1: none beside a CPU that trains, which they
+    would take time from, and up to 4 for a GPU"""
     log_every_step: int = 10
     """steps between points of the training curves"""
     checkpoint_every: int = 1
@@ -160,10 +161,10 @@ class TrainConfig:
     def __post_init__(self):
         one = ("batch_size", "hoa_window", "log_every_step", "checkpoint_every", "views")
         zero = (
-            *("epochs", "skip_frames", "num_workers", "seed", "lr", "bootstrap_lr", "weight_decay"),
+            *("epochs", "skip_frames", "seed", "lr", "bootstrap_lr", "weight_decay"),
             *("bootstrap_weight", "near_frames", "far_frames"),
         )
-        least = dict.fromkeys(one, 1) | dict.fromkeys(zero, 0)
+        least = {**dict.fromkeys(one, 1), **dict.fromkeys(zero, 0), "num_workers": -1}
         for name, lowest in least.items():
             if not lowest <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be finite and at least {lowest}")

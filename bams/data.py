@@ -15,7 +15,7 @@ from torch import Tensor
 
 from bams import files
 from bams.statistics import Statistics
-from bams.tables import Table, Track, build_table, keep, read_table
+from bams.tables import Table, Track, build_table, keep, read_mapped, read_table
 
 
 class Dataset(torch.utils.data.Dataset):
@@ -94,6 +94,15 @@ class Dataset(torch.utils.data.Dataset):
         longest = int(self.lengths.max())
         self.sequence_length = longest if sequence_length is None else min(sequence_length, longest)
         self.windows = cut_windows(self.lengths, self.sequence_length)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Mapped arrays go to other processes by the names of their files."""
+        kept = {name: getattr(self, name) for name in ("inputs", "actions", "valid")}
+        paths = {name: Path(a.filename) for name, a in kept.items() if getattr(a, "filename", None)}
+        return {**self.__dict__, **paths}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update({k: read_mapped(v) if isinstance(v, Path) else v for k, v in state.items()})
 
     @property
     def input_size(self) -> int:

@@ -1,4 +1,6 @@
-"""What to compute on, and in which numbers."""
+"""What to compute on, in which numbers, and what feeds it."""
+
+import os
 
 import torch
 
@@ -27,3 +29,10 @@ def pick_precision(name: str, device: torch.device) -> str:
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     found = torch.cpu.get_capabilities() if device.type == "cpu" and hasattr(torch.cpu, "get_capabilities") else {}
     return "bfloat16" if found.get("avx512_bf16") or found.get("amx_bf16") else "float32"
+
+
+def pick_workers(count: int, device: torch.device, processes: int = 1) -> int:
+    """-1 is none beside a CPU that trains; for a GPU up to 4, of the cores that `processes` share."""
+    if count >= 0:
+        return count
+    return 0 if device.type == "cpu" else min(4, ((os.cpu_count() or 1) - 1) // processes)

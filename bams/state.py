@@ -167,7 +167,7 @@ def load_batches(
         _Fetched(dataset),
         sampler=windows,
         batch_size=None,
-        num_workers=0 if placed else config.num_workers,
+        num_workers=0 if placed else max(config.num_workers, 0),
         pin_memory=torch.cuda.is_available() and not placed,
     )
 

@@ -107,11 +107,15 @@ def read_table(folder: Path) -> Table:
     """
     found = files.read_arrays(folder / "statistics.npz")
     lengths = found.pop("lengths")
-    # "c": what is written stays in memory, as torch asks for arrays that can be written
-    arrays = [np.load(folder / f"{name}.npy", mmap_mode="c") for name in ("inputs", "actions", "valid")]
+    arrays = [read_mapped(folder / f"{name}.npy") for name in ("inputs", "actions", "valid")]
     if any(len(array) != lengths.sum() for array in arrays):
         raise ValueError(f"the arrays in {folder} do not have as many frames as its tracks")
     return Table(*arrays, lengths, Statistics(**found))
+
+
+def read_mapped(path: Path) -> np.ndarray:
+    """The array of an `.npy` file, mapped; it can be written, as torch asks for, which changes memory alone."""
+    return np.load(path, mmap_mode="c")
 
 
 def _check_sizes(track: Track, statistics: Statistics) -> None:

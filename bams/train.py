@@ -18,7 +18,7 @@ from tqdm import tqdm
 from bams import checkpoint, distributed
 from bams.checkpoint import Checkpoint
 from bams.config import TrainConfig
-from bams.devices import pick_device, pick_precision
+from bams.devices import pick_device, pick_precision, pick_workers
 from bams.losses import HoALoss, HoASums
 from bams.models import BAMS
 from bams.state import State, batch_order, begin, held_out_loss, load_batches, place_if_it_fits, snapshot
@@ -72,7 +72,8 @@ def train(
         Interrupted: on SIGINT or SIGTERM, after writing the checkpoint.
     """
     device = pick_device(distributed.own_device(config.device))
-    config = replace(config, precision=pick_precision(config.precision, device))
+    workers = pick_workers(config.num_workers, device, distributed.count())
+    config = replace(config, precision=pick_precision(config.precision, device), num_workers=workers)
     state = begin(model, dataset, config, device, resume)
     about = {"dataset": "unnamed", "features": {}, "settings": {}, **(about or {})}
     about["settings"] = {**about["settings"], **asdict(config), "epochs": state.epochs}

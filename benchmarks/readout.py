@@ -54,6 +54,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "loss and start of the paper": {"loss": "paper"},
     "constant learning rate": {"lr_schedule": "steps", "lr_milestones": ()},
     "no loss in the first 100 frames": {"skip_frames": 100},
+    "float32, every frame predicted": {"precision": "float32", "hoa_frames": 1.0},
 }
 
 

@@ -1,5 +1,6 @@
 """data.py, statistics.py and recordings.py: from arrays to the items that the network trains on."""
 
+import pickle
 from dataclasses import asdict
 from pathlib import Path
 
@@ -191,6 +192,15 @@ def test_a_loader_gives_the_items_as_they_are_with_any_number_of_workers(workers
         expected = np.stack([np.asarray(dataset[i][name]) for i in order])
         assert found.numpy().dtype == expected.dtype
         np.testing.assert_array_equal(found, expected, err_msg=name)
+
+
+def test_a_mapped_data_set_goes_to_another_process_without_its_arrays(tmp_path):
+    made = Dataset(*random_tracks(6, lengths=(2500, 3000)), cache_path=tmp_path, cache=True)
+    sent = pickle.dumps(made)
+    assert len(sent) < made.inputs.nbytes / 5
+    assert_same_data(pickle.loads(sent), made)
+    whole = Dataset(*random_tracks(6, lengths=(25, 30)))
+    assert_same_data(pickle.loads(pickle.dumps(whole)), whole)
 
 
 # --- validity ----------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from bams import checkpoint, losses
 from bams.checkpoint import Checkpoint
 from bams.config import TrainConfig
 from bams.data import Dataset
-from bams.devices import pick_device, pick_precision
+from bams.devices import pick_device, pick_precision, pick_workers
 from bams.keypoints import KeypointsDataset
 from bams.losses import HoALoss
 from bams.models import BAMS
@@ -750,6 +750,14 @@ def test_precision_is_chosen_by_what_the_device_is_made_for(monkeypatch):
     assert pick_precision("bfloat16", cpu) == "bfloat16"
 
 
+def test_automatic_workers_leave_the_cores_to_a_cpu_that_trains(monkeypatch):
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    assert [pick_workers(count, cpu) for count in (-1, 0, 3)] == [0, 0, 3]
+    assert [pick_workers(count, gpu) for count in (-1, 0, 3)] == [4, 0, 3]
+    assert pick_workers(-1, gpu, processes=4) == 1
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -761,7 +769,6 @@ def test_precision_is_chosen_by_what_the_device_is_made_for(monkeypatch):
                 "near_frames",
                 "far_frames",
                 "skip_frames",
-                "num_workers",
                 "seed",
                 "lr",
                 "bootstrap_lr",
@@ -776,6 +783,7 @@ def test_precision_is_chosen_by_what_the_device_is_made_for(monkeypatch):
         ("loss", "plain"),
         ("lr_schedule", "fast"),
         ("precision", "half"),
+        ("num_workers", -2),
     ],
 )
 def test_settings_that_make_no_run_are_refused_by_name(field, value):
