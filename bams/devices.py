@@ -1,8 +1,14 @@
 """What to compute on, in which numbers, and what feeds it."""
 
+import ctypes
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
+
+MMAP_MAX, TRIM_THRESHOLD = -4, -1  # of glibc's mallopt
 
 
 def pick_device(name: str) -> torch.device:
@@ -36,3 +42,24 @@ def pick_workers(count: int, device: torch.device, processes: int = 1) -> int:
     if count >= 0:
         return count
     return 0 if device.type == "cpu" else min(4, ((os.cpu_count() or 1) - 1) // processes)
+
+
+@contextmanager
+def keeping_freed_memory(device: torch.device) -> Iterator[None]:
+    """Reuse memory that tensors on a CPU have let go, rather than giving it back and asking for it anew.
+
+    The system clears what it hands out, which takes a quarter of a training step. It is glibc's allocator that is
+    told; elsewhere nothing is done.
+    """
+    allocator = ctypes.CDLL(None) if device.type == "cpu" and sys.platform == "linux" else None
+    if not hasattr(allocator, "mallopt"):
+        yield
+        return
+    allocator.mallopt(MMAP_MAX, 0)
+    allocator.mallopt(TRIM_THRESHOLD, -1)
+    try:
+        yield
+    finally:
+        allocator.mallopt(MMAP_MAX, 2**16)
+        allocator.mallopt(TRIM_THRESHOLD, 2**17)
+        allocator.malloc_trim(0)

@@ -34,15 +34,17 @@ def histogram_of_actions(
     batch, total, size = actions.shape
     frames = torch.arange(total, device=actions.device) if frames is None else frames
     last = torch.clamp(frames + window, max=total - 1)
-    # Bin by bin, a running count over time makes every window one subtraction, whatever its length.
-    counter = torch.int16 if total < 2**15 else torch.int32
+    # A running count over time makes every window one subtraction, whatever its length. The counts of several bins
+    # are digits of one number; they may overflow into each other, and the difference is right all the same.
+    digit = torch.uint8 if window < 2**8 else torch.int16 if window < 2**15 else torch.int32
+    each = 8 // digit.itemsize
     by_time = actions.transpose(1, 2).contiguous()
-    known = valid.transpose(1, 2).contiguous()
-    counts = torch.empty(bins, batch, size, len(frames), device=actions.device)
-    for q in range(bins):
-        running = torch.cumsum((by_time == q) & known, dim=2, dtype=counter)
-        counts[q] = running[..., last] - running[..., frames]
-    counts = counts.permute(1, 3, 2, 0)
+    one = valid.transpose(1, 2).long() << (by_time % each).long() * (64 // each)
+    packed = torch.empty(batch, len(frames), size, -(-bins // each), dtype=torch.int64, device=actions.device)
+    for word in range(packed.shape[-1]):
+        running = torch.cumsum(one * (by_time // each == word), dim=2)
+        packed[..., word] = (running[..., last] - running[..., frames]).transpose(1, 2)
+    counts = packed.view(digit)[..., :bins].float()
     total_count = counts.sum(-1)
     return counts / total_count.clamp(min=1).unsqueeze(-1), total_count / window
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from bams import checkpoint, distributed
 from bams.checkpoint import Checkpoint
 from bams.config import TrainConfig
-from bams.devices import pick_device, pick_precision, pick_workers
+from bams.devices import keeping_freed_memory, pick_device, pick_precision, pick_workers
 from bams.losses import HoALoss, HoASums
 from bams.models import BAMS
 from bams.state import State, batch_order, begin, held_out_loss, load_batches, place_if_it_fits, snapshot
@@ -72,11 +72,11 @@ def train(
         Interrupted: on SIGINT or SIGTERM, after writing the checkpoint.
     """
     device = pick_device(distributed.own_device(config.device))
-    workers = pick_workers(config.num_workers, device, distributed.count())
-    config = replace(config, precision=pick_precision(config.precision, device), num_workers=workers)
+    config = replace(config, precision=pick_precision(config.precision, device))
     state = begin(model, dataset, config, device, resume)
     about = {"dataset": "unnamed", "features": {}, "settings": {}, **(about or {})}
     about["settings"] = {**about["settings"], **asdict(config), "epochs": state.epochs}
+    config = replace(config, num_workers=pick_workers(config.num_workers, device, distributed.count()))
     for part in (dataset, val_dataset):
         place_if_it_fits(part, device)
     score = partial(
@@ -86,7 +86,8 @@ def train(
     forward = over_processes(TrainingStep(model, state.hoa, config), device)
 
     curves = _curves(log_dir, state.step + 1 if resume else None, about)
-    with curves as writer, _stop_signals() as stopped, _saying_what_is_kept(Path(ckpt_path)):
+    memory, words = keeping_freed_memory(device), _saying_what_is_kept(Path(ckpt_path))
+    with curves as writer, _stop_signals() as stopped, memory, words:
         first_epoch = state.step // state.per_epoch
         epochs = tqdm(range(first_epoch, state.epochs), "epochs", initial=first_epoch, total=state.epochs)
         for epoch in epochs:

@@ -22,7 +22,7 @@ from torch import Tensor
 from bams import cli, files, losses
 from bams.config import TrainConfig
 from bams.data import Dataset
-from bams.devices import pick_device, pick_precision
+from bams.devices import keeping_freed_memory, pick_device, pick_precision
 from bams.models import BAMS
 from bams.state import begin, load_batches, place_if_it_fits
 from bams.step import training_step
@@ -176,7 +176,8 @@ def measure(group: str, args: argparse.Namespace) -> dict[str, Any]:
     config = replace(config, precision=pick_precision(config.precision, device))
     dataset = made_up(group, args.batch)
     found = {"precision": config.precision, "device": str(device), "rates": matrix_rates(device)}
-    found |= measure_step(dataset, group, config, device, args.steps)
+    with keeping_freed_memory(device):
+        found |= measure_step(dataset, group, config, device, args.steps)
     found["floor"] = sum(found["arithmetic"].values()) / found["rates"][config.precision]
     found["frames_per_second"] = args.batch * dataset.sequence_length / found["step"]
     found["peak_gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
