@@ -1,7 +1,7 @@
 """Mice and flies of MABe 2022 at full size, from the raw files to a submission: time and memory of each stage.
 
     python -m benchmarks.full_size --data_root FOLDER               needs 40 GB there; files are made on first use
-    python -m benchmarks.full_size --data_root FOLDER --groups mice --share 0.1
+    python -m benchmarks.full_size --data_root FOLDER --groups mice --tracks 1000 2000 4000 8000
 
 The real scripts run as child processes. Memory is what a process and its workers hold for themselves or share
 (anonymous and shared pages): pages of mapped files can be given back, and are not counted.
@@ -18,16 +18,19 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from bams import files, mabe
+from bams import checkpoint, files, mabe
 from bams.mabe_jobs import Group
 from fruit_flies import FLIES
 from mouse_triplets import MICE
 
 ROOT = Path(__file__).parents[1]
+
+
+HEADS = ("first start", "second start", "step", "epoch", "its memory", "embedding", "its memory")
 
 
 class Size(NamedTuple):
@@ -47,24 +50,30 @@ SIZES = {
 
 
 class Stage(NamedTuple):
-    """Seconds until training began (None where nothing is trained) and until the end, and GiB at most."""
+    """Seconds until training began (None where nothing is trained) and until the end, GiB at most, steps done."""
 
     ready: float | None
     seconds: float
     peak: float
+    steps: int = 0
 
 
-def make_files(folder: Path, size: Size, share: float) -> None:
-    """Sequences files of the real size and kind of numbers: smooth random tracks, some slots of flies empty."""
-    for name, clips in ((size.group.train_file, size.train), (size.group.test_file, size.test)):
+def make_files(folder: Path, size: Size, tracks: int | None) -> None:
+    """Sequences files of the real kind of numbers: smooth random tracks, some slots of flies empty.
+
+    Both are of the real size, or the training file has so many tracks and the test file a few clips.
+    """
+    few = None if tracks is None else (-(-tracks // size.group.individuals), 8)
+    for name, clips in zip(
+        (size.group.train_file, size.group.test_file), few or (size.train, size.test), strict=True
+    ):
         if not (folder / name).exists():
             rng = np.random.default_rng(clips)
-            names = mabe.clip_ids(max(round(share * clips), 4), clips)
             some = [_smooth(rng, size) for _ in range(8)]
             print(f"making {folder / name}", file=sys.stderr)
             sequences = {
                 clip: {"keypoints": _as_in_files(some[i % 8] + np.float32(i % 97), size, rng)}
-                for i, clip in enumerate(names)
+                for i, clip in enumerate(mabe.clip_ids(clips, clips))
             }
             files.write_pickled_dict(folder / name, {"sequences": sequences})
 
@@ -125,23 +134,32 @@ def memory(process: int) -> float:
     return total + sum(memory(int(child)) for child in children)
 
 
-def measure(name: str, root: Path, share: float, seconds: float) -> dict[str, Any]:
+def measure(name: str, root: Path, tracks: int | None, seconds: float) -> dict[str, Stage]:
     """All stages of one group."""
-    size, folder = SIZES[name], files.make_folder(root / name)
-    make_files(folder, size, share)
+    size, folder = SIZES[name], files.make_folder(root / (name if tracks is None else f"{name}-{tracks}"))
+    make_files(folder, size, tracks)
     shutil.rmtree(folder / "cache", ignore_errors=True)
-    (folder / "m.pt").unlink(missing_ok=True)
     common = ("--data_root", str(folder), "--log_dir", str(folder / "runs"))
-    train = (*common, "--job", "train", "--ckpt_path")
-    stages = {"train, first start": run(size.script, *train, str(folder / "m.pt"), stop_after=seconds)}
-    stages["train, second start"] = run(size.script, *train, str(folder / "n.pt"), stop_after=seconds)
-    (folder / "n.pt").unlink(missing_ok=True)
-    embed = (*common, "--job", "compute_representations", "--ckpt_path", str(folder / "m.pt"))
-    stages["embed"] = run(size.script, *embed)
-    for label, stage in stages.items():
-        ready = f"training begins after {stage.ready:.0f} s, " if stage.ready else ""
-        print(f"{name}, {label:20s} {ready}{stage.seconds:.0f} s in all, at most {stage.peak:.2f} GiB", flush=True)
-    return {label: stage._asdict() for label, stage in stages.items()}
+    stages = {}
+    for start in ("first", "second"):
+        path = folder / "m.pt"
+        path.unlink(missing_ok=True)
+        found = run(size.script, *common, "--ckpt_path", str(path), stop_after=seconds)
+        stages[f"{start} start"] = found._replace(steps=checkpoint.load(path).progress["step"])
+    stages["embedding"] = run(size.script, *common, "--job", "compute_representations", "--ckpt_path", str(path))
+    return stages
+
+
+def row(title: str, size: Size, tracks: int | None, seconds: float, stages: dict[str, Stage]) -> str:
+    """A line of the table; an epoch is what the steps of the second start say of it."""
+    first, second, embedding = stages.values()
+    count = tracks or size.train * size.group.individuals
+    epoch = -(-0.9 * count // 32) * seconds / second.steps / 60
+    cells = (
+        *(f"{first.ready:.0f} s", f"{second.ready:.0f} s", f"{seconds / second.steps:.2f} s", f"{epoch:.1f} min"),
+        *(f"{max(first.peak, second.peak):.2f} GiB", f"{embedding.seconds:.0f} s", f"{embedding.peak:.2f} GiB"),
+    )
+    return f"{title:18s}" + "".join(f"{cell:>14s}" for cell in cells)
 
 
 def main() -> None:
@@ -149,11 +167,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data_root", type=Path, required=True)
     parser.add_argument("--groups", nargs="+", default=list(SIZES), choices=list(SIZES))
-    parser.add_argument("--share", type=float, default=1.0, help="of the clips")
+    parser.add_argument(
+        "--tracks", type=int, nargs="+", default=[None], help="so many; all of MABe's unless given"
+    )
     parser.add_argument("--seconds", type=float, default=30.0, help="of training in each start")
     parser.add_argument("--output", type=Path, help="write the figures to this JSON file")
     args = parser.parse_args()
-    found = {name: measure(name, args.data_root, args.share, args.seconds) for name in args.groups}
+    found = {}
+    print(f"{'':18s}" + "".join(f"{head:>14s}" for head in HEADS))
+    for name in args.groups:
+        for tracks in args.tracks:
+            title = f"{name}, {tracks or 'full size'}"
+            stages = measure(name, args.data_root, tracks, args.seconds)
+            print(row(title, SIZES[name], tracks, args.seconds, stages), flush=True)
+            found[title] = {label: stage._asdict() for label, stage in stages.items()}
     if args.output:
         files.write_text(args.output, json.dumps(found, indent=1))
 

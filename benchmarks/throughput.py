@@ -24,6 +24,7 @@ from bams.config import TrainConfig
 from bams.data import Dataset
 from bams.devices import keeping_freed_memory, pick_device, pick_precision
 from bams.models import BAMS
+from bams.represent import embed_tracks
 from bams.state import begin, load_batches, place_if_it_fits
 from bams.step import training_step
 from benchmarks.plain import PlainModel, plain_histogram, plain_loss
@@ -167,6 +168,20 @@ def measure_plain(dataset: Dataset, group: str, config: TrainConfig, steps: int)
     return {"step": median_seconds(step, torch.device("cpu"), steps) + loading, "loading": loading}
 
 
+def measure_embedding(dataset: Dataset, group: str, device: torch.device, times: int) -> dict[str, float]:
+    """Seconds that 8 tracks take to be embedded, and to pass through all of the network, both in float32."""
+    model = cli.new_model(dataset, GROUPS[group][0].sizes, 0).to(device).eval()
+    tracks = [dataset.track_input(i) for i in range(8)]
+
+    def whole() -> None:
+        with torch.inference_mode():
+            for track in tracks:
+                model(torch.from_numpy(track[None]).to(device))
+
+    found = {"embedding": lambda: list(embed_tracks(model, tracks, device)), "whole network": whole}
+    return {name: median_seconds(run, device, times) for name, run in found.items()}
+
+
 def measure(group: str, args: argparse.Namespace) -> dict[str, Any]:
     """All figures of one group."""
     device = pick_device(args.device)
@@ -178,6 +193,7 @@ def measure(group: str, args: argparse.Namespace) -> dict[str, Any]:
     found = {"precision": config.precision, "device": str(device), "rates": matrix_rates(device)}
     with keeping_freed_memory(device):
         found |= measure_step(dataset, group, config, device, args.steps)
+    found |= measure_embedding(dataset, group, device, args.steps)
     found["floor"] = sum(found["arithmetic"].values()) / found["rates"][config.precision]
     found["frames_per_second"] = args.batch * dataset.sequence_length / found["step"]
     found["peak_gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
@@ -199,6 +215,10 @@ def table(group: str, found: Mapping[str, Any]) -> str:
     lines.append(
         f"  {found['frames_per_second']:.0f} frames per second, {found['floor'] / found['step']:.0%} of what the "
         f"floor allows; peak memory so far {found['peak_gib']:.2f} GiB"
+    )
+    rate, ratio = 8 * GROUPS[group][1] / found["embedding"], found["whole network"] / found["embedding"]
+    lines.append(
+        f"  embedding: {rate:.0f} frames per second in float32, {ratio:.1f} times those of the whole network"
     )
     if "plain" in found:
         plain = found["plain"]["step"]
