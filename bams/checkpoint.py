@@ -101,13 +101,12 @@ def trained_features(trained: Checkpoint) -> FeatureConfig:
 def check_features(expected: Mapping[str, list[str]], found: Mapping[str, list[str]], path: str) -> None:
     """Raise ValueError unless the features of the data are those `expected`, of the checkpoint at `path`."""
     for kind, names in found.items():
-        if names != expected[kind]:
-            other = next(
-                (a for a, b in zip(names, expected[kind], strict=False) if a != b), "more or fewer of them"
-            )
+        known = expected[kind]
+        if names != known:
+            other = next((a for a, b in zip(names, known, strict=False) if a != b), "more or fewer of them")
             raise ValueError(
-                f"{path} was trained on {len(expected[kind])} {kind} features, these data give {len(names)} "
-                f"(first difference: {other}): embed recordings with the same keypoints, by the same names"
+                f"{path} was trained on {len(known)} {kind} features, these data give {len(names)} (first "
+                f"difference: {other}): embed recordings with the same keypoints, by the same names"
             )
 
 
