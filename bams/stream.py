@@ -74,8 +74,9 @@ class StreamingEncoder:
             )
         if features is not None and keypoint_names is not None:
             raise ValueError("keypoint_names are for features of the checkpoint; leave one of the two out")
+        names = None if keypoint_names is None else [str(name) for name in keypoint_names]
         self._make_features = features or partial(
-            recording_features, config=trained_features(trained), names=keypoint_names
+            recording_features, config=trained_features(trained), names=names
         )
         self._feature_names, self._statistics = trained.features, trained.statistics
         self._scale = deepcopy(trained.model.scale).cpu()
@@ -135,7 +136,7 @@ class StreamingEncoder:
         except (ValueError, LookupError) as error:
             axes = (len(frames), *frames.shape[2:])
             raise ValueError(f"a frame with axes {axes} does not fit the features: {error}") from error
-        if self._before is None and self._feature_names:
+        if self._before is None and "inputs" in self._feature_names:
             check_features(self._feature_names, {"inputs": list(found.input_names)}, self._source)
         return known_inputs(found.inputs[:, -1], self._statistics)
 
@@ -197,4 +198,5 @@ def _encode(
 
 
 def _prelu(x: np.ndarray, slope: float) -> np.ndarray:
-    return np.where(x > 0, x, slope * x)
+    # x above 0 and slope * x below, whatever the slope's sign, at less than the cost of np.where
+    return np.maximum(x, slope * x) if slope <= 1 else np.minimum(x, slope * x)

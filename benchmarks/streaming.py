@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 python -m benchmarks.streaming [--frames 3000]
 
 The network of mouse_triplets.py with its features, and the default one for recordings of one's own, both with
-random weights. Milliseconds, median and 99th percentile; frames per second; and the largest difference of any number
-from the embeddings of the whole recording.
+random weights. Milliseconds, median and 99th percentile; frames per second; and the largest difference of any
+number from the embeddings of the whole recording.
 """
 
 import argparse

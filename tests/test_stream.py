@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import re
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from bams.represent import embed_recording
 from bams.simulate_flies import simulate_flies
 from bams.statistics import Statistics, known_inputs
 
+README = Path(__file__).parents[1] / "README.md"
 TOLERANCE = 1e-5
 ENCODERS = {
     "short_term": {"num_channels": (5, 4, 3), "kernel_size": 3},
@@ -297,7 +299,8 @@ def test_names_of_keypoints_are_those_of_training():
     recording, names = gappy(), ["nose", "neck", "tail", "tip"]
     trained = custom_checkpoint(recording, names=names)
     expected = offline(trained, recording, partial(recording_features, config=FeatureConfig(), names=names))
-    assert_same(stream(StreamingEncoder(trained, keypoint_names=names), recording), expected)
+    for same in (names, np.array(names)):
+        assert_same(stream(StreamingEncoder(trained, keypoint_names=same), recording), expected)
     for others in (None, names[::-1]):
         with pytest.raises(ValueError, match="by the same names"):
             StreamingEncoder(trained, keypoint_names=others).embed(recording[:, 0])
@@ -321,3 +324,19 @@ def test_from_a_file(tmp_path: Path):
     trained = custom_checkpoint(recording, FeatureConfig(features="camera", predict=("movement",)))
     path = checkpoint.save(tmp_path / "c.pt", trained)
     assert_same(stream(StreamingEncoder(str(path)), recording), stream(StreamingEncoder(trained), recording))
+
+
+def test_readme_snippet(tmp_path: Path):
+    recording = gappy()
+    trained = custom_checkpoint(recording)
+    path = checkpoint.save(tmp_path / "c.pt", trained)
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+    (snippet,) = [block for block in blocks if "StreamingEncoder" in block]
+    names: dict = {}
+    exec(snippet.replace("bams-custom-DATE.pt", str(path)), names)
+    found = np.stack([names["react"](recording[:, t]) for t in range(recording.shape[1])], axis=1)
+    expected = offline(trained, recording, partial(recording_features, config=FeatureConfig()))["short_term"]
+    np.testing.assert_allclose(found, expected, atol=TOLERANCE)
+    emb, present = found[:, 9], np.array([True, False, True])
+    pooled = names["bams"].pool_individuals(emb[:, None], present[:, None])
+    np.testing.assert_allclose(pooled[0, :3], emb[present].mean(axis=0), atol=1e-6)
