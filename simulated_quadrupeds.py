@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from bams import cli, files
+from bams.checkpoint import check_features
 from bams.data import Dataset
 from bams.devices import pick_device
 from bams.quadrupeds import JOINTS, Robots, load_robots, read_out_labels, read_out_split, table_of, write_scores
@@ -122,7 +123,7 @@ def run_evaluate(settings: cli.Settings, robots: Robots) -> None:
     """Read the labels out of each encoder, all joined, and the positions; writes X_scores.csv beside X.pt."""
     path = Path(settings.run.ckpt_path)
     trained = cli.load_trained(settings, NAME)
-    cli.check_features(trained, FEATURES, settings.run.ckpt_path)
+    check_features(trained.features, FEATURES, settings.run.ckpt_path)
     target = files.check_writable(path.parent) / f"{path.stem}_scores.csv"
     train, test = read_out_split(len(robots.positions))
     dataset = make_dataset(as_sequences(robots), settings, trained.statistics)

@@ -24,6 +24,7 @@ from bams.models import BAMS, MLP, TemporalConvNet
 from bams.recordings import Recordings, as_recordings
 from bams.represent import compute_representations, pool_individuals
 from bams.statistics import Statistics
+from bams.stream import StreamingEncoder
 from bams.train import train
 
 __version__ = version("bams")
@@ -37,6 +38,7 @@ __all__ = [
     "KeypointsDataset",
     "Recordings",
     "Statistics",
+    "StreamingEncoder",
     "TemporalConvNet",
     "TrainConfig",
     "as_recordings",

@@ -101,7 +101,7 @@ def animal_features(
         kinds["observed"],
     ]
     if config.others:
-        distance, approach = _nearest(bodies, names, config.others)
+        distance, approach = _nearest(bodies.held, bodies.seen, names, config.others)
         inputs.append(distance)
         kinds |= {"distances": distance, "approach": approach}
     actions = [kinds[kind] for kind in config.predict if kind in kinds]
@@ -170,36 +170,36 @@ def _motion(bodies: Bodies, turned: np.ndarray) -> list[Group]:
     ]
 
 
-def _nearest(bodies: Bodies, names: Sequence[str], others: int) -> tuple[Group, Group]:
+def _nearest(held: np.ndarray, seen: np.ndarray, names: Sequence[str], others: int) -> tuple[Group, Group]:
     """Distances to the nearest other animals, the nearest first, and their changes."""
-    individuals, frames, _, _ = bodies.held.shape
+    individuals, frames, _, _ = held.shape
     labels = _distance_names(names)
     shape = (individuals, frames, others, len(labels))
     distance, change = np.full(shape, np.nan, np.float32), np.zeros(shape, np.float32)
-    seen, both = np.zeros(shape, bool), np.zeros(shape, bool)
+    known, both = np.zeros(shape, bool), np.zeros(shape, bool)
     for i in range(individuals):
         rest = [j for j in range(individuals) if j != i]
         if not rest:
             continue
-        far, known = _distances(bodies, i, rest)
-        step, step_valid = difference(far, known)
+        far, far_known = _distances(held, seen, i, rest)
+        step, step_valid = difference(far, far_known)
         closest = np.where(np.isfinite(far), far, np.inf).min(axis=-1)
-        order = np.argsort(closest, axis=0, kind="stable")[:others, :, None]
-        for target, source in ((distance, far), (change, step), (seen, known), (both, step_valid)):
-            target[i, :, : len(order)] = np.moveaxis(np.take_along_axis(source, order, axis=0), 0, 1)
+        order = np.argsort(closest, axis=0, kind="stable")[:others].T  # (T, others)
+        for target, source in ((distance, far), (change, step), (known, far_known), (both, step_valid)):
+            target[i, :, : len(order[0])] = source[order, np.arange(frames)[:, None]]
     flat = (individuals, frames, others * len(labels))
     each = [f"other{n}_{label}" for n in range(others) for label in labels]
     return (
-        Group(distance.reshape(flat), seen.reshape(flat), [f"{name}_distance" for name in each]),
+        Group(distance.reshape(flat), known.reshape(flat), [f"{name}_distance" for name in each]),
         Group(change.reshape(flat), both.reshape(flat), [f"{name}_approach" for name in each]),
     )
 
 
-def _distances(bodies: Bodies, one: int, rest: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+def _distances(held: np.ndarray, seen: np.ndarray, one: int, rest: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """Distances (O, T, n) from one animal to others, and where both ends were observed (O, T, n)."""
-    _, frames, count, _ = bodies.held.shape
-    far = np.linalg.norm(bodies.held[one][None, :, :, None] - bodies.held[rest][:, :, None], axis=-1)
-    known = bodies.seen[one][None, :, :, None] & bodies.seen[rest][:, :, None]
+    _, frames, count, _ = held.shape
+    far = np.linalg.norm(held[one][None, :, :, None] - held[rest][:, :, None], axis=-1)
+    known = seen[one][None, :, :, None] & seen[rest][:, :, None]
     if count <= MOST_PAIRED:
         return far.reshape(len(rest), frames, -1), known.reshape(len(rest), frames, -1)
     near = np.where(np.isfinite(far), far, np.inf)
@@ -253,8 +253,9 @@ def with_nearest(
     unknown = sorted(set(points) - set(names))
     if unknown:
         raise ValueError(f"there is no keypoint {unknown[0]}; the keypoints are {', '.join(names)}")
-    bodies = find_bodies(keypoints[:, :, [list(names).index(point) for point in points]])
-    distance, approach = _nearest(bodies, points, 1)
+    kept = keypoints[:, :, [list(names).index(point) for point in points]]
+    seen = observed(kept)
+    distance, approach = _nearest(fill_gaps(kept, seen), seen, points, 1)
     added = _features([distance], [distance, _closeness(distance), approach])
     known = [name.removeprefix("other0_") for name in added.action_names]
     unknown = sorted(set(predict) - set(known))

@@ -3,7 +3,7 @@
 import re
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,12 @@ import numpy as np
 import torch
 
 from bams import files
+from bams.config import FeatureConfig
 from bams.models import BAMS
 from bams.statistics import Statistics
 
 FORMAT = "bams-checkpoint-1"
+CUSTOM = "custom"  # the data set of recordings of one's own, the features of which are among the settings
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,24 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
 def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> BAMS:
     """The model of a checkpoint, ready for use; the errors of `load`."""
     return load(path, device).model
+
+
+def trained_features(trained: Checkpoint) -> FeatureConfig:
+    """The features that a model was trained on."""
+    known = {field.name for field in fields(FeatureConfig)}
+    return FeatureConfig(**{name: value for name, value in trained.settings.items() if name in known})
+
+
+def check_features(expected: Mapping[str, list[str]], found: Mapping[str, list[str]], path: str) -> None:
+    """Raise ValueError unless the features of the data are those `expected`, of the checkpoint at `path`."""
+    for kind, names in found.items():
+        known = expected[kind]
+        if names != known:
+            other = next((a for a, b in zip(names, known, strict=False) if a != b), "more or fewer of them")
+            raise ValueError(
+                f"{path} was trained on {len(known)} {kind} features, these data give {len(names)} (first "
+                f"difference: {other}): embed recordings with the same keypoints, by the same names"
+            )
 
 
 def load_released(

@@ -254,18 +254,6 @@ def load_trained(settings: Settings, name: str) -> Checkpoint:
     return trained
 
 
-def check_features(trained: Checkpoint, found: Mapping[str, list[str]], path: str) -> None:
-    """Raise ValueError unless the features of the data are those of the checkpoint at `path`."""
-    for kind, names in found.items():
-        expected = trained.features[kind]
-        if names != expected:
-            other = next((a for a, b in zip(names, expected, strict=False) if a != b), "more or fewer of them")
-            raise ValueError(
-                f"{path} was trained on {len(expected)} {kind} features, these data give {len(names)} (first "
-                f"difference: {other}): embed recordings with the same keypoints, by the same names"
-            )
-
-
 def check_kind(found: Checkpoint, name: str, path: str) -> None:
     """Raise ValueError unless the checkpoint is of the data set `name`."""
     if found.dataset != name:

@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from bams import cli, distributed, files
-from bams.checkpoint import Checkpoint
+from bams.checkpoint import CUSTOM, Checkpoint, check_features, trained_features
 from bams.config import FeatureConfig
 from bams.data import Dataset
 from bams.devices import pick_device
@@ -20,8 +20,6 @@ from bams.recordings import Recordings, as_recordings, tracked_presence
 from bams.represent import embed_recording, pool_individuals
 from bams.statistics import known_inputs
 from bams.train import Evaluate
-
-NAME = "custom"
 
 # as benchmarks/readout.py found
 DEFAULTS = {
@@ -104,13 +102,7 @@ def train_model(
     """The job `train`; gives the checkpoint's path."""
     pooled = max(train_set.individuals) > 1
     settings = settings._replace(script=replace(settings.script, **asdict(train_set.config)))
-    return cli.run_training(settings, NAME, train_set, val_set, sizes(pooled), train_set.feature_names, evaluate)
-
-
-def trained_features(trained: Checkpoint) -> FeatureConfig:
-    """The features that a model was trained on."""
-    known = {field.name for field in fields(FeatureConfig)}
-    return FeatureConfig(**{name: value for name, value in trained.settings.items() if name in known})
+    return cli.run_training(settings, CUSTOM, train_set, val_set, sizes(pooled), train_set.feature_names, evaluate)
 
 
 def write_representations(settings: cli.Settings, recordings: Recordings) -> None:
@@ -118,11 +110,11 @@ def write_representations(settings: cli.Settings, recordings: Recordings) -> Non
     path = Path(settings.run.ckpt_path)
     target = path.with_name(f"{path.stem}_representations.npz")
     files.check_writable(target.parent)
-    trained = cli.load_trained(settings, NAME)
+    trained = cli.load_trained(settings, CUSTOM)
     features = partial(recording_features, config=trained_features(trained), names=recordings.keypoint_names)
     found = features(recordings.keypoints[0][:, :1])
     names = {"inputs": list(found.input_names), "actions": list(found.action_names)}
-    cli.check_features(trained, names, settings.run.ckpt_path)
+    check_features(trained.features, names, settings.run.ckpt_path)
     with distributed.common_folder(target.parent) as folder:
         arrays = _embed(trained, recordings, features, settings, folder)
         distributed.wait()

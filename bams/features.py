@@ -4,6 +4,7 @@ Axes: N tracks, T frames, K keypoints, d coordinates (2 or 3), F input features,
 Angles are radians in (-pi, pi]. No constant here depends on the unit of the coordinates.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -27,6 +28,10 @@ class Features(NamedTuple):
     action_names: tuple[str, ...]
 
 
+BODY_INPUTS = ("x", "y", "cos", "sin", "forward", "sideways", "turn")
+BODY_ACTIONS = ("speed", "heading", "heading_turn", "turn")
+SEGMENT_INPUTS = ("length", "cos", "sin", "longer", "swing")
+SEGMENT_ACTIONS = ("longer", "swing")
 HALF_TURN = 1e-3  # radians; so close to half a turn, rounding alone would decide on its sign
 
 
@@ -77,13 +82,15 @@ def wrap_angle(angle: np.ndarray) -> np.ndarray:
 
 def polar(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Vectors (..., 2) -> length (...) in the same unit and angle (...) in radians, float32."""
-    x, y = np.moveaxis(np.asarray(vectors, dtype=np.float32), -1, 0)
+    vectors = np.asarray(vectors, dtype=np.float32)
+    x, y = vectors[..., 0], vectors[..., 1]
     return np.hypot(x, y), wrap_angle(np.arctan2(y, x))
 
 
 def rotate(vectors: np.ndarray, angle: np.ndarray) -> np.ndarray:
     """Vectors (..., 2) turned by `angle` (...) radians, counter-clockwise where y points up, float32."""
-    x, y = np.moveaxis(np.asarray(vectors, dtype=np.float32), -1, 0)
+    vectors = np.asarray(vectors, dtype=np.float32)
+    x, y = vectors[..., 0], vectors[..., 1]
     cos, sin = np.cos(angle, dtype=np.float32), np.sin(angle, dtype=np.float32)
     return np.stack([cos * x - sin * y, sin * x + cos * y], axis=-1)
 
@@ -218,71 +225,76 @@ def pose_features(keypoints: np.ndarray, table: PoseTable) -> Features:
         raise ValueError(f"the keypoints array has {count} keypoints; the table names {len(table.keypoints)}")
     seen = observed(keypoints)
     held = fill_gaps(keypoints, seen)
-    inputs: dict[str, np.ndarray] = {}
-    actions: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    angles: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    for body in table.bodies:
-        at, front = table.keypoints.index(body.origin), table.keypoints.index(body.front)
-        length, orientation = polar(held[:, :, front] - held[:, :, at])
-        both_seen = seen[:, :, at] & seen[:, :, front] & (length > 0)
-        angles[body.name] = orientation, both_seen
-        _add_body(body.name, held[:, :, at], seen[:, :, at], orientation, both_seen, inputs, actions)
-    for segment in table.segments:
-        start, end = table.keypoints.index(segment.start), table.keypoints.index(segment.end)
-        vector = held[:, :, end] - held[:, :, start]
-        _add_segment(segment, vector, seen[:, :, start] & seen[:, :, end], angles, inputs, actions)
-    for i, name in enumerate(table.keypoints):
-        inputs[f"{name}_observed"] = seen[:, :, i].astype(np.float32)
-    kept = [n for n in actions if n.split(".")[0] in (*(b.name for b in table.bodies), *table.moving_segments)]
+    body_names = [body.name for body in table.bodies]
+    segment_names = [segment.name for segment in table.segments]
+    at = _numbers(table.keypoints, [body.origin for body in table.bodies])
+    front = _numbers(table.keypoints, [body.front for body in table.bodies])
+    length, orientation = polar(held[:, :, front] - held[:, :, at])
+    oriented = seen[:, :, at] & seen[:, :, front] & (length > 0)
+    bodies = _body_features(held[:, :, at], seen[:, :, at], orientation, oriented)
+    start = _numbers(table.keypoints, [segment.start for segment in table.segments])
+    end = _numbers(table.keypoints, [segment.end for segment in table.segments])
+    body = _numbers(body_names, [segment.body for segment in table.segments])
+    segments = _segment_features(
+        held[:, :, end] - held[:, :, start],
+        seen[:, :, start] & seen[:, :, end],
+        orientation[:, :, body],
+        oriented[:, :, body],
+    )
+    moving = [i for i, name in enumerate(segment_names) if name in table.moving_segments]
     return Features(
-        np.stack(list(inputs.values()), axis=-1),
-        np.stack([actions[name][0] for name in kept], axis=-1),
-        np.stack([actions[name][1] for name in kept], axis=-1),
-        tuple(inputs),
-        tuple(kept),
+        _flat(bodies[0], segments[0], seen.astype(np.float32)),
+        _flat(bodies[1], segments[1][:, :, moving]),
+        _flat(bodies[2], segments[2][:, :, moving]),
+        (
+            *(f"{name}.{what}" for name in body_names for what in BODY_INPUTS),
+            *(f"{name}.{what}" for name in segment_names for what in SEGMENT_INPUTS),
+            *(f"{name}_observed" for name in table.keypoints),
+        ),
+        (
+            *(f"{name}.{what}" for name in body_names for what in BODY_ACTIONS),
+            *(f"{segment_names[i]}.{what}" for i in moving for what in SEGMENT_ACTIONS),
+        ),
     )
 
 
-def _add_body(
-    name: str,
-    position: np.ndarray,
-    seen: np.ndarray,
-    orientation: np.ndarray,
-    oriented: np.ndarray,
-    inputs: dict[str, np.ndarray],
-    actions: dict[str, tuple[np.ndarray, np.ndarray]],
-) -> None:
+def _numbers(names: Sequence[str], wanted: Sequence[str]) -> np.ndarray:
+    return np.array([names.index(name) for name in wanted], dtype=int)
+
+
+def _flat(*parts: np.ndarray) -> np.ndarray:
+    """Arrays (N, T, ...) -> (N, T, all that they have per frame, one after the other)."""
+    return np.concatenate([part.reshape(*part.shape[:2], -1) for part in parts], axis=-1)
+
+
+def _body_features(
+    position: np.ndarray, seen: np.ndarray, orientation: np.ndarray, oriented: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Inputs, actions and their validity, (N, T, bodies, BODY_INPUTS or BODY_ACTIONS); all bodies at once."""
     moved, moved_valid = difference(position, seen)
     speed, heading = polar(moved)
     headed = moved_valid & (speed > 0)
     turn, turn_valid = angle_difference(orientation, oriented)
+    heading_turn, heading_turn_valid = angle_difference(heading, headed)
     own = rotate(moved, -np.nan_to_num(orientation))
-    inputs[f"{name}.x"], inputs[f"{name}.y"] = position[..., 0], position[..., 1]
-    inputs[f"{name}.cos"], inputs[f"{name}.sin"] = np.cos(orientation), np.sin(orientation)
-    inputs[f"{name}.forward"], inputs[f"{name}.sideways"] = own[..., 0], own[..., 1]
-    inputs[f"{name}.turn"] = turn
-    actions[f"{name}.speed"] = speed, moved_valid
-    actions[f"{name}.heading"] = heading, headed
-    actions[f"{name}.heading_turn"] = angle_difference(heading, headed)
-    actions[f"{name}.turn"] = turn, turn_valid
+    x, y, forward, sideways = position[..., 0], position[..., 1], own[..., 0], own[..., 1]
+    return (
+        np.stack([x, y, np.cos(orientation), np.sin(orientation), forward, sideways, turn], axis=-1),
+        np.stack([speed, heading, heading_turn, turn], axis=-1),
+        np.stack([moved_valid, headed, heading_turn_valid, turn_valid], axis=-1),
+    )
 
 
-def _add_segment(
-    segment: Segment,
-    vector: np.ndarray,
-    seen: np.ndarray,
-    angles: dict[str, tuple[np.ndarray, np.ndarray]],
-    inputs: dict[str, np.ndarray],
-    actions: dict[str, tuple[np.ndarray, np.ndarray]],
-) -> None:
-    orientation, oriented = angles[segment.body]
+def _segment_features(
+    vector: np.ndarray, seen: np.ndarray, orientation: np.ndarray, oriented: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same of segments, (N, T, segments, ...), each with the orientation of its body."""
     length, angle = polar(vector)
     angle = wrap_angle(angle - orientation)
     longer, longer_valid = difference(length, seen)
     swing, swing_valid = angle_difference(angle, seen & oriented & (length > 0))
-    name = segment.name
-    inputs[f"{name}.length"] = length
-    inputs[f"{name}.cos"], inputs[f"{name}.sin"] = np.cos(angle), np.sin(angle)
-    inputs[f"{name}.longer"], inputs[f"{name}.swing"] = longer, swing
-    actions[f"{name}.longer"] = longer, longer_valid
-    actions[f"{name}.swing"] = swing, swing_valid
+    return (
+        np.stack([length, np.cos(angle), np.sin(angle), longer, swing], axis=-1),
+        np.stack([longer, swing], axis=-1),
+        np.stack([longer_valid, swing_valid], axis=-1),
+    )

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from bams import cli, distributed, files, mabe, mabe_report
 from bams.baselines import InputAlone, principal_components, random_weights
-from bams.checkpoint import Checkpoint
+from bams.checkpoint import Checkpoint, check_features
 from bams.config import MabeConfig
 from bams.data import Dataset, as_track
 from bams.devices import pick_device
@@ -233,7 +233,7 @@ def baselines(
 def load_trained(settings: cli.Settings, group: Group) -> Checkpoint:
     """The checkpoint to embed with, if it is of the group and its features."""
     trained = cli.load_trained(settings, group.name)
-    cli.check_features(trained, feature_names(group), settings.run.ckpt_path)
+    check_features(trained.features, feature_names(group), settings.run.ckpt_path)
     return trained
 
 

@@ -85,14 +85,24 @@ def embed_recording(
 
 
 def _input_blocks(recording: np.ndarray, make_inputs: MakeInputs, spans: Sequence[slice]) -> Iterator[np.ndarray]:
-    """Inputs of each span; two frames go before it, the first of them with what was last seen of everything."""
-    held = recording[:, :0]
+    """Inputs of each span."""
+    before = recording[:, :0]
     for span in spans:
-        first = max(span.start - 1, 0)
-        yield make_inputs(np.concatenate([held, recording[:, first : span.stop]], axis=1))[
-            :, span.start - span.stop :
-        ]
-        held = last_seen(np.concatenate([held, recording[:, first : span.stop - 1]], axis=1))
+        frames = np.concatenate([before, recording[:, span]], axis=1)
+        yield make_inputs(frames)[:, span.start - span.stop :]
+        before = carry_over(frames)
+
+
+def carry_over(recording: np.ndarray) -> np.ndarray:
+    """All that the inputs of later frames need of a recording up to now.
+
+    Args:
+        recording: (A, T, K, d) or (A, T, F), NaN = not tracked; its beginning may be what was carried over.
+
+    Returns:
+        (A, 2, ...), what was last seen before the last frame, and that frame; of one frame alone (A, 1, ...).
+    """
+    return np.concatenate([last_seen(recording[:, :-1]), recording[:, -1:]], axis=1)
 
 
 def last_seen(recording: np.ndarray) -> np.ndarray:

@@ -1,0 +1,97 @@
+"""How long embedding one frame takes, of simulated mice that come frame by frame, on one core.
+
+    OMP_NUM_THREADS=1 python -m benchmarks.streaming [--frames 3000]
+
+The network of mouse_triplets.py with its features, and the default one for recordings of one's own, both with
+random weights. Milliseconds, median and 99th percentile; frames per second; and the largest difference of any
+number from the embeddings of the whole recording.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+
+import mouse_triplets
+from bams import StreamingEncoder, cli, custom, simulate
+from bams.checkpoint import Checkpoint
+from bams.config import FeatureConfig
+from bams.data import Dataset
+from bams.features import Features
+from bams.keypoints import recording_features
+from bams.represent import embed_recording
+from bams.statistics import known_inputs
+
+MakeFeatures = Callable[[np.ndarray], Features]
+WARM_UP = 100  # frames
+MODELS = {
+    "mouse_triplets.py": (mouse_triplets.features, mouse_triplets.SIZES),
+    "custom_dataset.py": (partial(recording_features, config=FeatureConfig()), custom.sizes(pooled=True)),
+}
+
+
+def main() -> None:
+    """Read the command line, simulate mice, and print the times."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=int, default=3000)
+    parser.add_argument("--individuals", type=int, nargs="+", default=[3, 1])
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    print(f"{'network of':20s}mice{'a frame':>14s}{'its features':>14s}{'the rest':>14s}  per second  difference")
+    for name, (features, sizes) in MODELS.items():
+        for individuals in args.individuals:
+            mice = simulate.simulate_mice(1, frames=args.frames, individuals=individuals).keypoints[0]
+            trained = make_checkpoint(mice, features, sizes)
+            seconds, embs = stream(trained, features, mice)
+            times = "".join(f"{np.median(part):8.2f}{np.percentile(part, 99):6.2f}" for part in 1000 * seconds)
+            far = difference(trained, features, mice, embs)
+            print(f"{name:20s}{individuals:4d}{times}{1 / seconds[0].mean():12.0f}{far:12.0e}", flush=True)
+
+
+def make_checkpoint(mice: np.ndarray, features: MakeFeatures, sizes: dict) -> Checkpoint:
+    """A network with random weights for these features, with their scale."""
+    found = features(mice)
+    dataset = Dataset(*found[:3])
+    model = cli.new_model(dataset, sizes, 0).eval()
+    model.scale.set(*map(torch.from_numpy, (dataset.statistics.centre, dataset.statistics.scale)))
+    return Checkpoint(model, "simulated", dataset.statistics, np.ones(1), {"inputs": list(found.input_names)})
+
+
+def stream(
+    trained: Checkpoint, features: MakeFeatures, mice: np.ndarray
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Seconds (3, frames after the warm-up) of all, of the features, and of the rest; the embeddings (A, T, C)."""
+    of_features, of_all, found = [], [], []
+
+    def timed(frames: np.ndarray) -> Features:
+        begun = time.perf_counter()
+        made = features(frames)
+        of_features.append(time.perf_counter() - begun)
+        return made
+
+    encoder = StreamingEncoder(trained, timed)
+    for frame in np.moveaxis(mice, 1, 0):
+        begun = time.perf_counter()
+        found.append(encoder.embed(frame))
+        of_all.append(time.perf_counter() - begun)
+    seconds = np.array([of_all, of_features, np.subtract(of_all, of_features)])[:, WARM_UP:]
+    return seconds, {name: np.stack([embs[name] for embs in found], axis=1) for name in found[0]}
+
+
+def difference(
+    trained: Checkpoint, features: MakeFeatures, mice: np.ndarray, embs: dict[str, np.ndarray]
+) -> float:
+    """The largest difference of any number from the embeddings of the whole recording."""
+
+    def make_inputs(part: np.ndarray) -> np.ndarray:
+        return known_inputs(features(part).inputs, trained.statistics)
+
+    blocks = embed_recording(trained.model, mice, make_inputs)
+    return max(np.abs(embs[name][:, span] - emb).max() for span, whole in blocks for name, emb in whole.items())
+
+
+if __name__ == "__main__":
+    main()

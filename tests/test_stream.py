@@ -1,0 +1,342 @@
+"""Embedding frame by frame against embedding the whole recording."""
+
+import copy
+import pickle
+import re
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import fruit_flies
+import mouse_triplets
+from bams import StreamingEncoder, checkpoint, cli, simulate
+from bams.checkpoint import Checkpoint
+from bams.config import FeatureConfig
+from bams.data import Dataset
+from bams.features import Features
+from bams.keypoints import recording_features
+from bams.models import BAMS
+from bams.represent import embed_recording
+from bams.simulate_flies import simulate_flies
+from bams.statistics import Statistics, known_inputs
+
+README = Path(__file__).parents[1] / "README.md"
+TOLERANCE = 1e-5
+ENCODERS = {
+    "short_term": {"num_channels": (5, 4, 3), "kernel_size": 3},
+    "long_term": {"num_channels": (5, 4), "kernel_size": 3, "dilation": 4},
+}
+
+
+def gappy(individuals: int = 3, frames: int = 50, count: int = 4, dims: int = 2, seed: int = 0) -> np.ndarray:
+    """(A, T, K, d): nobody in the first frame, the last animal only late; a keypoint seen once, one never."""
+    rng = np.random.default_rng(seed)
+    shape = (individuals, frames, count, dims)
+    keypoints = rng.normal(size=shape).cumsum(axis=1) + 20 * rng.normal(size=(count, dims))
+    lost = rng.random(shape[:3]) < 0.3
+    lost[:, 0] = lost[-1, : frames // 2] = True
+    lost[:, frames // 4 : frames // 3] = True
+    lost[0, :, 0], lost[0, 3, 0], lost[0, :, 1] = True, False, True
+    keypoints[lost] = np.nan
+    return keypoints.astype(np.float32)
+
+
+def make_checkpoint(
+    found: Features, dataset: str, about: dict | None = None, encoders: dict = ENCODERS
+) -> Checkpoint:
+    """A network with random weights for the features, which knows their scale."""
+    rng, size = np.random.default_rng(0), found.inputs.shape[-1]
+    centre, scale = rng.normal(size=size).astype(np.float32), rng.uniform(0.5, 5, size).astype(np.float32)
+    statistics = Statistics(centre, scale, np.zeros((1, 1), np.float32), np.ones((1, 2), np.int64))
+    torch.manual_seed(0)
+    model = BAMS(size, predictor={"hidden_layers": (-1, 2)}, **encoders).eval()
+    model.scale.set(torch.from_numpy(centre), torch.from_numpy(scale))
+    names = {"inputs": list(found.input_names), "actions": list(found.action_names)}
+    return Checkpoint(model, dataset, statistics, np.ones(1, np.float32), names, about or {})
+
+
+def custom_checkpoint(recording: np.ndarray, config: FeatureConfig | None = None, **options) -> Checkpoint:
+    config = config or FeatureConfig()
+    names = options.pop("names", None)
+    return make_checkpoint(recording_features(recording, config, names), "custom", asdict(config), **options)
+
+
+def offline(trained: Checkpoint, recording: np.ndarray, features) -> dict[str, np.ndarray]:
+    def make_inputs(part: np.ndarray) -> np.ndarray:
+        return known_inputs(features(part).inputs, trained.statistics)
+
+    ((_, embs),) = embed_recording(trained.model, recording, make_inputs)
+    for emb in embs.values():
+        assert emb.std(axis=1).max() > 1e-3, "all frames look alike: this recording tests less than it should"
+    return embs
+
+
+def stream(encoder: StreamingEncoder, recording: np.ndarray) -> dict[str, np.ndarray]:
+    """Every frame on its own -> by encoder name (A, T, C)."""
+    found = [encoder.embed(recording[:, t]) for t in range(recording.shape[1])]
+    return {name: np.stack([embs[name] for embs in found], axis=1) for name in found[0]}
+
+
+def assert_same(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
+    assert list(found) == list(expected)
+    for name, emb in expected.items():
+        assert found[name].dtype == np.float32 and found[name].shape == emb.shape
+        np.testing.assert_allclose(found[name], emb, rtol=0, atol=TOLERANCE)
+
+
+# --- equal to the whole ---
+
+
+CONFIGS = {
+    f"{kind}-{tracks}-{others}": FeatureConfig(features=kind, tracks=tracks, others=others)
+    for kind in ("own", "camera", "raw")
+    for tracks in ("individual", "joint")
+    for others in (0, 1, 2)
+} | {
+    "heading": FeatureConfig(heading="keypoint3:keypoint2"),
+    "heading-joint-2": FeatureConfig(heading="keypoint3:keypoint2", tracks="joint", others=2),
+    "predict": FeatureConfig(predict=("lengths", "observed", "approach")),
+}
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_frame_by_frame_is_as_the_whole(kind: str, dims: int):
+    recording, config = gappy(dims=dims), CONFIGS[kind]
+    trained = custom_checkpoint(recording, config)
+    found = stream(StreamingEncoder(trained), recording)
+    assert len(found["long_term"]) == (1 if config.tracks == "joint" else 3)
+    assert_same(found, offline(trained, recording, partial(recording_features, config=config)))
+    assert trained.model.context < recording.shape[1]
+
+
+@pytest.mark.parametrize(("individuals", "count"), [(1, 4), (2, 8), (5, 3)])
+def test_any_number_of_individuals_and_keypoints(individuals: int, count: int):
+    recording, config = gappy(individuals, count=count), FeatureConfig()
+    trained = custom_checkpoint(recording, config)
+    expected = offline(trained, recording, partial(recording_features, config=config))
+    assert_same(stream(StreamingEncoder(trained), recording), expected)
+
+
+@pytest.mark.parametrize("tracks", ["individual", "joint"])
+def test_series(tracks: str):
+    recording, config = gappy()[..., 0], FeatureConfig(tracks=tracks)
+    trained = custom_checkpoint(recording, config)
+    expected = offline(trained, recording, partial(recording_features, config=config))
+    assert_same(stream(StreamingEncoder(trained), recording), expected)
+
+
+def test_mice_with_the_network_of_their_script():
+    mice = simulate.simulate_mice(1, frames=150, gaps=10).keypoints[0]
+    mice[:, 0] = mice[2, :60] = np.nan
+    found = mouse_triplets.features(mice)
+    model = cli.new_model(Dataset(*found[:3]), mouse_triplets.SIZES, 0)
+    assert model.context == 1364
+    encoders = {name: model.config[name] for name in model.sizes}
+    trained = make_checkpoint(found, "mouse_triplet", encoders=encoders)
+    encoder = StreamingEncoder(trained, mouse_triplets.features)
+    assert_same(stream(encoder, mice), offline(trained, mice, mouse_triplets.features))
+
+
+def test_flies():
+    flies = simulate_flies(1, frames=40).keypoints[0]
+    flies[np.random.default_rng(0).random(flies.shape[:3]) < 0.3] = np.nan
+    trained = make_checkpoint(fruit_flies.features(flies), "fly_group")
+    encoder = StreamingEncoder(trained, fruit_flies.features)
+    assert_same(stream(encoder, flies), offline(trained, flies, fruit_flies.features))
+
+
+SIZES = st.fixed_dictionaries(
+    {
+        "num_channels": st.lists(st.integers(1, 5), min_size=1, max_size=4),
+        "kernel_size": st.integers(1, 4),
+        "dilation": st.integers(1, 4),
+        "num_layers_per_block": st.integers(1, 3),
+    }
+)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.lists(SIZES, min_size=1, max_size=3), st.integers(0, 1000))
+def test_any_network(sizes: list[dict], seed: int):
+    recording = gappy(2, 40, 3, seed=seed)[..., 0]
+    trained = custom_checkpoint(recording, encoders={f"encoder{i}": some for i, some in enumerate(sizes)})
+    model, rng = trained.model, np.random.default_rng(seed)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "activation" in name:  # slopes of any kind
+                weight.fill_(rng.choice([-0.5, 0.0, 0.1, 1.0, 1.7]))
+            elif name.endswith("original0"):  # of weight normalisation
+                weight.mul_(rng.uniform(0.5, 2))
+        series = recording_features(recording, FeatureConfig()).inputs
+        expected = model.encode(torch.from_numpy(known_inputs(series, trained.statistics)))
+    found = stream(StreamingEncoder(trained), recording)
+    assert list(found) == list(expected)
+    for name, emb in expected.items():
+        np.testing.assert_allclose(found[name], emb.numpy(), rtol=TOLERANCE, atol=TOLERANCE)
+
+
+# --- what it remembers ---
+
+
+def test_a_new_recording_begins_anew():
+    recording = gappy()
+    trained = custom_checkpoint(recording)
+    encoder = StreamingEncoder(trained)
+    first = stream(encoder, recording)
+    encoder.reset()
+    again = stream(encoder, recording)
+    assert all((first[name] == again[name]).all() for name in first)
+    encoder.reset()
+    fewer = gappy(2, seed=1)
+    assert_same(stream(encoder, fewer), stream(StreamingEncoder(trained), fewer))
+
+
+@pytest.mark.parametrize(
+    "duplicate", [copy.deepcopy, lambda e: pickle.loads(pickle.dumps(e))], ids=["copy", "pickle"]
+)
+def test_a_copy_goes_on_by_itself(duplicate):
+    recording = gappy()
+    encoder = StreamingEncoder(custom_checkpoint(recording))
+    expected = stream(encoder, recording)
+    encoder.reset()
+    stream(encoder, recording[:, :20])
+    other = duplicate(encoder)
+    stream(encoder, gappy(seed=1))
+    found = stream(other, recording[:, 20:])
+    for name, emb in expected.items():
+        np.testing.assert_array_equal(found[name], emb[:, 20:])
+
+
+def test_neither_grows_nor_holds_on_to_arrays():
+    recording = gappy()
+    encoder, kept = StreamingEncoder(custom_checkpoint(recording)), recording.copy()
+    first = encoder.embed(recording[:, 0])
+    before = {name: emb.copy() for name, emb in first.items()}
+    encoder.embed(recording[:, 1])
+    size = len(pickle.dumps(encoder))
+    frame = recording[:, 2].copy()
+    encoder.embed(frame)
+    frame[:] = 1e6
+    found = stream(encoder, recording[:, 3:])
+    np.testing.assert_array_equal(recording, kept)
+    assert len(pickle.dumps(encoder)) == size
+    assert all((first[name] == before[name]).all() for name in first)
+    expected = stream(StreamingEncoder(custom_checkpoint(recording)), recording)
+    assert all((found[name] == expected[name][:, 3:]).all() for name in found)
+
+
+def test_what_becomes_of_the_model_does_not_matter():
+    recording = gappy()
+    trained = custom_checkpoint(recording)
+    encoder, expected = StreamingEncoder(trained), stream(StreamingEncoder(trained), recording)
+    trained.model.train()
+    with torch.no_grad():
+        for values in (*trained.model.parameters(), *trained.model.buffers()):
+            values.zero_()
+    assert_same(stream(encoder, recording), expected)
+
+
+# --- what does not fit ---
+
+
+def with_value(value: float) -> np.ndarray:
+    frame = gappy()[:, 2].copy()
+    frame[1, 2, 0] = value
+    return frame
+
+
+BAD_FRAMES = {
+    "another number of individuals": (gappy(2)[:, 2], "write NaN for whoever is not there"),
+    "another number of keypoints": (gappy(count=5)[:, 2], "the frames before it"),
+    "another number of coordinates": (gappy(dims=3)[:, 2], "the frames before it"),
+    "several frames": (gappy()[:, :2], "expected (individuals, keypoints, coordinates)"),
+    "one animal without its axis": (gappy()[0, 2], "the frames before it"),
+    "nobody": (gappy()[:0, 2], "none of them 0"),
+    "infinite": (with_value(np.inf), "infinite"),
+    "too large": (gappy()[:, 2].astype(float) * 1e300, "infinite"),
+    "text": (np.full((3, 4, 2), "left"), "not numbers"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_FRAMES)
+def test_a_frame_that_does_not_fit_is_as_if_it_had_not_come(kind: str):
+    frame, said = BAD_FRAMES[kind]
+    recording = gappy()
+    encoder = StreamingEncoder(custom_checkpoint(recording))
+    expected = stream(encoder, recording)
+    encoder.reset()
+    stream(encoder, recording[:, :20])
+    with pytest.raises(ValueError) as error:
+        encoder.embed(frame)
+    assert said in str(error.value) and "\n" not in str(error.value)
+    found = stream(encoder, recording[:, 20:])
+    for name, emb in expected.items():
+        np.testing.assert_array_equal(found[name], emb[:, 20:])
+
+
+def test_a_first_frame_that_does_not_fit_is_as_if_it_had_not_come():
+    recording = gappy()
+    encoder = StreamingEncoder(custom_checkpoint(recording))
+    for frame in (gappy(count=3)[:, 2], gappy(dims=3)[:, 2], recording[0, 2], recording[:, 2, :, 0]):
+        with pytest.raises(ValueError, match=r"the checkpoint was trained on .* embed recordings with the same"):
+            encoder.embed(frame)
+    assert_same(stream(encoder, recording), stream(StreamingEncoder(custom_checkpoint(recording)), recording))
+    mice = simulate.simulate_mice(1, frames=3).keypoints[0]
+    trained = make_checkpoint(mouse_triplets.features(mice), "mouse_triplet")
+    for frame in (mice[:, 0, :11], mice[0, 0]):
+        with pytest.raises(ValueError, match="does not fit the features"):
+            StreamingEncoder(trained, mouse_triplets.features).embed(frame)
+
+
+def test_names_of_keypoints_are_those_of_training():
+    recording, names = gappy(), ["nose", "neck", "tail", "tip"]
+    trained = custom_checkpoint(recording, names=names)
+    expected = offline(trained, recording, partial(recording_features, config=FeatureConfig(), names=names))
+    for same in (names, np.array(names)):
+        assert_same(stream(StreamingEncoder(trained, keypoint_names=same), recording), expected)
+    for others in (None, names[::-1]):
+        with pytest.raises(ValueError, match="by the same names"):
+            StreamingEncoder(trained, keypoint_names=others).embed(recording[:, 0])
+
+
+def test_features_must_be_known_once(tmp_path: Path):
+    mice = simulate.simulate_mice(1, frames=3).keypoints[0]
+    path = checkpoint.save(tmp_path / "m.pt", make_checkpoint(mouse_triplets.features(mice), "mouse_triplet"))
+    with pytest.raises(ValueError, match=r"m\.pt was trained on mouse_triplet.*give features="):
+        StreamingEncoder(path)
+    with pytest.raises(ValueError, match="leave one of the two out"):
+        StreamingEncoder(path, mouse_triplets.features, simulate.KEYPOINTS)
+    with pytest.raises(ValueError, match=r"m\.pt was trained on .* inputs features"):
+        StreamingEncoder(path, partial(recording_features, config=FeatureConfig())).embed(mice[:, 0])
+    with pytest.raises(FileNotFoundError):
+        StreamingEncoder(tmp_path / "missing.pt")
+
+
+def test_from_a_file(tmp_path: Path):
+    recording = gappy()
+    trained = custom_checkpoint(recording, FeatureConfig(features="camera", predict=("movement",)))
+    path = checkpoint.save(tmp_path / "c.pt", trained)
+    assert_same(stream(StreamingEncoder(str(path)), recording), stream(StreamingEncoder(trained), recording))
+
+
+def test_readme_snippet(tmp_path: Path):
+    recording = gappy()
+    trained = custom_checkpoint(recording)
+    path = checkpoint.save(tmp_path / "c.pt", trained)
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+    (snippet,) = [block for block in blocks if "StreamingEncoder" in block]
+    names: dict = {}
+    exec(snippet.replace("bams-custom-DATE.pt", str(path)), names)
+    found = np.stack([names["react"](recording[:, t]) for t in range(recording.shape[1])], axis=1)
+    expected = offline(trained, recording, partial(recording_features, config=FeatureConfig()))["short_term"]
+    np.testing.assert_allclose(found, expected, atol=TOLERANCE)
+    emb, present = found[:, 9], np.array([True, False, True])
+    pooled = names["bams"].pool_individuals(emb[:, None], present[:, None])
+    np.testing.assert_allclose(pooled[0, :3], emb[present].mean(axis=0), atol=1e-6)
