@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bams import checkpoint, cli, custom, files, labels
+from bams import checkpoint, cli, custom, distributed, files, labels
 from bams.config import FeatureConfig
 from bams.devices import pick_device
 from bams.evaluation import evaluate_model, to_log
@@ -114,6 +114,8 @@ def run_train(settings: cli.Settings, recordings: Recordings) -> None:
         return to_log(read_out(model, baselines=False)) if due else ({}, {})
 
     path = custom.train_model(settings, train_set, val_set, evaluate)
+    if not distributed.is_first():
+        return
     table = read_out(checkpoint.load(path).model)
     target = Path(path).with_name(f"{path.stem}_scores.csv")
     files.write_text(target, table.to_csv())

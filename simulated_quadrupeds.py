@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bams import cli, files
+from bams import cli, distributed, files
 from bams.checkpoint import check_features
 from bams.data import Dataset
 from bams.devices import pick_device
@@ -64,12 +64,12 @@ def main(argv: Sequence[str]) -> None:
     )
     if settings.run.job == "evaluate" and not settings.run.ckpt_path:
         raise ValueError("--job evaluate needs --ckpt_path, the checkpoint to embed with")
-    robots = load_robots(data_file(settings))
+    robots = load_robots(distributed.first_alone(lambda: data_file(settings)))
     sequences, frames, _ = robots.positions.shape
     print(f"{sequences} sequences of {frames} frames; the axes of the file are ({robots.axes})")
     if settings.run.job == "train":
         run_train(settings, robots)
-    else:
+    elif distributed.is_first():
         run_evaluate(settings, robots)
 
 

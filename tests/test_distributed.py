@@ -193,6 +193,19 @@ def test_scripts_run_under_torchrun(tmp_path):
 
 
 @pytest.mark.slow
+def test_labels_are_read_out_once_under_torchrun(tmp_path):
+    rng = np.random.default_rng(0)
+    keypoints = rng.normal(size=(6, 120, 3, 2)).cumsum(axis=1).astype(np.float32)
+    np.savez(tmp_path / "k.npz", keypoints=keypoints, labels_a=rng.integers(0, 2, (6, 120)))
+    size = ["--sequence_length", "60", "--epochs", "2", "--eval_every", "1"]
+    script = ROOT / "custom_dataset_w_labels.py"
+    done = torchrun(script, "--data_root", "k.npz", "--ckpt_path", "a.pt", *size, folder=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("scores of held-out recordings") == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"k.npz", "a.pt", "a_scores.csv", "runs"}
+
+
+@pytest.mark.slow
 def test_an_error_ends_all_processes_with_one_sentence(tmp_path):
     begun = time.monotonic()
     done = torchrun(ROOT / "custom_dataset.py", "--data_root", "none.npz", folder=tmp_path)
