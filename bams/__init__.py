@@ -21,7 +21,8 @@ from bams.linear_eval import (
 )
 from bams.losses import HoALoss, bootstrap_loss, earth_mover_distance, histogram_of_actions
 from bams.models import BAMS, MLP, TemporalConvNet
-from bams.recordings import Recordings, as_recordings
+from bams.poses import load_poses
+from bams.recordings import Recording, Recordings, as_recordings
 from bams.represent import compute_representations, pool_individuals
 from bams.statistics import Statistics
 from bams.stream import StreamingEncoder
@@ -36,6 +37,7 @@ __all__ = [
     "FeatureConfig",
     "HoALoss",
     "KeypointsDataset",
+    "Recording",
     "Recordings",
     "Statistics",
     "StreamingEncoder",
@@ -48,6 +50,7 @@ __all__ = [
     "evaluate_labels",
     "histogram_of_actions",
     "load_checkpoint",
+    "load_poses",
     "load_released",
     "pool_individuals",
     "train",

@@ -16,7 +16,8 @@ from bams.data import Dataset
 from bams.devices import pick_device
 from bams.features import Features
 from bams.keypoints import KeypointsDataset, recording_features
-from bams.recordings import Recordings, as_recordings, tracked_presence
+from bams.pose_files import read_padded
+from bams.recordings import Recordings, tracked_presence
 from bams.represent import embed_recording, pool_individuals
 from bams.statistics import known_inputs
 from bams.train import Evaluate
@@ -46,26 +47,14 @@ def sizes(pooled: bool) -> dict[str, Any]:
 
 
 def read_recordings(path: str) -> Recordings:
-    """Recordings from a `.npy` array, or an `.npz` with the array `keypoints`.
-
-    Args:
-        path: the array is (N, T, F) series, (N, T, K, d) keypoints, or (S, A, T, K, d) keypoints of several
-            individuals in each recording; any unit; NaN = missing, or padding at the end. If wanted, the `.npz`
-            also has `keypoint_names` (K), `recording_ids` (S or N), `individual_names` (A), `lengths` (S or N),
-            the frames of each recording, and `fps`.
+    """Recordings from a `.npy` or `.npz` file, as `bams.pose_files.read_padded` takes them.
 
     Raises:
         FileNotFoundError, ValueError: there is no such file or array, or it does not fit.
     """
     if not path:
         raise ValueError("--data_root FILE is needed: an .npy or .npz with the array keypoints (see README.md)")
-    arrays = files.read_arrays(path)
-    if "keypoints" not in arrays:
-        raise ValueError(f"{path} has the arrays {', '.join(arrays) or 'none'}; expected one named keypoints")
-    kinds = ("keypoint_names", "recording_ids", "individual_names")
-    names = {kind: arrays[kind].astype(str).tolist() for kind in kinds if kind in arrays}
-    fps = float(arrays["fps"]) if np.size(arrays.get("fps")) == 1 and "fps" in arrays else None
-    return as_recordings(arrays["keypoints"], names, arrays.get("lengths"), fps)
+    return read_padded(path)
 
 
 def make_dataset(recordings: list[np.ndarray], settings: cli.Settings, **options: Any) -> KeypointsDataset:

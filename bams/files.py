@@ -1,6 +1,7 @@
 """Writing files whole or not at all, and reading them without running code that hides in them."""
 
 import hashlib
+import io
 import json
 import os
 import pickle
@@ -147,7 +148,7 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
         FileNotFoundError: there is no such file.
         ValueError: it is neither, is damaged, or holds Python objects.
     """
-    path = _existing(path)
+    path = existing(path)
     with path.open("rb") as file:
         begin = file.read(6)
     if not begin.startswith((b"\x93NUMPY", b"PK")):
@@ -162,7 +163,7 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
         with loaded:
             return {name: loaded[name] for name in loaded.files}
     except Exception as error:  # numpy, zipfile and zlib each raise their own kinds
-        reason = "it holds Python objects" if "allow_pickle" in str(error) else _short(error)
+        reason = "it holds Python objects" if "allow_pickle" in str(error) else short(error)
         raise ValueError(
             f"{path} cannot be read as plain .npy or .npz arrays ({reason}); "
             "save it with numpy.save or numpy.savez, without Python objects"
@@ -193,7 +194,7 @@ def read_pickled_dict(path: str | Path) -> dict[str, Any]:
         FileNotFoundError: there is no such file.
         ValueError: it is damaged, holds something else than a dict, or asks for code.
     """
-    path = _existing(path)
+    path = existing(path)
     try:
         with path.open("rb") as file:
             version = np.lib.format.read_magic(file)
@@ -203,11 +204,23 @@ def read_pickled_dict(path: str | Path) -> dict[str, Any]:
                 raise ValueError(f"it holds an array of {dtype} with axes {shape}, not a pickled dict")
             content = _DataUnpickler(file).load()
     except Exception as error:  # a damaged pickle can raise nearly anything
-        raise ValueError(f"{path} is not a readable file of a dict of arrays: {_short(error)}") from error
+        raise ValueError(f"{path} is not a readable file of a dict of arrays: {short(error)}") from error
     content = content.item() if isinstance(content, np.ndarray) and content.ndim == 0 else content
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a {type(content).__name__}, not a dict")
     return content
+
+
+def unpickle_data(pickled: bytes) -> Any:
+    """What a pickle holds, admitting nothing but data, as `read_pickled_dict` does.
+
+    Raises:
+        ValueError: it is damaged, or asks for code.
+    """
+    try:
+        return _DataUnpickler(io.BytesIO(pickled)).load()
+    except Exception as error:  # a damaged pickle can raise nearly anything
+        raise ValueError(f"a pickle is not plain data: {short(error)}") from error
 
 
 def write_pickled_dict(path: str | Path, content: Mapping[str, Any]) -> Path:
@@ -229,11 +242,11 @@ def read_json(path: str | Path) -> dict[str, Any]:
         FileNotFoundError: there is no such file.
         ValueError: it is not JSON in UTF-8, or holds something else.
     """
-    path = _existing(path)
+    path = existing(path)
     try:
         content = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not a readable JSON file: {_short(error)}") from error
+        raise ValueError(f"{path} is not a readable JSON file: {short(error)}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a JSON {type(content).__name__}, not an object with names")
     return content
@@ -260,7 +273,7 @@ def content_key(*parts: np.ndarray | str) -> str:
 
 def file_key(path: str | Path) -> str:
     """A short name that is the same for files of the same content, and for no others; read by several threads."""
-    path = _existing(path)
+    path = existing(path)
     with path.open("rb") as file, ThreadPoolExecutor() as pool:
 
         def digest(first: int) -> bytes:
@@ -270,7 +283,12 @@ def file_key(path: str | Path) -> str:
     return content_key(f"{path.stat().st_size} {blocks.hex()}")
 
 
-def _existing(path: str | Path) -> Path:
+def existing(path: str | Path) -> Path:
+    """The path of a file that is there and has something in it.
+
+    Raises:
+        FileNotFoundError, ValueError: there is none; or it is a folder, or empty.
+    """
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"there is no file {path}")
@@ -281,5 +299,6 @@ def _existing(path: str | Path) -> Path:
     return path
 
 
-def _short(error: Exception) -> str:
+def short(error: Exception) -> str:
+    """What an error says, on one line."""
     return " ".join(str(error).split())[:200] or type(error).__name__

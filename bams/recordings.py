@@ -6,6 +6,7 @@ Axes: S recordings, A individuals, N tracks, T frames, K keypoints, d coordinate
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -38,6 +39,31 @@ class Recordings:
         if not self.grouped:
             return self.names
         return [f"{name}/{individual}" for name in self.names for individual in self.individual_names]
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One recording as a tracker left it.
+
+    Attributes:
+        name: of the file, without folder and suffix, or the name in the file where that holds several.
+        keypoints: (A, T, K, d) float32, the tracker's unit; NaN in all coordinates = not tracked.
+        confidence: (A, T, K) float32 as the tracker gives it, NaN = not given; None where it gives none.
+        individuals: A names.
+        keypoint_names: K names.
+        fps: frames per second, None = not known.
+        path: the file, None = there is none.
+        first_frame: number, in the file, of the frame at index 0.
+    """
+
+    name: str
+    keypoints: np.ndarray
+    confidence: np.ndarray | None
+    individuals: list[str]
+    keypoint_names: list[str]
+    fps: float | None = None
+    path: Path | None = None
+    first_frame: int = 0
 
 
 def as_recordings(

@@ -1,0 +1,147 @@
+"""Small files as trackers write them, written by csv, json and h5py alone."""
+
+import csv
+import json
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+SCORER = "DLC_resnet50_test"
+
+
+def columns(
+    keypoints: Sequence[str], individuals: Sequence[str] = (), coords: str = "x y likelihood"
+) -> list[tuple]:
+    """Names of the columns of DeepLabCut, in its order."""
+    animals = [(name,) for name in individuals] or [()]
+    return [(SCORER, *animal, k, c) for animal in animals for k in keypoints for c in coords.split()]
+
+
+def write_csv(path: Path, names: Sequence[tuple], frames: Sequence[Any], values: np.ndarray) -> Path:
+    """A CSV of DeepLabCut, values (R, C); NaN is an empty cell."""
+    titles = (
+        ("scorer", "bodyparts", "coords")
+        if len(names[0]) == 3
+        else ("scorer", "individuals", "bodyparts", "coords")
+    )
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerows([title, *cells] for title, cells in zip(titles, zip(*names, strict=True), strict=True))
+        for frame, row in zip(frames, values, strict=True):
+            writer.writerow([frame, *("" if np.isnan(value) else repr(float(value)) for value in row)])
+    return path
+
+
+def write_fixed(path: Path, names: Sequence[tuple], frames: np.ndarray, values: np.ndarray) -> Path:
+    """A .h5 of DeepLabCut in pandas' format `fixed`."""
+    with h5py.File(path, "w") as file:
+        group = file.create_group("df_with_missing")
+        group.attrs.update(pandas_type=b"frame", axis1_variety=b"regular", nblocks=1)
+        group.attrs["block0_items_nlevels"] = len(names[0])
+        for level, parts in enumerate(zip(*names, strict=True)):
+            known = list(dict.fromkeys(parts))
+            group[f"block0_items_level{level}"] = np.array([name.encode() for name in known])
+            group[f"block0_items_label{level}"] = np.array([known.index(part) for part in parts], np.int8)
+        group["axis1"] = np.asarray(frames)
+        group["block0_values"] = np.asarray(values, float)
+        group["block0_values"].attrs["transposed"] = 1
+    return path
+
+
+def write_table(
+    path: Path, names: Sequence[tuple], frames: np.ndarray, values: np.ndarray, pickled: bytes | None = None
+) -> Path:
+    """A .h5 of DeepLabCut in pandas' format `table`, whose names of columns are a pickle."""
+    with h5py.File(path, "w") as file:
+        group = file.create_group("df_with_missing")
+        group.attrs.update(pandas_type=b"frame_table", table_type=b"appendable_frame")
+        rows = np.zeros(len(values), [("index", "<i8"), ("values_block_0", "<f8", (values.shape[1],))])
+        rows["index"], rows["values_block_0"] = frames, values
+        group["table"] = rows
+        group["table"].attrs["index_kind"] = b"integer"
+        pickled = pickle.dumps(list(names), 0) if pickled is None else pickled
+        group["table"].attrs["values_block_0_kind"] = np.bytes_(pickled)
+    return path
+
+
+def write_analysis(
+    path: Path, tracks: np.ndarray, nodes: Sequence[str], names: Sequence[str], scores=None
+) -> Path:
+    """An .analysis.h5 of SLEAP; tracks as they are to stand in it."""
+    with h5py.File(path, "w") as file:
+        file["tracks"] = tracks
+        file["node_names"] = np.array([node.encode() for node in nodes])
+        file["track_names"] = np.array([name.encode() for name in names]) if names else np.zeros(0)
+        if scores is not None:
+            file["point_scores"] = scores
+    return path
+
+
+def write_slp(
+    path: Path,
+    sightings: Sequence[dict],
+    nodes: Sequence[str],
+    tracks: Sequence[str] = (),
+    videos: Sequence[str] = ("video.mp4",),
+) -> Path:
+    """A .slp of SLEAP.
+
+    A sighting has `frame`, `points` (K, 2), and if wanted `track` (its index), `video`, `by_hand`, and
+    `corrects` (the index of a sighting).
+    """
+    skeleton = {
+        "directed": True,
+        "graph": {"name": "skeleton", "num_edges_inserted": 0},
+        "links": [],
+        "multigraph": True,
+        "nodes": [{"id": i} for i in range(len(nodes))],
+    }
+    metadata = {
+        "version": "2.0.0",
+        "skeletons": [skeleton],
+        "nodes": [{"name": node, "weight": 1.0} for node in nodes],
+        "videos": [],
+        "tracks": [],
+        "suggestions": [],
+        "negative_anchors": {},
+        "provenance": {},
+    }
+    point = [("x", "<f8"), ("y", "<f8"), ("visible", "?"), ("complete", "?")]
+    frame_type = [("frame_id", "<u8"), ("video", "<u4"), ("frame_idx", "<u8")]
+    frame_type += [("instance_id_start", "<u8"), ("instance_id_end", "<u8")]
+    instance_type = [("instance_id", "<i8"), ("instance_type", "u1"), ("frame_id", "<u8"), ("skeleton", "<u4")]
+    instance_type += [("track", "<i4"), ("from_predicted", "<i8"), ("score", "<f4")]
+    instance_type += [("point_id_start", "<u8"), ("point_id_end", "<u8"), ("tracking_score", "<f4")]
+    instances, frames, points = [], [], {True: [], False: []}
+    places = sorted({(one.get("video", 0), one["frame"]) for one in sightings})
+    order = sorted(range(len(sightings)), key=lambda i: (sightings[i].get("video", 0), sightings[i]["frame"]))
+    for place_id, (video, frame) in enumerate(places):
+        start = len(instances)
+        for i in [i for i in order if (sightings[i].get("video", 0), sightings[i]["frame"]) == (video, frame)]:
+            one, mine = sightings[i], points[sightings[i].get("by_hand", False)]
+            first = len(mine)
+            for x, y in one["points"]:
+                mine.append((x, y, not np.isnan(x), True, *([] if one.get("by_hand") else [0.5])))
+            corrects = order.index(one["corrects"]) if "corrects" in one else -1
+            kind = 0 if one.get("by_hand") else 1
+            end = len(mine)
+            instances.append(
+                (len(instances), kind, place_id, 0, one.get("track", -1), corrects, 0.9, first, end, 0.0)
+            )
+        frames.append((place_id, video, frame, start, len(instances)))
+    with h5py.File(path, "w") as file:
+        file.create_group("metadata").attrs.update(format_id=1.2, json=np.bytes_(json.dumps(metadata)))
+        backends = [{"backend": {"filename": name, "shape": [9, 9, 9, 1]}} for name in videos]
+        file["videos_json"] = np.array([json.dumps(backend).encode() for backend in backends])
+        names = [json.dumps([0, name]).encode() for name in tracks]
+        file["tracks_json"] = np.array(names) if names else np.zeros(0)
+        file["suggestions_json"] = np.zeros(0)
+        file["frames"] = np.array(frames, frame_type)
+        file["instances"] = np.array(instances, instance_type)
+        file["points"] = np.array(points[True], point)
+        file["pred_points"] = np.array(points[False], [*point, ("score", "<f8")])
+    return path
