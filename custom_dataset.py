@@ -1,35 +1,39 @@
-"""Your own recordings: train, and embed them.
+"""Your own recordings: look at them, train, and embed them or others.
 
-    python custom_dataset.py --job train --data_root tracks.npz
-    python custom_dataset.py --job compute_representations --data_root tracks.npz --ckpt_path bams-custom-DATE.pt
+    python custom_dataset.py --job report --data_root "tracks/*.csv"
+    python custom_dataset.py --job train --data_root "tracks/*.csv" --fps 30
+    python custom_dataset.py --job compute_representations --data_root "new/*.csv" --ckpt_path bams-custom-DATE.pt
 
 For files of another form edit `load_data`. With labels to read out take custom_dataset_w_labels.py.
 """
 
 from collections.abc import Sequence
 
-from bams import cli, custom
-from bams.config import FeatureConfig
-from bams.recordings import Recordings
+from bams import Recording, cli, custom, load_poses
+from bams.config import CustomConfig
 
 
-def load_data(path: str) -> Recordings:
-    """Recordings from the file `--data_root`; the one function to edit for another kind of file.
+def load_data(path: str, fps: float | None = None, individuals: int | None = None) -> list[Recording]:
+    """Recordings from `--data_root`; the one function to edit for another kind of file.
 
-    This reads a `.npy` or `.npz` with the array `keypoints`: (N, T, F) series, (N, T, K, d) keypoints, or
-    (S, A, T, K, d) keypoints of several individuals in each recording; NaN = missing. For another file, return
-    `bams.as_recordings(keypoints, names)` of an array like these.
+    This reads files of DeepLabCut, LightningPose, SLEAP and movement, one, a folder of them, or a pattern; and a `.npy`
+    or `.npz` with the array `keypoints`: (N, T, F) series, (N, T, K, d) keypoints, or (S, A, T, K, d) keypoints of
+    several individuals in each recording; NaN = missing. For another file, return `bams.as_recordings(keypoints)` of
+    an array like these, or a list of `bams.Recording`.
     """
-    return custom.read_recordings(path)
+    return load_poses(path, fps=fps, individuals=individuals)
 
 
 @cli.script
 def main(argv: Sequence[str]) -> None:
     """Run one job."""
-    settings = cli.parse(argv, "BAMS on recordings of your own.", FeatureConfig, custom.DEFAULTS)
-    recordings = load_data(settings.run.data_root)
+    settings = cli.parse(argv, "BAMS on recordings of your own.", CustomConfig, custom.DEFAULTS, custom.JOBS)
+    recordings = custom.read_recordings(settings, load_data)
     if settings.run.job == "train":
+        settings, recordings = custom.prepare(settings, recordings)
         custom.train_model(settings, *custom.split_datasets(settings, recordings))
+    elif settings.run.job == "report":
+        custom.report(settings, recordings)
     else:
         custom.write_representations(settings, recordings)
 

@@ -13,18 +13,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bams import checkpoint, cli, custom, distributed, files, labels
-from bams.config import FeatureConfig
+from bams import Recording, checkpoint, cli, custom, distributed, files, labels, load_poses
+from bams.config import CustomConfig
 from bams.devices import pick_device
 from bams.evaluation import evaluate_model, to_log
 from bams.keypoints import KeypointsDataset
 from bams.models import BAMS
-from bams.recordings import Recordings
 from bams.state import steps_and_epochs
 
 
 @dataclass(frozen=True)
-class LabelConfig(FeatureConfig):
+class LabelConfig(CustomConfig):
     """Settings of labelled recordings alone."""
 
     ignore_classes: str = ""
@@ -35,25 +34,25 @@ class LabelConfig(FeatureConfig):
     """most frames to read out; of more, each n-th of a recording is taken"""
     eval_folds: int = 5
     """folds of the cross-validation; as many as there are recordings if those are fewer"""
-    fps: float = 0
-    """frames per second, for the baseline with a mean over one second; 0: as data_root says, or else 30"""
 
     def __post_init__(self):
         super().__post_init__()
-        least = {"eval_every": 0, "eval_frames": 1, "eval_folds": 2, "fps": 0}
+        least = {"eval_every": 0, "eval_frames": 1, "eval_folds": 2}
         for name, lowest in least.items():
             if not lowest <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be finite and at least {lowest}")
+        if self.segments:
+            raise ValueError("segments are not for labelled recordings; write -1 for labels of frames to leave out")
 
 
-def load_data(path: str) -> Recordings:
+def load_data(path: str, fps: float | None = None, individuals: int | None = None) -> list[Recording]:
     """Recordings from the file `--data_root`; edit this for another kind of file.
 
     This reads a `.npy` or `.npz` with the array `keypoints`: (N, T, F) series, (N, T, K, d) keypoints, or
     (S, A, T, K, d) keypoints of several individuals in each recording; NaN = missing. For another file, return
-    `bams.as_recordings(keypoints, names)` of an array like these.
+    `bams.as_recordings(keypoints)` of an array like these, or a list of `bams.Recording`.
     """
-    return custom.read_recordings(path)
+    return load_poses(path, fps=fps, individuals=individuals)
 
 
 def load_annotations(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -83,24 +82,28 @@ def load_annotations(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
 @cli.script
 def main(argv: Sequence[str]) -> None:
     """Run one job."""
-    settings = cli.parse(argv, "BAMS on labelled recordings of your own.", LabelConfig, custom.DEFAULTS)
-    recordings = load_data(settings.run.data_root)
+    what = "BAMS on labelled recordings of your own."
+    settings = cli.parse(argv, what, LabelConfig, custom.DEFAULTS, custom.JOBS)
+    recordings = custom.read_recordings(settings, load_data)
     if settings.run.job == "train":
         run_train(settings, recordings)
+    elif settings.run.job == "report":
+        custom.report(settings, recordings)
     else:
         custom.write_representations(settings, recordings)
 
 
-def run_train(settings: cli.Settings, recordings: Recordings) -> None:
+def run_train(settings: cli.Settings, recordings: list[Recording]) -> None:
     """Train without the labels, and read them out as training goes on and at its end."""
     annotations, eval_utils = load_annotations(settings.run.data_root)
-    train_set, val_set = custom.split_datasets(settings, recordings)
+    settings, recordings = custom.prepare(settings, recordings)
+    train_set, val_set, training = custom.split_datasets(settings, recordings)
     dataset = labelled_dataset(settings, recordings, annotations, eval_utils, train_set)
     config = settings.script
     read_out = partial(
         evaluate_model,
         dataset=dataset,
-        fps=config.fps or recordings.fps or 30,
+        fps=recordings[0].fps or 30,
         most_frames=config.eval_frames,
         folds=config.eval_folds,
         device=pick_device(settings.train.device),
@@ -113,7 +116,7 @@ def run_train(settings: cli.Settings, recordings: Recordings) -> None:
         due = epoch == epochs or (config.eval_every and epoch % config.eval_every == 0)
         return to_log(read_out(model, baselines=False)) if due else ({}, {})
 
-    path = custom.train_model(settings, train_set, val_set, evaluate)
+    path = custom.train_model(settings, train_set, val_set, training, evaluate)
     if not distributed.is_first():
         return
     table = read_out(checkpoint.load(path).model)
@@ -124,21 +127,18 @@ def run_train(settings: cli.Settings, recordings: Recordings) -> None:
 
 def labelled_dataset(
     settings: cli.Settings,
-    recordings: Recordings,
+    recordings: list[Recording],
     annotations: dict[str, Any],
     eval_utils: dict[str, Any],
     train_set: KeypointsDataset,
 ) -> KeypointsDataset:
     """All recordings with their labels, scaled as those in training are."""
     return custom.make_dataset(
-        recordings.keypoints,
+        recordings,
         settings,
-        config=train_set.config,
-        keypoint_names=recordings.keypoint_names,
         statistics=train_set.statistics,
         annotations=annotations,
         eval_utils=eval_utils | {"ignore_classes": settings.script.ignore_classes},
-        padded_frames=recordings.frames,
     )
 
 

@@ -32,6 +32,7 @@ class Checkpoint:
         settings: the training configuration.
         progress: epoch, step, and the state of the optimiser and the scheduler.
         versions: of bams, torch, numpy and Python, at the time of writing.
+        reference: what the training recordings are like, see `bams.drift`; of recordings of one's own alone.
     """
 
     model: BAMS
@@ -42,6 +43,7 @@ class Checkpoint:
     settings: dict[str, Any] = field(default_factory=dict)
     progress: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    reference: dict[str, Any] = field(default_factory=dict)
 
 
 def save(path: str | Path, checkpoint: Checkpoint) -> Path:
@@ -80,6 +82,7 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
         arrays = {name: value.numpy() for name, value in content["statistics"].items()}
         content["statistics"] = Statistics(**arrays)
         content["marginal_loss"] = content["marginal_loss"].numpy()
+        content["reference"] = _with_arrays(content.get("reference", {}))
         return Checkpoint(model=model.to(device).eval(), **content)
     except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise ValueError(
@@ -171,6 +174,13 @@ def _storable(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     return str(value) if isinstance(value, Path) else value
+
+
+def _with_arrays(value: Any) -> Any:
+    """The opposite of `_storable`, of arrays."""
+    if isinstance(value, Mapping):
+        return {key: _with_arrays(item) for key, item in value.items()}
+    return value.numpy() if isinstance(value, torch.Tensor) else value
 
 
 def _is_bare(content: Any) -> bool:

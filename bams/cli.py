@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from jsonargparse import ArgumentParser, set_parsing_settings
 
 from bams import checkpoint, distributed, files
@@ -20,8 +19,8 @@ from bams.config import RunConfig, TrainConfig
 from bams.data import Dataset
 from bams.devices import pick_device, pick_precision
 from bams.models import BAMS
-from bams.recordings import choose_held_out, long_enough, with_somebody, without_absent
-from bams.state import steps_and_epochs
+from bams.recordings import choose_parts, without_absent
+from bams.state import new_model, steps_and_epochs
 from bams.train import Evaluate, Interrupted, train
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
@@ -188,16 +187,6 @@ def _summary(model: BAMS, train_set: Dataset, val_set: Dataset | None, config: T
     )
 
 
-def new_model(dataset: Dataset, sizes: Mapping[str, Any], seed: int) -> BAMS:
-    """A model for the features of `dataset`, with random weights by seed; `sizes` as in `run_training`."""
-    torch.manual_seed(seed)
-    encoders = {name: options for name, options in sizes.items() if name != "hidden_layers"}
-    outputs = dataset.target_size * dataset.statistics.bins
-    return BAMS(
-        dataset.input_size, predictor={"hidden_layers": (-1, *sizes["hidden_layers"], outputs)}, **encoders
-    )
-
-
 def split_recordings(
     recordings: list[np.ndarray], settings: Settings
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -207,11 +196,8 @@ def split_recordings(
         ValueError: every recording is too short, or nobody is in any.
     """
     least = settings.train.skip_frames + settings.train.hoa_window + 1
-    kept = long_enough([recording.shape[1] for recording in recordings], least)
-    recordings = [recordings[i] for i in kept]
-    recordings = [recordings[i] for i in with_somebody(recordings)]
-    parts = choose_held_out(len(recordings), settings.run.val_share, settings.train.seed)
-    training, held_out = ([recordings[i] for i in part] for part in parts)
+    share, seed = settings.run.val_share, settings.train.seed
+    training, held_out = ([recordings[i] for i in part] for part in choose_parts(recordings, least, share, seed))
     return training, held_out
 
 
@@ -219,7 +205,6 @@ def split_datasets(
     recordings: list[np.ndarray],
     settings: Settings,
     make_dataset: Callable[..., Dataset],
-    joint: bool = False,
 ) -> tuple[Dataset, Dataset | None]:
     """Training and held-out windows: whole recordings are held out.
 
@@ -229,14 +214,12 @@ def split_datasets(
         recordings: arrays (A, T, ...).
         settings: from `parse`.
         make_dataset: (recordings, statistics=...) -> `Dataset`.
-        joint: the individuals of a recording are one track together, and all stay.
 
     Raises:
         ValueError: every recording is too short, or nobody is in any.
     """
     training, held_out = (
-        part if joint else [without_absent(recording) for recording in part]
-        for part in split_recordings(recordings, settings)
+        [without_absent(recording) for recording in part] for part in split_recordings(recordings, settings)
     )
     statistics = settings.resume.statistics if settings.resume is not None else None
     train_set = make_dataset(training, statistics=statistics)

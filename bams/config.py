@@ -8,8 +8,9 @@ from typing import Literal
 class RunConfig:
     """What to do, with which data, and where the results go."""
 
-    job: Literal["train", "compute_representations", "evaluate"] = "train"
-    """train a model, embed recordings with a trained one, or (where the data have labels) score the embeddings"""
+    job: Literal["train", "compute_representations", "evaluate", "report"] = "train"
+    """train a model, embed recordings with a trained one, score the embeddings (of the MABe data and the robots),
+    or report what recordings of your own are like"""
     data_root: str = ""
     """where the recordings are"""
     ckpt_path: str | None = None

@@ -1,111 +1,162 @@
 """The jobs of the two scripts for recordings of one's own, with labels and without."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, fields, replace
 from functools import partial
+from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from bams import cli, distributed, files
-from bams.checkpoint import CUSTOM, Checkpoint, check_features, trained_features
-from bams.config import FeatureConfig
+from bams import checkpoint, cli, distributed, files, recipe
+from bams.checkpoint import CUSTOM, Checkpoint, trained_features
+from bams.config import CleaningConfig, CustomConfig
 from bams.data import Dataset
 from bams.devices import pick_device
-from bams.features import Features
-from bams.keypoints import KeypointsDataset, recording_features
-from bams.pose_files import read_padded
-from bams.recordings import Recordings, tracked_presence
-from bams.represent import embed_recording, pool_individuals
-from bams.statistics import known_inputs
+from bams.exports import TrackEmbedding, write_embeddings
+from bams.keypoints import KeypointsDataset
+from bams.pose_report import data_report
+from bams.recordings import Recording, track_names
+from bams.segments import cut_segments, read_segments
 from bams.train import Evaluate
 
-# as benchmarks/readout.py found
-DEFAULTS = {
-    "epochs": 0,
-    "lr": 2e-3,
-    "lr_schedule": "cosine",
-    "sequence_length": 600,
-    "skip_frames": 10,
-    "views": 16,
-    "near_frames": 15,
-    "far_frames": 60,
-}
-CHANNELS = 128  # of an embedding, all encoders and the pooling of individuals taken together
+DEFAULTS = recipe.DEFAULTS
+JOBS = ("train", "compute_representations", "report")
+LoadData = Callable[[str, float | None, int | None], list[Recording]]  # of a path, frames per second, individuals
 
 
-def sizes(pooled: bool) -> dict[str, Any]:
-    """The network's sizes; with individuals to pool, whose mean and range are joined, half the channels each."""
-    each = CHANNELS // (4 if pooled else 2)
-    return {
-        "short_term": {"num_channels": (64, 64, 64, each), "kernel_size": 3},
-        "long_term": {"num_channels": (64, 64, 64, 64, each), "kernel_size": 3, "dilation": 4},
-        "hidden_layers": (256, 512, 512),
-    }
-
-
-def read_recordings(path: str) -> Recordings:
-    """Recordings from a `.npy` or `.npz` file, as `bams.pose_files.read_padded` takes them.
+def read_recordings(settings: cli.Settings, load_data: LoadData) -> list[Recording]:
+    """The recordings that the settings name, or the parts of them that `segments` names.
 
     Raises:
-        FileNotFoundError, ValueError: there is no such file or array, or it does not fit.
+        FileNotFoundError, ImportError, ValueError: there are none, or they cannot be read.
     """
-    if not path:
-        raise ValueError("--data_root FILE is needed: an .npy or .npz with the array keypoints (see README.md)")
-    return read_padded(path)
+    run, config = settings.run, settings.script
+    if not run.data_root:
+        raise ValueError(
+            "--data_root is needed: a file of a tracker, a folder or a pattern such as 'tracks/*.csv', or an "
+            ".npy or .npz with the array keypoints (see README.md)"
+        )
+    recordings = load_data(run.data_root, config.fps or None, config.individuals or None)
+    return cut_segments(recordings, read_segments(config.segments)) if config.segments else recordings
 
 
-def make_dataset(recordings: list[np.ndarray], settings: cli.Settings, **options: Any) -> KeypointsDataset:
-    """The tracks of recordings (A, T, ...), with features that need no hand-work."""
-    return KeypointsDataset(
-        [track for recording in recordings for track in recording],
-        individuals=[len(recording) for recording in recordings],
-        hoa_bins=settings.run.hoa_bins,
-        sequence_length=settings.run.sequence_length,
-        cache_path=settings.run.cache_path,
-        cache=settings.run.cache_path is not None,
+def report(settings: cli.Settings, recordings: Sequence[Recording]) -> None:
+    """The job `report`: what the recordings are like, as text and as a figure."""
+    found = data_report(recipe.clean_alike(recordings, cleaning_config(settings)))
+    target = files.check_writable(settings.run.output_dir) / "report.png"
+    print(found)
+    with files.atomic_write(target) as file:
+        found.plot().savefig(file, dpi=120, format="png")
+    print(f"figure: {target}")
+
+
+def prepare(
+    settings: cli.Settings, recordings: Sequence[Recording]
+) -> tuple[cli.Settings, list[Recording]]:
+    """Recordings ready to train on, which stderr says doubts about, and the settings with windows in frames."""
+    recordings = recipe.prepare(recordings, cleaning_config(settings))
+    for doubt in data_report(recordings).warnings if recordings[0].keypoints.ndim == 4 else ():
+        print(f"warning: {doubt}", file=sys.stderr)
+    if settings.script.hoa_window_s:
+        window = recipe.hoa_window(settings.script.hoa_window_s, recordings)
+        settings = settings._replace(train=replace(settings.train, hoa_window=window))
+    features = recipe.feature_config(settings.script, recordings)
+    return settings._replace(script=replace(settings.script, **asdict(features))), recordings
+
+
+def make_dataset(recordings: Sequence[Recording], settings: cli.Settings, **options) -> KeypointsDataset:
+    """The tracks of recordings, with the features that the settings ask for."""
+    run = settings.run
+    return recipe.make_dataset(
+        recordings,
+        recipe.feature_config(settings.script, recordings),
+        hoa_bins=run.hoa_bins,
+        sequence_length=run.sequence_length,
+        cache_path=run.cache_path,
+        cache=run.cache_path is not None,
         **options,
     )
 
 
 def split_datasets(
-    settings: cli.Settings, recordings: Recordings
-) -> tuple[KeypointsDataset, KeypointsDataset | None]:
-    """Training recordings, and those held out to watch the skill on."""
-    config = feature_config(settings.script, recordings)
-    make = partial(make_dataset, settings=settings, config=config, keypoint_names=recordings.keypoint_names)
-    return cli.split_datasets(recordings.keypoints, settings, make, joint=config.tracks == "joint")
-
-
-def feature_config(asked: FeatureConfig, recordings: Recordings) -> FeatureConfig:
-    """The features asked for, of as many other animals as there are in any of the recordings."""
-    config = FeatureConfig(**{field.name: getattr(asked, field.name) for field in fields(FeatureConfig)})
-    return replace(config, others=min(config.others, len(recordings.individual_names) - 1))
+    settings: cli.Settings, recordings: Sequence[Recording]
+) -> tuple[KeypointsDataset, KeypointsDataset | None, list[Recording]]:
+    """Training windows, those held out to watch the skill on, and the recordings of the former."""
+    train, run = settings.train, settings.run
+    least = train.skip_frames + train.hoa_window + 1
+    joint = settings.script.tracks == "joint"
+    training, held_out = recipe.split(recordings, least, run.val_share, train.seed, joint)
+    make = partial(make_dataset, settings=settings)
+    statistics = settings.resume.statistics if settings.resume is not None else None
+    train_set = make(training, statistics=statistics)
+    return train_set, make(held_out, statistics=train_set.statistics) if held_out else None, training
 
 
 def train_model(
-    settings: cli.Settings, train_set: KeypointsDataset, val_set: Dataset | None, evaluate: Evaluate | None = None
+    settings: cli.Settings,
+    train_set: KeypointsDataset,
+    val_set: Dataset | None,
+    recordings: Sequence[Recording],
+    evaluate: Evaluate | None = None,
 ) -> Path:
-    """The job `train`; gives the checkpoint's path."""
-    pooled = max(train_set.individuals) > 1
-    settings = settings._replace(script=replace(settings.script, **asdict(train_set.config)))
-    return cli.run_training(settings, CUSTOM, train_set, val_set, sizes(pooled), train_set.feature_names, evaluate)
+    """The job `train` on the windows of these recordings; gives the checkpoint's path."""
+    sizes = recipe.sizes(pooled=max(train_set.individuals) > 1)
+    path = cli.run_training(settings, CUSTOM, train_set, val_set, sizes, train_set.feature_names, evaluate)
+    if distributed.is_first():
+        device = pick_device(settings.train.device)
+        checkpoint.save(path, recipe.with_reference(checkpoint.load(path), recordings, device))
+    return path
 
 
-def write_representations(settings: cli.Settings, recordings: Recordings) -> None:
-    """The job `compute_representations`: embed each recording whole, X_representations.npz beside X.pt."""
+def write_representations(settings: cli.Settings, recordings: Sequence[Recording]) -> None:
+    """The job `compute_representations`: embed each recording whole, into files beside the checkpoint."""
     path = Path(settings.run.ckpt_path)
-    target = path.with_name(f"{path.stem}_representations.npz")
-    files.check_writable(target.parent)
     trained = cli.load_trained(settings, CUSTOM)
-    features = partial(recording_features, config=trained_features(trained), names=recordings.keypoint_names)
-    found = features(recordings.keypoints[0][:, :1])
-    names = {"inputs": list(found.input_names), "actions": list(found.action_names)}
-    check_features(trained.features, names, settings.run.ckpt_path)
+    recordings = recipe.prepare(recordings, recipe.trained_cleaning(trained), trained)
+    target = path.with_name(f"{path.stem}_representations")
+    files.check_writable(target.parent)
+    device = pick_device(distributed.own_device(settings.train.device))
+    kind = settings.script.format
+    if kind == "auto":
+        arrays = all(recording.path and recording.path.suffix in (".npy", ".npz") for recording in recordings)
+        kind = "arrays" if arrays else "csv"
+    embedded = recipe.embed(trained, distributed.share(recordings), device, pooled=True)
+    embedded = tqdm(embedded, "recordings", total=len(distributed.share(recordings)))
+    if kind == "arrays":
+        _write_arrays(target.with_suffix(".npz"), trained, recordings, embedded)
+    else:
+        _write_tables(target, kind, embedded)
+    if distributed.is_first():
+        _say_drift(trained, recordings, device)
+
+
+def _write_arrays(
+    target: Path, trained: Checkpoint, recordings: Sequence[Recording], embedded: Iterator[list[TrackEmbedding]]
+) -> None:
+    """All in one `.npz`; until it is whole the embeddings lie in files, not in memory."""
+    joint = trained_features(trained).tracks == "joint"
+    tracks = [1 if joint else len(recording.individuals) for recording in recordings]
+    starts = np.cumsum([0, *tracks])
+    frames = max(recording.keypoints.shape[1] for recording in recordings)
+    shapes = {name: (starts[-1], frames, size) for name, size in trained.model.sizes.items()}
+    pooled = max(tracks) > 1
+    if pooled:
+        shapes |= {f"group_{name}": (len(tracks), frames, 2 * size) for name, size in trained.model.sizes.items()}
     with distributed.common_folder(target.parent) as folder:
-        arrays = _embed(trained, recordings, features, settings, folder)
+        arrays = {
+            name: distributed.common_array(folder / f"{name}.npy", shape, np.nan) for name, shape in shapes.items()
+        }
+        for number, found in zip(distributed.share(range(len(recordings))), embedded, strict=True):
+            for i, one in enumerate(found):
+                before, row = ("", starts[number] + i) if i < tracks[number] else ("group_", number)
+                for name, emb in one.embs.items():
+                    arrays[f"{before}{name}"][row, : len(emb)] = emb
+        names = [recording.name for recording in recordings]
+        arrays["track_names"] = np.array(names if joint else track_names(recordings))
+        arrays |= {"recording_names": np.array(names)} if pooled else {}
         distributed.wait()
         if distributed.is_first():
             files.write_arrays(target, **arrays)
@@ -114,36 +165,9 @@ def write_representations(settings: cli.Settings, recordings: Recordings) -> Non
             print(f"  {name} {array.shape} {array.dtype}")
 
 
-def _embed(
-    trained: Checkpoint,
-    recordings: Recordings,
-    features: Callable[[np.ndarray], Features],
-    settings: cli.Settings,
-    folder: Path,
-) -> dict[str, np.ndarray]:
-    """What `write_representations` writes; the embeddings lie in files of the folder, not in memory."""
-    device = pick_device(distributed.own_device(settings.train.device))
-    count, frames = len(recordings.keypoints), max(recording.shape[1] for recording in recordings.keypoints)
-    joint = trained_features(trained).tracks == "joint"
-    each = 1 if joint else len(recordings.individual_names)
-    shapes = {name: (count * each, frames, size) for name, size in trained.model.sizes.items()}
-    pooled = recordings.grouped and not joint
-    if pooled:
-        shapes |= {f"group_{name}": (count, frames, 2 * size) for name, size in trained.model.sizes.items()}
-    arrays = {
-        name: distributed.common_array(folder / f"{name}.npy", shape, np.nan) for name, shape in shapes.items()
-    }
-
-    def make_inputs(part: np.ndarray) -> np.ndarray:
-        return known_inputs(features(part).inputs, trained.statistics)
-
-    for i in tqdm(distributed.share(range(count)), "recordings"):
-        recording = recordings.keypoints[i]
-        present = tracked_presence(recording)
-        for span, embs in embed_recording(trained.model, recording, make_inputs, device):
-            for name, emb in embs.items():
-                arrays[name][i * each : (i + 1) * each, span] = emb
-                if pooled:
-                    arrays[f"group_{name}"][i, span] = pool_individuals(emb, present[:, span])
-    arrays["track_names"] = np.array(recordings.names if joint else recordings.track_names)
-    return arrays | ({"recording_names": np.array(recordings.names)} if pooled else {})
+def _write_tables(folder: Path, kind: str, embedded: Iterator[list[TrackEmbedding]]) -> None:
+    """A file for each recording; parts of one recording follow one another."""
+    written = 0
+    for _, parts in groupby(embedded, key=lambda found: found[0].recording):
+        written += len(write_embeddings(folder, [one for part in parts for one in part], kind))
+    print(f"representations: {folder} ({int(distributed.total(written))} files)")

@@ -33,7 +33,6 @@ class KeypointsDataset(Dataset):
             `others` as there are.
         annotations, eval_utils: labels of the tracks or recordings and what they are, see
             `bams.labels.as_annotations`; items carry those of their track.
-        padded_frames: frames of padded labels; those of an array of keypoints unless given.
         options: all others of `Dataset`.
 
     Attributes:
@@ -53,14 +52,12 @@ class KeypointsDataset(Dataset):
         config: FeatureConfig | None = None,
         annotations: Mapping[str, Any] | None = None,
         eval_utils: Mapping[str, Any] | None = None,
-        padded_frames: int | None = None,
         **options: Any,
     ):
         tracks = [check_keypoints(track) for track in keypoints]
         if isinstance(keypoints, np.ndarray):
             padded, tracks = tracks, [track[: frames_present(track)] for track in tracks]
             options["labels"] = _without_padding(options.get("labels"), padded, tracks)
-            padded_frames = padded_frames or max(map(len, padded), default=0)
         if not tracks:
             raise ValueError("there is no track in the keypoints")
         if len({track.shape[1:] for track in tracks}) > 1:
@@ -83,8 +80,11 @@ class KeypointsDataset(Dataset):
         self.annotations = None
         labels = options.pop("labels", None)
         if annotations is not None or eval_utils is not None:
-            sizes = {"individuals": 1 if joint else most, "padded_frames": padded_frames}
-            self.annotations = as_annotations(annotations or {}, eval_utils or {}, lengths, **sizes)
+            padding = {"padded_frames": keypoints.shape[1]} if isinstance(keypoints, np.ndarray) else {}
+            each = 1 if joint else most
+            self.annotations = as_annotations(
+                annotations or {}, padding | dict(eval_utils or {}), lengths, individuals=each
+            )
             labels = {**(labels or {}), **self.annotations.of_tracks(lengths)}
         features = partial(recording_features, config=self.config, names=keypoint_names)
         first = features(_stacked([track[:8] for track in recordings[0]]))

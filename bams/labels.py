@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 TAGS = ("classification_tags", "regression_tags")
-EVAL_UTILS = (*TAGS, "sequence_level_dict", "class_names", "ignore_classes")
+EVAL_UTILS = (*TAGS, "sequence_level_dict", "class_names", "ignore_classes", "padded_frames")
 
 
 @dataclass(frozen=True)
@@ -64,20 +64,19 @@ def as_annotations(
     lengths: Sequence[int],
     *,
     individuals: int = 1,
-    padded_frames: int | None = None,
 ) -> Annotations:
     """Check annotations against the tracks, and bring them into one form.
 
     Args:
         annotations: by label name, S or N entries (also (S, A)): a number each, or per frame (T,), of the
-            recording's frames or of `padded_frames`; classes are whole numbers, -1 or NaN = not labelled;
+            recording's frames or of the padded ones; classes are whole numbers, -1 or NaN = not labelled;
             `video_name`, if given, S or N names: recordings of the same name are held out together.
         eval_utils: `classification_tags` and `regression_tags`, names of labels; `sequence_level_dict`, by name
             whether a label is of the whole recording (per frame unless said); if wanted `class_names`, by label,
-            and `ignore_classes`, to be taken for not labelled: label:class, several joined by commas.
+            `ignore_classes`, to be taken for not labelled: label:class, several joined by commas; and
+            `padded_frames`, of padded label arrays, which are cut to the recordings.
         lengths: N, frames of each track.
         individuals: A.
-        padded_frames: frames of padded label arrays, which are cut to the recordings.
 
     Raises:
         ValueError: a label that only one of the two names, or of another length, or that is not of its kind.
@@ -87,6 +86,7 @@ def as_annotations(
         raise ValueError(f"{len(lengths)} tracks are not recordings of {individuals} individuals each")
     longest = np.reshape(lengths, (-1, individuals)).max(axis=1)
     counts = len(longest), len(lengths)
+    padded_frames = eval_utils.get("padded_frames")
     labels = {}
     for name in (name for tag in TAGS for name in eval_utils.get(tag, ())):
         whole = bool(eval_utils.get("sequence_level_dict", {}).get(name, False))
@@ -147,6 +147,8 @@ def annotations_of(arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, Any], di
             f"no labels in it: the arrays are {', '.join(arrays) or 'none'}; expected labels_X (per frame) or "
             "seq_labels_X (per recording)"
         )
+    if "keypoints" in arrays:
+        utils["padded_frames"] = arrays["keypoints"].shape[-3 if arrays["keypoints"].ndim > 3 else -2]
     if "recording_ids" in arrays:
         annotations["video_name"] = arrays["recording_ids"].astype(str).tolist()
     return annotations, utils

@@ -12,45 +12,16 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Recordings:
-    """Recordings of any length, with their names.
-
-    Attributes:
-        keypoints: S arrays (A, T_i, K, d), or (1, T_i, F) for series; NaN = missing.
-        names: S names.
-        individual_names: A names.
-        keypoint_names: K names, or None.
-        grouped: whether a recording has several individuals.
-        frames: T of the padded array they come from, if they do.
-        fps: frames per second, if known.
-    """
-
-    keypoints: list[np.ndarray]
-    names: list[str]
-    individual_names: list[str]
-    keypoint_names: list[str] | None
-    grouped: bool
-    frames: int | None = None
-    fps: float | None = None
-
-    @property
-    def track_names(self) -> list[str]:
-        """N names, recording by recording."""
-        if not self.grouped:
-            return self.names
-        return [f"{name}/{individual}" for name in self.names for individual in self.individual_names]
-
-
-@dataclass(frozen=True)
 class Recording:
-    """One recording as a tracker left it.
+    """One recording, of any length.
 
     Attributes:
         name: of the file, without folder and suffix, or the name in the file where that holds several.
-        keypoints: (A, T, K, d) float32, the tracker's unit; NaN in all coordinates = not tracked.
+        keypoints: (A, T, K, d) float32, the tracker's unit; NaN in all coordinates = not tracked. Or (A, T, F),
+            any series; NaN = not known.
         confidence: (A, T, K) float32 as the tracker gives it, NaN = not given; None where it gives none.
         individuals: A names.
-        keypoint_names: K names.
+        keypoint_names: K names; none of series.
         fps: frames per second, None = not known.
         path: the file, None = there is none.
         first_frame: number, in the file, of the frame at index 0.
@@ -68,10 +39,11 @@ class Recording:
 
 def as_recordings(
     keypoints: np.ndarray,
-    names: Mapping[str, Sequence[str]],
+    names: Mapping[str, Sequence[str]] | None = None,
     lengths: Sequence[int] | None = None,
     fps: float | None = None,
-) -> Recordings:
+    path: Path | None = None,
+) -> list[Recording]:
     """Recordings from one padded array.
 
     Args:
@@ -80,6 +52,7 @@ def as_recordings(
         lengths: frames of each recording; without them, frames at the end in which everything is missing
             are taken for padding.
         fps: frames per second, if known.
+        path: the file, if there is one.
 
     Raises:
         ValueError: other axes, not numbers, infinite values, or names or lengths of another number.
@@ -103,18 +76,32 @@ def as_recordings(
             f"lengths must be {count} numbers from 1 to {arrays[0].shape[1]}, the frames of the array"
         )
     expected = {"recording_ids": count, "individual_names": individuals, "keypoint_names": keypoints.shape[-2]}
+    names = names or {}
     for kind, values in names.items():
         if (kind != "keypoint_names" or keypoints.ndim > 3) and len(values) != expected[kind]:
             raise ValueError(f"there are {len(values)} {kind} for {expected[kind]} in the keypoints")
-    return Recordings(
-        keypoints=[array[:, : int(length)] for array, length in zip(arrays, lengths, strict=True)],
-        names=list(names.get("recording_ids", [f"recording{i}" for i in range(count)])),
-        individual_names=list(names.get("individual_names", [f"individual{i}" for i in range(individuals)])),
-        keypoint_names=list(names["keypoint_names"]) if "keypoint_names" in names else None,
-        grouped=grouped,
-        frames=arrays[0].shape[1],
-        fps=fps,
-    )
+    points = [f"keypoint{i}" for i in range(keypoints.shape[-2])] if keypoints.ndim > 3 else []
+    return [
+        Recording(
+            name=name,
+            keypoints=array[:, : int(length)],
+            confidence=None,
+            individuals=list(names.get("individual_names", [f"individual{i}" for i in range(individuals)])),
+            keypoint_names=list(names.get("keypoint_names", points)) if points else [],
+            fps=fps,
+            path=path,
+        )
+        for name, array, length in zip(
+            names.get("recording_ids", [f"recording{i}" for i in range(count)]), arrays, lengths, strict=True
+        )
+    ]
+
+
+def track_names(recordings: Sequence[Recording]) -> list[str]:
+    """N names, recording by recording; the recordings' own if each has one individual."""
+    if all(len(recording.individuals) == 1 for recording in recordings):
+        return [recording.name for recording in recordings]
+    return [f"{recording.name}/{individual}" for recording in recordings for individual in recording.individuals]
 
 
 def frames_present(track: np.ndarray) -> int:
@@ -145,6 +132,28 @@ def check_keypoints(keypoints: np.ndarray) -> np.ndarray:
     if np.isinf(keypoints).any():
         raise ValueError("keypoints hold infinite values; write NaN where a keypoint is not tracked")
     return keypoints
+
+
+def choose_parts(
+    recordings: Sequence[np.ndarray], least: int, share: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which recordings (A, T, ...) are for training and which held out; those too short, or empty, are neither.
+
+    Args:
+        recordings: any.
+        least: frames that a recording must have.
+        share, seed: see `choose_held_out`.
+
+    Returns:
+        two int arrays of indices.
+
+    Raises:
+        ValueError: every recording is too short, or nobody is in any.
+    """
+    kept = long_enough([recording.shape[1] for recording in recordings], least)
+    kept = kept[with_somebody([recordings[i] for i in kept])]
+    training, held_out = choose_held_out(len(kept), share, seed)
+    return kept[training], kept[held_out]
 
 
 def choose_held_out(count: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -212,7 +221,7 @@ def tracked_presence(recording: np.ndarray) -> np.ndarray:
 
 def without_absent(recording: np.ndarray) -> np.ndarray:
     """A recording (A, T, ...) without the individuals that are never tracked: no track to learn from."""
-    there = _anybody(recording)
+    there = ever_tracked(recording)
     return recording if there.all() else recording[there]
 
 
@@ -222,13 +231,14 @@ def with_somebody(recordings: Sequence[np.ndarray]) -> list[int]:
     Raises:
         ValueError: there is none.
     """
-    kept = [i for i, recording in enumerate(recordings) if _anybody(recording).any()]
+    kept = [i for i, recording in enumerate(recordings) if ever_tracked(recording).any()]
     if not kept:
         raise ValueError("no individual is tracked in any frame of any recording: there is nothing to learn from")
     return kept
 
 
-def _anybody(recording: np.ndarray) -> np.ndarray:
+def ever_tracked(recording: np.ndarray) -> np.ndarray:
+    """Which individuals of a recording (A, T, ...) are tracked in any frame: (A,) bool."""
     return np.isfinite(recording).reshape(len(recording), -1).any(axis=1)
 
 

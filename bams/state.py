@@ -48,6 +48,22 @@ class State:
     step: int = 0
 
 
+def new_model(dataset: Dataset, sizes: Mapping[str, Any], seed: int) -> BAMS:
+    """A model for the features of a data set, with random weights.
+
+    Args:
+        dataset: whose features it is for.
+        sizes: encoders by name, and `hidden_layers` of the action predictor without its last size.
+        seed: the weights follow from it.
+    """
+    torch.manual_seed(seed)
+    encoders = {name: options for name, options in sizes.items() if name != "hidden_layers"}
+    outputs = dataset.target_size * dataset.statistics.bins
+    return BAMS(
+        dataset.input_size, predictor={"hidden_layers": (-1, *sizes["hidden_layers"], outputs)}, **encoders
+    )
+
+
 def begin(
     model: BAMS,
     dataset: torch.utils.data.Dataset,

@@ -16,7 +16,7 @@ import numpy as np
 
 from bams import TrainConfig, cli, mabe_jobs, simulate
 from bams.devices import pick_device
-from bams.state import batch_order, begin, load_batches, measure_marginal
+from bams.state import batch_order, begin, load_batches, measure_marginal, new_model
 from bams.step import training_step
 from bams.train import validate
 from mouse_triplets import MICE
@@ -35,7 +35,7 @@ def train_and_score(share: float, seed: int, steps: int) -> tuple[list[float], f
     train_set, val_set = cli.split_datasets(
         clips, settings, partial(mabe_jobs.make_dataset, group=MICE, settings=settings)
     )
-    model = cli.new_model(train_set, MICE.sizes, seed)
+    model = new_model(train_set, MICE.sizes, seed)
     device = pick_device("cpu")
     state = begin(model, train_set, config, device, None)
     seconds: list[float] = []

@@ -21,6 +21,7 @@ from bams.baselines import moving_mean, random_weights
 from bams.checkpoint import Checkpoint
 from bams.linear_eval import train_linear_classifier
 from bams.represent import embed_tracks
+from bams.state import new_model
 from mouse_triplets import MICE
 
 CAUSES = ("action", "mode", "strain", "lights")
@@ -120,7 +121,7 @@ def train_model(root: Path, seed: int, target: str) -> Checkpoint:
         dataset.actions = np.roll(dataset.actions, 1, axis=0)
         dataset.valid = np.roll(dataset.valid, 1, axis=0)
         dataset.valid[dataset.starts[:-1]] = False
-    model = cli.new_model(dataset, MICE.sizes, seed)
+    model = new_model(dataset, MICE.sizes, seed)
     name = f"{target.replace(' ', '-')}-{seed}"
     return train(model, dataset, config, ckpt_path=root / f"{name}.pt", log_dir=root / "runs" / name)
 

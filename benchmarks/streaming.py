@@ -16,20 +16,21 @@ import numpy as np
 import torch
 
 import mouse_triplets
-from bams import StreamingEncoder, cli, custom, simulate
+from bams import StreamingEncoder, recipe, simulate
 from bams.checkpoint import Checkpoint
 from bams.config import FeatureConfig
 from bams.data import Dataset
 from bams.features import Features
 from bams.keypoints import recording_features
 from bams.represent import embed_recording
+from bams.state import new_model
 from bams.statistics import known_inputs
 
 MakeFeatures = Callable[[np.ndarray], Features]
 WARM_UP = 100  # frames
 MODELS = {
     "mouse_triplets.py": (mouse_triplets.features, mouse_triplets.SIZES),
-    "custom_dataset.py": (partial(recording_features, config=FeatureConfig()), custom.sizes(pooled=True)),
+    "custom_dataset.py": (partial(recording_features, config=FeatureConfig()), recipe.sizes(pooled=True)),
 }
 
 
@@ -55,7 +56,7 @@ def make_checkpoint(mice: np.ndarray, features: MakeFeatures, sizes: dict) -> Ch
     """A network with random weights for these features, with their scale."""
     found = features(mice)
     dataset = Dataset(*found[:3])
-    model = cli.new_model(dataset, sizes, 0).eval()
+    model = new_model(dataset, sizes, 0).eval()
     model.scale.set(*map(torch.from_numpy, (dataset.statistics.centre, dataset.statistics.scale)))
     return Checkpoint(model, "simulated", dataset.statistics, np.ones(1), {"inputs": list(found.input_names)})
 

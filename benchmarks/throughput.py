@@ -19,13 +19,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bams import cli, files, losses
+from bams import files, losses
 from bams.config import TrainConfig
 from bams.data import Dataset
 from bams.devices import keeping_freed_memory, pick_device, pick_precision
 from bams.models import BAMS
 from bams.represent import embed_tracks
-from bams.state import begin, load_batches, place_if_it_fits
+from bams.state import begin, load_batches, new_model, place_if_it_fits
 from bams.step import training_step
 from benchmarks.plain import PlainModel, plain_histogram, plain_loss
 from fruit_flies import FLIES
@@ -103,7 +103,7 @@ def measure_step(
     dataset: Dataset, group: str, config: TrainConfig, device: torch.device, steps: int
 ) -> dict[str, Any]:
     """Seconds of a whole step and of its parts, each with its backward pass."""
-    model = cli.new_model(dataset, GROUPS[group][0].sizes, 0)
+    model = new_model(dataset, GROUPS[group][0].sizes, 0)
     state = begin(model, dataset, config, device, None)
     place_if_it_fits(dataset, device)
     windows = list(range(config.batch_size))
@@ -170,7 +170,7 @@ def measure_plain(dataset: Dataset, group: str, config: TrainConfig, steps: int)
 
 def measure_embedding(dataset: Dataset, group: str, device: torch.device, times: int) -> dict[str, float]:
     """Seconds that 8 tracks take to be embedded, and to pass through all of the network, both in float32."""
-    model = cli.new_model(dataset, GROUPS[group][0].sizes, 0).to(device).eval()
+    model = new_model(dataset, GROUPS[group][0].sizes, 0).to(device).eval()
     tracks = [dataset.track_input(i) for i in range(8)]
 
     def whole() -> None:

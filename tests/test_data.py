@@ -16,7 +16,7 @@ from bams.config import FeatureConfig
 from bams.data import Dataset, cut_windows
 from bams.features import Body, PoseTable, Segment, pose_features
 from bams.keypoints import KeypointsDataset
-from bams.recordings import as_recordings, check_keypoints, choose_held_out, long_enough
+from bams.recordings import as_recordings, check_keypoints, choose_held_out, long_enough, track_names
 from bams.simulate import KEYPOINTS, simulate_mice
 from bams.statistics import fit_statistics, quantise
 
@@ -666,21 +666,19 @@ def test_individuals_of_recordings_become_tracks_with_names():
     keypoints[1, 0, 3:] = NAN  # one leaves earlier: the recording is as long as its longest track
     names = {"recording_ids": ["x", "y"], "individual_names": ["a", "b", "c"], "keypoint_names": list("KLMN")}
     found = as_recordings(keypoints, names)
-    assert [array.shape for array in found.keypoints] == [(3, 10, 4, 2), (3, 7, 4, 2)]
-    assert all(array.dtype == np.float32 for array in found.keypoints)
-    np.testing.assert_array_equal(found.keypoints[1], keypoints[1, :, :7].astype(np.float32))
-    assert found.track_names == ["x/a", "x/b", "x/c", "y/a", "y/b", "y/c"]
-    assert found.keypoint_names == list("KLMN")
+    assert [one.keypoints.shape for one in found] == [(3, 10, 4, 2), (3, 7, 4, 2)]
+    assert all(one.keypoints.dtype == np.float32 and one.keypoint_names == list("KLMN") for one in found)
+    np.testing.assert_array_equal(found[1].keypoints, keypoints[1, :, :7].astype(np.float32))
+    assert track_names(found) == ["x/a", "x/b", "x/c", "y/a", "y/b", "y/c"]
 
 
 @pytest.mark.parametrize("shape", [(3, 10, 5), (3, 10, 5, 2)])
 def test_recordings_without_individuals_are_single_tracks(shape):
     keypoints = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     found = as_recordings(keypoints, {}, lengths=[10, 4, 1])
-    assert [array.shape for array in found.keypoints] == [(1, n, *shape[2:]) for n in (10, 4, 1)]
-    np.testing.assert_array_equal(found.keypoints[1][0], keypoints[1, :4])
-    assert found.track_names == found.names == ["recording0", "recording1", "recording2"]
-    assert not found.grouped
+    assert [one.keypoints.shape for one in found] == [(1, n, *shape[2:]) for n in (10, 4, 1)]
+    np.testing.assert_array_equal(found[1].keypoints[0], keypoints[1, :4])
+    assert track_names(found) == [one.name for one in found] == ["recording0", "recording1", "recording2"]
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ UTILS = {
     "classification_tags": ["act", "strain"],
     "regression_tags": ["speed"],
     "sequence_level_dict": {"act": False, "strain": True},
+    "padded_frames": 10,
 }
 
 
@@ -38,7 +39,7 @@ def annotations() -> dict:
 
 def checked(changes: dict | None = None, utils: dict | None = None):
     return as_annotations(
-        {**annotations(), **(changes or {})}, {**UTILS, **(utils or {})}, LENGTHS, individuals=2, padded_frames=10
+        {**annotations(), **(changes or {})}, {**UTILS, **(utils or {})}, LENGTHS, individuals=2
     )
 
 
@@ -81,7 +82,7 @@ def test_names_of_tracks_are_names_of_their_recordings():
     assert checked({"video_name": list("aabbaa")}).groups == ["a", "b", "a"]
     without = annotations()
     del without["video_name"]
-    found = as_annotations(without, UTILS, LENGTHS, individuals=2, padded_frames=10)
+    found = as_annotations(without, UTILS, LENGTHS, individuals=2)
     assert len(set(found.groups)) == 3
 
 
@@ -201,8 +202,9 @@ def labelled(recordings: list[np.ndarray], **options) -> KeypointsDataset:
         "regression_tags": ["place", "size"],
         "sequence_level_dict": {"kind": True, "size": True},
         "class_names": {"act": ["rest", "go"]},
+        "padded_frames": frames,
     }
-    sizes = {"individuals": len(recordings[0]), "padded_frames": frames}
+    sizes = {"individuals": len(recordings[0])}
     sizes["config"] = FeatureConfig(features="raw")  # which know the place
     return KeypointsDataset(tracks, annotations=given, eval_utils=utils, **sizes, hoa_bins=4, **options)
 

@@ -10,9 +10,10 @@ import pytest
 from nbclient import NotebookClient
 
 import custom_dataset
-from bams import checkpoint, cli, custom, simulate
+from bams import checkpoint, recipe, simulate
 from bams.checkpoint import Checkpoint
-from bams.config import FeatureConfig, RunConfig, TrainConfig
+from bams.config import FeatureConfig
+from bams.state import new_model
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOK = ROOT / "visualize_latents.ipynb"
@@ -81,11 +82,10 @@ def test_notebook_on_files_of_ones_own(joined: str, tmp_path: Path, monkeypatch:
         seq_labels_strain=mice.strain,
         seq_labels_weight=np.array([20.0, np.nan, *range(21, 29)]),
     )
-    settings = cli.Settings(RunConfig(sequence_length=200), TrainConfig())
-    recordings = custom_dataset.load_data(str(tmp_path / "mine.npz")).keypoints
+    recordings = custom_dataset.load_data(str(tmp_path / "mine.npz"))
     config = FeatureConfig(tracks=joined)
-    dataset = custom.make_dataset(recordings, settings, config=config)
-    model = cli.new_model(dataset, custom.sizes(pooled=False), 0)
+    dataset = recipe.make_dataset(recordings, config, sequence_length=200)
+    model = new_model(dataset, recipe.sizes(pooled=False), 0)
     marginal = np.ones(dataset.target_size, np.float32)
     kept = {"epochs": 1, "skip_frames": 100, **asdict(config)}
     made = Checkpoint(model, "custom", dataset.statistics, marginal, dataset.feature_names, kept)

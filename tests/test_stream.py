@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import fruit_flies
 import mouse_triplets
-from bams import StreamingEncoder, checkpoint, cli, simulate
+from bams import StreamingEncoder, checkpoint, simulate
 from bams.checkpoint import Checkpoint
 from bams.config import FeatureConfig
 from bams.data import Dataset
@@ -24,6 +24,7 @@ from bams.keypoints import recording_features
 from bams.models import BAMS
 from bams.represent import embed_recording
 from bams.simulate_flies import simulate_flies
+from bams.state import new_model
 from bams.statistics import Statistics, known_inputs
 
 README = Path(__file__).parents[1] / "README.md"
@@ -136,7 +137,7 @@ def test_mice_with_the_network_of_their_script():
     mice = simulate.simulate_mice(1, frames=150, gaps=10).keypoints[0]
     mice[:, 0] = mice[2, :60] = np.nan
     found = mouse_triplets.features(mice)
-    model = cli.new_model(Dataset(*found[:3]), mouse_triplets.SIZES, 0)
+    model = new_model(Dataset(*found[:3]), mouse_triplets.SIZES, 0)
     assert model.context == 1364
     encoders = {name: model.config[name] for name in model.sizes}
     trained = make_checkpoint(found, "mouse_triplet", encoders=encoders)
