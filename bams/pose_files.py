@@ -12,7 +12,7 @@ import numpy as np
 
 from bams import deeplabcut, movement, sleap
 from bams.files import existing, read_arrays
-from bams.readers import open_hdf5
+from bams.readers import as_text, open_hdf5
 from bams.recordings import Recording, Recordings, as_recordings
 
 HEAD = 4096  # bytes that tell
@@ -144,7 +144,7 @@ def _hdf5_kind(path: Path) -> Kind:
         with open_hdf5(path) as file:
             if any(deeplabcut.is_table(item) for item in file.values()):
                 return HDF5["pandas"]
-            names = list(file)
+            names = [as_text(name) for name in file]
             if {"frames", "instances", "metadata"} <= set(names):
                 return HDF5["slp"]
             if getattr(file.get("tracks"), "ndim", 0) == 4:
