@@ -12,7 +12,7 @@ import numpy as np
 
 from bams import deeplabcut, movement, sleap
 from bams.files import existing, read_arrays
-from bams.readers import open_hdf5
+from bams.readers import as_text, open_hdf5
 from bams.recordings import Recording, Recordings, as_recordings
 
 HEAD = 4096  # bytes that tell
@@ -136,7 +136,7 @@ def _numpy_kind(path: Path, head: bytes) -> Kind:
             return Kind("an Excel file", None, "save it as CSV in the tracker's own layout")
         if not any(name.endswith(".npy") for name in names):
             return Kind("a zip file", None, "unpack it first")
-    return Kind("plain arrays of numpy", _read_arrays)
+    return Kind("plain arrays of numpy", lambda path, _: read_padded(path))
 
 
 def _hdf5_kind(path: Path) -> Kind:
@@ -144,7 +144,7 @@ def _hdf5_kind(path: Path) -> Kind:
         with open_hdf5(path) as file:
             if any(deeplabcut.is_table(item) for item in file.values()):
                 return HDF5["pandas"]
-            names = list(file)
+            names = [as_text(name) for name in file]
             if {"frames", "instances", "metadata"} <= set(names):
                 return HDF5["slp"]
             if getattr(file.get("tracks"), "ndim", 0) == 4:
@@ -158,7 +158,7 @@ def _hdf5_kind(path: Path) -> Kind:
     return Kind(f"an HDF5 file with {', '.join(names[:5]) or 'nothing'} in it, not tracks")
 
 
-def read_padded(path: str | Path) -> Recordings:
+def read_padded(path: str | Path) -> list[Recording]:
     """Recordings from a `.npy` array, or an `.npz` with the array `keypoints`.
 
     Args:
@@ -176,25 +176,4 @@ def read_padded(path: str | Path) -> Recordings:
     kinds = ("keypoint_names", "recording_ids", "individual_names")
     names = {kind: arrays[kind].astype(str).tolist() for kind in kinds if kind in arrays}
     fps = float(arrays["fps"]) if np.size(arrays.get("fps")) == 1 and "fps" in arrays else None
-    return as_recordings(arrays["keypoints"], names, arrays.get("lengths"), fps)
-
-
-def _read_arrays(path: Path, _: Any) -> list[Recording]:
-    found = read_padded(path)
-    if found.keypoints[0].ndim != 4:
-        raise ValueError("it holds series (tracks, frames, features), not keypoints (..., keypoints, coordinates)")
-    names = found.names
-    if names == [f"recording{i}" for i in range(len(names))]:  # the file names none
-        names = [path.stem] if len(names) == 1 else [f"{path.stem}/{name}" for name in names]
-    return [
-        Recording(
-            name=name,
-            keypoints=keypoints,
-            confidence=None,
-            individuals=found.individual_names,
-            keypoint_names=found.keypoint_names or [f"keypoint{i}" for i in range(keypoints.shape[2])],
-            fps=found.fps,
-            path=path,
-        )
-        for name, keypoints in zip(names, found.keypoints, strict=True)
-    ]
+    return as_recordings(arrays["keypoints"], names, arrays.get("lengths"), fps, Path(path))

@@ -173,6 +173,8 @@ def _checked(recording: Recording, fps: float | None, individuals: int | None) -
         raise ValueError(f"it holds {keypoints.shape[1]} frame, and movement needs several")
     if 0 in keypoints.shape:
         raise ValueError(f"it holds {keypoints.shape[0]} individuals with {keypoints.shape[2]} keypoints")
+    if keypoints.ndim == 3:  # series
+        return replace(recording, fps=_rate(recording.fps, fps))
     for names, what in ((recording.keypoint_names, "keypoint"), (recording.individuals, "individual")):
         twice = [name for name, count in Counter(names).items() if count > 1]
         if twice:
@@ -206,7 +208,12 @@ def _rate(stated: float | None, given: float | None) -> float | None:
 def _with_own_names(recordings: list[Recording]) -> list[Recording]:
     """Recordings whose names differ, by as much of the path as that takes."""
     paths = [recording.path or Path() for recording in recordings]
-    for before in ([""] * len(paths), [f"{path.parent.name}/" for path in paths], [f"{path}/" for path in paths]):
+    stems = [
+        "" if one.name.startswith(path.stem) else f"{path.stem}/"
+        for one, path in zip(recordings, paths, strict=True)
+    ]
+    folders = [f"{path.parent.name}/{stem}" for path, stem in zip(paths, stems, strict=True)]
+    for before in ([""] * len(paths), stems, folders, [f"{path}/" for path in paths]):
         names = [begin + recording.name for begin, recording in zip(before, recordings, strict=True)]
         if len(set(names)) == len(names):
             return [replace(recording, name=name) for recording, name in zip(recordings, names, strict=True)]
