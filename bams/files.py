@@ -81,7 +81,7 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
     except OSError as error:
         raise OSError(f"cannot write in the folder {path.parent}: {error.strerror}") from error
     try:
-        with os.fdopen(handle, "wb") as file:
+        with os.fdopen(handle, "w+b") as file:  # HDF5 reads again what it has written
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -21,8 +21,8 @@ LEAST_LIMIT = 2**30  # bytes of an array that any file may give
 SPARSEST = 100  # bytes of an array for each byte of its file
 
 
-def optional(module: str) -> ModuleType:
-    """Import a package of the extra `poses`.
+def optional(module: str, purpose: str = "reading this file") -> ModuleType:
+    """Import a package of the extra `poses`, which the purpose needs.
 
     Raises:
         ImportError: it is not installed.
@@ -30,7 +30,7 @@ def optional(module: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise ImportError(f'reading this file needs {module}: pip install "bams[poses]"') from error
+        raise ImportError(f'{purpose} needs {module}: pip install "bams[poses]"') from error
 
 
 def check_size(shape: Sequence[int], path: Path | None, itemsize: int = 4) -> None:

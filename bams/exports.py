@@ -1,0 +1,303 @@
+"""Embeddings as tables that R, pandas, MATLAB and numpy read, one file per recording.
+
+Axes: A individuals, T frames, C embedding channels of one encoder.
+"""
+
+import csv
+import io
+import itertools
+import math
+import re
+import unicodedata
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+
+from bams.files import atomic_write, check_writable
+from bams.readers import optional
+
+GROUP = "group"  # who stands for all individuals of a recording, pooled
+ROWS = 2**14  # of a table that are made at once
+LONGEST = 160  # bytes of a safe name; file systems take 255, with endings and what is written meanwhile
+UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
+DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{i}" for port in ("COM", "LPT") for i in range(10))}  # of Windows
+ABOUT = ("recording", "individual", "frame", "time_s")  # the columns before those of the embeddings
+NO_ENCODERS = {*ABOUT, "individuals", "fps"}  # what stands beside the encoders in a file
+
+
+@dataclass(frozen=True)
+class TrackEmbedding:
+    """Embeddings of an individual in a recording, or in a part of it.
+
+    Attributes:
+        recording: name.
+        individual: name; `GROUP` = the individuals pooled, as `bams.pool_individuals` does.
+        embs: by encoder name, (T, C) float32, also in mapped files; NaN = there is no embedding.
+        first_frame: number, in the recording, of the frame at index 0.
+        fps: frames per second, None = not known.
+
+    Raises:
+        ValueError: these do not fit each other.
+    """
+
+    recording: str
+    individual: str
+    embs: dict[str, np.ndarray]
+    first_frame: int = 0
+    fps: float | None = None
+
+    def __post_init__(self):
+        whose = f"the embeddings of {self.individual!r} in {self.recording!r}"
+        found = ", ".join(f"{name} {emb.dtype} {emb.shape}" for name, emb in self.embs.items()) or "none"
+        fit = all(emb.ndim == 2 and emb.dtype == np.float32 for emb in self.embs.values())
+        if not fit or len({len(emb) for emb in self.embs.values()}) != 1:
+            raise ValueError(
+                f"{whose} are {found}; expected float32 of axes (frames, channels), of the same frames"
+            )
+        if taken := NO_ENCODERS & set(self.embs):
+            raise ValueError(f"{whose} have an encoder named {taken.pop()}, as something else is in the files")
+        if self.fps is not None and not (math.isfinite(self.fps) and self.fps > 0):
+            raise ValueError(f"{whose} have {self.fps} frames per second; expected a number above 0, or None")
+
+    def __len__(self) -> int:
+        """T."""
+        return len(next(iter(self.embs.values())))
+
+    @property
+    def frame(self) -> np.ndarray:
+        """(T,) int64, numbers of the frames in the recording."""
+        return np.arange(self.first_frame, self.first_frame + len(self))
+
+    @property
+    def time_s(self) -> np.ndarray:
+        """(T,) float64, seconds from the recording's frame 0; NaN where `fps` is not known."""
+        return self.frame / (self.fps or np.nan)
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns of `table`, such as `short_0` of the encoder `short_term`."""
+        sizes = {name.removesuffix("_term"): emb.shape[1] for name, emb in self.embs.items()}
+        if len(sizes) < len(self.embs):  # there are, say, both short and short_term
+            sizes = {name: emb.shape[1] for name, emb in self.embs.items()}
+        return [f"{name}_{i}" for name, size in sizes.items() for i in range(size)]
+
+    def table(self, rows: slice = slice(None)) -> np.ndarray:
+        """Embeddings of all encoders joined, (T, sum of C) float32; of some of the frames if so asked."""
+        return np.concatenate([emb[rows] for emb in self.embs.values()], axis=1)
+
+
+Tracks = dict[str, list[TrackEmbedding]]  # of one file: by individual its parts, by frame
+
+
+class Kind(NamedTuple):
+    """Suffix of files of a kind, packages it needs, and what writes it."""
+
+    suffix: str
+    needs: tuple[str, ...]
+    write: Callable[[BinaryIO, Tracks], None]
+
+
+def write_embeddings(folder: str | Path, embeddings: Sequence[TrackEmbedding], kind: str) -> list[Path]:
+    """Write embeddings, one file per recording and one more for its pooled individuals.
+
+    The files are `NAME_embeddings.EXT` and `NAME_group_embeddings.EXT`. NAME is the recording's name, with `_` for
+    what file systems do not take; of names that these do not tell apart, all but the first get a number. Each file
+    appears whole or not at all, in place of one of the same name. Tracks of the same individual in the same
+    recording are parts of it, and are put together by frame.
+
+    Args:
+        folder: is made if it is not there.
+        embeddings: in any order, which that of individuals in a file follows.
+        kind: `csv` or `parquet`: a row per individual and frame, individual after individual, with the columns
+            recording, individual, frame (its number in the recording), time_s (empty where `fps` is not known) and
+            those of `TrackEmbedding.table`. CSV is in UTF-8, has an empty cell for NaN, and as many digits as give
+            back the same float32.
+            `hdf5`: attributes `recording` and `fps` (NaN = not known); a group per individual, with attributes
+            `individual` and `first_frame`, and the arrays `frame` (T,), `time_s` (T,) and by encoder name (T, C).
+            `npz`: by encoder name (A, T, C) float32; `individuals` (A,), `frame` (T,), `time_s` (T,), `fps` and
+            `recording`. T is of all frames that any individual has embeddings of, NaN where another has none.
+
+    Returns:
+        paths of the files.
+
+    Raises:
+        ImportError: what the kind needs is not installed: `pip install "bams[poses]"`.
+        OSError: the folder cannot be written.
+        ValueError: there is no such kind, no embedding, or tracks of a recording do not fit each other.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"there is no kind {kind!r} of files; choose from {', '.join(KINDS)}")
+    suffix, needs, write = KINDS[kind]
+    for module in needs:
+        optional(module, purpose=f"writing {kind}")
+    found = _by_file(embeddings)
+    folder = check_writable(folder)
+    stems = _distinct(f"{_safe(recording)}{'_group' * pooled}" for recording, pooled in found)
+    paths = [folder / f"{stem}_embeddings{suffix}" for stem in stems]
+    for path, tracks in zip(paths, found.values(), strict=True):
+        with atomic_write(path) as file:
+            write(file, tracks)
+    return paths
+
+
+def _by_file(embeddings: Iterable[TrackEmbedding]) -> dict[tuple[str, bool], Tracks]:
+    """Tracks by recording, and whether they are pooled."""
+    found: dict[tuple[str, bool], Tracks] = {}
+    for track in embeddings:
+        track = replace(track, recording=_text(track.recording), individual=_text(track.individual))
+        tracks = found.setdefault((track.recording, track.individual == GROUP), {})
+        tracks.setdefault(track.individual, []).append(track)
+    if not found:
+        raise ValueError("there are no embeddings to write")
+    for tracks in found.values():
+        for parts in tracks.values():
+            parts.sort(key=lambda part: part.first_frame)
+        _check_fit(tracks)
+    return found
+
+
+def _check_fit(tracks: Tracks) -> None:
+    first = _first(tracks)
+    for individual, parts in tracks.items():
+        whose = f"the embeddings of {individual!r} in {first.recording!r}"
+        for part in parts:
+            if part.columns != first.columns or list(part.embs) != list(first.embs):
+                raise ValueError(
+                    f"{whose} have other encoders or channels than those of {first.individual!r} there"
+                )
+            if part.fps != first.fps:
+                raise ValueError(f"{whose} have {part.fps} frames per second, others there {first.fps}")
+        for before, after in itertools.pairwise(parts):
+            if after.first_frame < before.first_frame + len(before):
+                raise ValueError(f"{whose} are given twice at frame {after.first_frame}")
+
+
+def _first(tracks: Tracks) -> TrackEmbedding:
+    return next(iter(tracks.values()))[0]
+
+
+def _text(name: str) -> str:
+    """A name without what UTF-8 (bytes of a file's name that are no text) and HDF5 (NUL) do not take."""
+    return name.encode(errors="replace").decode().replace("\0", "?")
+
+
+def _safe(name: str) -> str:
+    """A name that every file system takes, and that leads nowhere else."""
+    name = UNSAFE.sub("_", unicodedata.normalize("NFC", name)).strip(" .")
+    name = name.encode()[:LONGEST].decode(errors="ignore")
+    if name.partition(".")[0].strip().upper() in DEVICES:
+        name = f"_{name}"
+    return name or "unnamed"
+
+
+def _distinct(names: Iterable[str]) -> list[str]:
+    """Names with a number after those that a file system may take for one before."""
+    found: dict[str, str] = {}
+    for name in names:
+        tries = itertools.chain([name], (f"{name}_{i}" for i in itertools.count(2)))
+        chosen = next(one for one in tries if one.casefold() not in found)
+        found[chosen.casefold()] = chosen
+    return list(found.values())
+
+
+class Rows(NamedTuple):
+    """Rows of a table, all of one individual: n of what `TrackEmbedding` has T of."""
+
+    names: tuple[str, str]  # recording, individual
+    frame: np.ndarray
+    time_s: np.ndarray
+    table: np.ndarray
+
+
+def _rows(tracks: Tracks) -> Iterator[Rows]:
+    """The table of a file, as much of it at once as memory surely holds."""
+    for part in itertools.chain.from_iterable(tracks.values()):
+        frame, time_s = part.frame, part.time_s
+        for first in range(0, len(part), ROWS):
+            rows = slice(first, first + ROWS)
+            yield Rows((part.recording, part.individual), frame[rows], time_s[rows], part.table(rows))
+
+
+def _write_csv(file: BinaryIO, tracks: Tracks) -> None:
+    columns = _first(tracks).columns
+    pattern = ",".join(["", "%d", "%r", *["%.9g"] * len(columns)]) + "\n"  # 9 digits give back any float32
+    file.write(f"{_csv_cells([*ABOUT, *columns])}\n".encode())
+    for rows in _rows(tracks):
+        names = _csv_cells(rows.names)
+        numbers = zip(rows.frame.tolist(), rows.time_s.tolist(), rows.table.tolist(), strict=True)
+        lines = (names + (pattern % (frame, time, *row)).replace("nan", "") for frame, time, row in numbers)
+        file.write("".join(lines).encode())
+
+
+def _csv_cells(cells: Sequence[str]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(cells)
+    return text.getvalue()
+
+
+def _write_parquet(file: BinaryIO, tracks: Tracks) -> None:
+    pyarrow, parquet = optional("pyarrow"), optional("pyarrow.parquet")
+    about = zip(ABOUT, (pyarrow.string(), pyarrow.string(), pyarrow.int64(), pyarrow.float64()), strict=True)
+    schema = pyarrow.schema([*about, *((column, pyarrow.float32()) for column in _first(tracks).columns)])
+    with parquet.ParquetWriter(file, schema, use_dictionary=list(ABOUT[:2])) as writer:
+        for rows in _rows(tracks):
+            names = [pyarrow.repeat(name, len(rows.frame)) for name in rows.names]
+            time = pyarrow.array(rows.time_s, from_pandas=True)  # NaN is written as null
+            channels = [pyarrow.array(column) for column in np.ascontiguousarray(rows.table.T)]
+            writer.write_table(pyarrow.table([*names, pyarrow.array(rows.frame), time, *channels], schema=schema))
+
+
+def _write_hdf5(file: BinaryIO, tracks: Tracks) -> None:
+    first = _first(tracks)
+    with optional("h5py").File(file, "w") as content:
+        content.attrs.update(recording=first.recording, fps=first.fps or np.nan)
+        for name, (individual, parts) in zip(_distinct(map(_safe, tracks)), tracks.items(), strict=True):
+            group = content.create_group(name)
+            group.attrs.update(individual=individual, first_frame=parts[0].first_frame)
+            group["frame"] = np.concatenate([part.frame for part in parts])
+            group["time_s"] = np.concatenate([part.time_s for part in parts])
+            for encoder, emb in first.embs.items():
+                array = group.create_dataset(encoder, (sum(map(len, parts)), emb.shape[1]), np.float32)
+                start = 0
+                for part in parts:
+                    array[start : start + len(part)] = part.embs[encoder]
+                    start += len(part)
+
+
+def _write_npz(file: BinaryIO, tracks: Tracks) -> None:
+    first = _first(tracks)
+    frame = np.unique(np.concatenate([part.frame for parts in tracks.values() for part in parts]))
+    about = {
+        "individuals": np.array(list(tracks)),
+        "frame": frame,
+        "time_s": frame / (first.fps or np.nan),
+        "fps": np.array(first.fps or np.nan),
+        "recording": np.array(first.recording),
+    }
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, array in about.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array)
+        for name, emb in first.embs.items():
+            shape = len(tracks), len(frame), emb.shape[1]
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                header = {"descr": np.dtype(np.float32).str, "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(member, header)
+                for parts in tracks.values():  # one individual at a time is in memory
+                    rows = np.full(shape[1:], np.nan, np.float32)
+                    for part in parts:
+                        at = np.searchsorted(frame, part.first_frame)
+                        rows[at : at + len(part)] = part.embs[name]
+                    member.write(rows.data)
+
+
+KINDS = {
+    "csv": Kind(".csv", (), _write_csv),
+    "parquet": Kind(".parquet", ("pyarrow",), _write_parquet),
+    "hdf5": Kind(".h5", ("h5py",), _write_hdf5),
+    "npz": Kind(".npz", (), _write_npz),
+}
