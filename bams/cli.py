@@ -70,7 +70,7 @@ def script(main: Callable[[Sequence[str]], None]) -> Callable[[Sequence[str] | N
         except KeyboardInterrupt:
             print("stopped", file=sys.stderr)
             sys.exit(130)
-        except (ValueError, OSError, FloatingPointError, argparse.ArgumentError) as error:
+        except (ValueError, OSError, FloatingPointError, ImportError, argparse.ArgumentError) as error:
             if "--debug" in argv:
                 raise
             print(f"error: {' '.join(str(error).split())}", file=sys.stderr)

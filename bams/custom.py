@@ -1,23 +1,23 @@
 """The jobs of the two scripts for recordings of one's own, with labels and without."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from bams import checkpoint, cli, distributed, files, recipe
 from bams.checkpoint import CUSTOM, Checkpoint, trained_features
-from bams.config import CleaningConfig, CustomConfig
+from bams.cleaning import clean
 from bams.data import Dataset
 from bams.devices import pick_device
-from bams.exports import TrackEmbedding, write_embeddings
+from bams.exports import file_names, write_embeddings
 from bams.keypoints import KeypointsDataset
-from bams.pose_report import data_report
+from bams.pose_report import data_report, plot_report
 from bams.recordings import Recording, track_names
 from bams.segments import cut_segments, read_segments
 from bams.train import Evaluate
@@ -44,27 +44,30 @@ def read_recordings(settings: cli.Settings, load_data: LoadData) -> list[Recordi
 
 
 def report(settings: cli.Settings, recordings: Sequence[Recording]) -> None:
-    """The job `report`: what the recordings are like, as text and as a figure."""
-    found = data_report(recipe.clean_alike(recordings, cleaning_config(settings)))
+    """The job `report`: what the recordings, cleaned, are like, as text and as a figure."""
     target = files.check_writable(settings.run.output_dir) / "report.png"
+    found = data_report(clean(recordings, recipe.cleaning_config(settings.script)), _least_frames(settings))
     print(found)
     with files.atomic_write(target) as file:
-        found.plot().savefig(file, dpi=120, format="png")
+        plot_report(found).savefig(file, dpi=120, format="png")
     print(f"figure: {target}")
 
 
-def prepare(
-    settings: cli.Settings, recordings: Sequence[Recording]
-) -> tuple[cli.Settings, list[Recording]]:
+def prepare(settings: cli.Settings, recordings: Sequence[Recording]) -> tuple[cli.Settings, list[Recording]]:
     """Recordings ready to train on, which stderr says doubts about, and the settings with windows in frames."""
-    recordings = recipe.prepare(recordings, cleaning_config(settings))
-    for doubt in data_report(recordings).warnings if recordings[0].keypoints.ndim == 4 else ():
-        print(f"warning: {doubt}", file=sys.stderr)
+    recordings = recipe.prepare(recordings, recipe.cleaning_config(settings.script))
     if settings.script.hoa_window_s:
         window = recipe.hoa_window(settings.script.hoa_window_s, recordings)
         settings = settings._replace(train=replace(settings.train, hoa_window=window))
+    if recordings[0].keypoints.ndim == 4:
+        for doubt in data_report(recordings, _least_frames(settings)).warnings:
+            print(f"warning: {doubt}", file=sys.stderr)
     features = recipe.feature_config(settings.script, recordings)
     return settings._replace(script=replace(settings.script, **asdict(features))), recordings
+
+
+def _least_frames(settings: cli.Settings) -> int:
+    return settings.train.skip_frames + settings.train.hoa_window + 1
 
 
 def make_dataset(recordings: Sequence[Recording], settings: cli.Settings, **options) -> KeypointsDataset:
@@ -85,10 +88,9 @@ def split_datasets(
     settings: cli.Settings, recordings: Sequence[Recording]
 ) -> tuple[KeypointsDataset, KeypointsDataset | None, list[Recording]]:
     """Training windows, those held out to watch the skill on, and the recordings of the former."""
-    train, run = settings.train, settings.run
-    least = train.skip_frames + train.hoa_window + 1
     joint = settings.script.tracks == "joint"
-    training, held_out = recipe.split(recordings, least, run.val_share, train.seed, joint)
+    share, seed = settings.run.val_share, settings.train.seed
+    training, held_out = recipe.split(recordings, _least_frames(settings), share, seed, joint)
     make = partial(make_dataset, settings=settings)
     statistics = settings.resume.statistics if settings.resume is not None else None
     train_set = make(training, statistics=statistics)
@@ -115,41 +117,40 @@ def write_representations(settings: cli.Settings, recordings: Sequence[Recording
     """The job `compute_representations`: embed each recording whole, into files beside the checkpoint."""
     path = Path(settings.run.ckpt_path)
     trained = cli.load_trained(settings, CUSTOM)
-    recordings = recipe.prepare(recordings, recipe.trained_cleaning(trained), trained)
+    recordings = recipe.prepare_like(recordings, trained)
     target = path.with_name(f"{path.stem}_representations")
     files.check_writable(target.parent)
     device = pick_device(distributed.own_device(settings.train.device))
+    if distributed.is_first():
+        recipe.say_drift(trained, recordings, device)
     kind = settings.script.format
     if kind == "auto":
         arrays = all(recording.path and recording.path.suffix in (".npy", ".npz") for recording in recordings)
         kind = "arrays" if arrays else "csv"
-    embedded = recipe.embed(trained, distributed.share(recordings), device, pooled=True)
-    embedded = tqdm(embedded, "recordings", total=len(distributed.share(recordings)))
     if kind == "arrays":
-        _write_arrays(target.with_suffix(".npz"), trained, recordings, embedded)
+        _write_arrays(target.with_suffix(".npz"), trained, recordings, device)
     else:
-        _write_tables(target, kind, embedded)
-    if distributed.is_first():
-        _say_drift(trained, recordings, device)
+        _write_tables(target, kind, trained, recordings, device)
 
 
 def _write_arrays(
-    target: Path, trained: Checkpoint, recordings: Sequence[Recording], embedded: Iterator[list[TrackEmbedding]]
+    target: Path, trained: Checkpoint, recordings: Sequence[Recording], device: torch.device
 ) -> None:
     """All in one `.npz`; until it is whole the embeddings lie in files, not in memory."""
     joint = trained_features(trained).tracks == "joint"
     tracks = [1 if joint else len(recording.individuals) for recording in recordings]
-    starts = np.cumsum([0, *tracks])
+    starts, sizes, pooled = np.cumsum([0, *tracks]), trained.model.sizes, max(tracks) > 1
     frames = max(recording.keypoints.shape[1] for recording in recordings)
-    shapes = {name: (starts[-1], frames, size) for name, size in trained.model.sizes.items()}
-    pooled = max(tracks) > 1
+    shapes = {name: (starts[-1], frames, size) for name, size in sizes.items()}
     if pooled:
-        shapes |= {f"group_{name}": (len(tracks), frames, 2 * size) for name, size in trained.model.sizes.items()}
+        shapes |= {f"group_{name}": (len(tracks), frames, 2 * size) for name, size in sizes.items()}
     with distributed.common_folder(target.parent) as folder:
         arrays = {
             name: distributed.common_array(folder / f"{name}.npy", shape, np.nan) for name, shape in shapes.items()
         }
-        for number, found in zip(distributed.share(range(len(recordings))), embedded, strict=True):
+        numbers = distributed.share(range(len(recordings)))
+        embedded = recipe.embed(trained, [recordings[number] for number in numbers], device, pooled)
+        for number, found in zip(tqdm(numbers, "recordings"), embedded, strict=True):
             for i, one in enumerate(found):
                 before, row = ("", starts[number] + i) if i < tracks[number] else ("group_", number)
                 for name, emb in one.embs.items():
@@ -165,9 +166,17 @@ def _write_arrays(
             print(f"  {name} {array.shape} {array.dtype}")
 
 
-def _write_tables(folder: Path, kind: str, embedded: Iterator[list[TrackEmbedding]]) -> None:
-    """A file for each recording; parts of one recording follow one another."""
-    written = 0
-    for _, parts in groupby(embedded, key=lambda found: found[0].recording):
-        written += len(write_embeddings(folder, [one for part in parts for one in part], kind))
-    print(f"representations: {folder} ({int(distributed.total(written))} files)")
+def _write_tables(
+    folder: Path, kind: str, trained: Checkpoint, recordings: Sequence[Recording], device: torch.device
+) -> None:
+    """A file for each recording, in which its parts follow one another."""
+    parts: dict[str, list[Recording]] = {}
+    for recording in recordings:
+        parts.setdefault(recording.name, []).append(recording)
+    names = file_names(parts)
+    pooled = trained_features(trained).tracks != "joint" and max(len(r.individuals) for r in recordings) > 1
+    for name in tqdm(distributed.share(list(parts)), "recordings"):
+        embedded = recipe.embed(trained, parts[name], device, pooled)
+        write_embeddings(folder, [one for found in embedded for one in found], kind, names)
+    distributed.wait()
+    print(f"representations: {folder}, {len(parts)} recordings as {kind}")

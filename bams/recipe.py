@@ -3,8 +3,9 @@
 What the scripts for recordings of one's own and `bams.embedder` share. Axes: A individuals, T frames, C channels.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 from bams.checkpoint import Checkpoint, check_features, trained_features
 from bams.cleaning import clean
 from bams.config import CleaningConfig, FeatureConfig
-from bams.exports import TrackEmbedding
+from bams.exports import GROUP, TrackEmbedding
 from bams.features import Features
 from bams.keypoints import KeypointsDataset, recording_features
 from bams.poses import check_same_rate, check_same_skeleton
@@ -34,8 +35,9 @@ DEFAULTS: dict[str, Any] = {
     "far_frames": 60,
 }
 CHANNELS = 128  # of an embedding, all encoders and the pooling of individuals taken together
-JOINED, GROUP = "all", "group"  # what stands for an individual's name: joined in one track; pooled
-REFERENCE_RECORDINGS = 16  # so many tell what the embeddings of the training recordings are like
+JOINED = "all"  # stands for an individual's name where all are joined in one track
+# So many recordings, and frames of each, tell what the embeddings of all are like.
+REFERENCE_RECORDINGS, REFERENCE_FRAMES = 16, 10_000
 
 
 def sizes(pooled: bool) -> dict[str, Any]:
@@ -57,6 +59,29 @@ def prepare(recordings: Sequence[Recording], cleaning: CleaningConfig) -> list[R
     cleaned = clean(recordings, cleaning)
     check_same_skeleton(cleaned)
     check_same_rate(cleaned)
+    return cleaned
+
+
+def cleaning_config(settings: Any) -> CleaningConfig:
+    """The cleaning among the attributes of some settings."""
+    return CleaningConfig(**{field.name: getattr(settings, field.name) for field in fields(CleaningConfig)})
+
+
+def trained_cleaning(trained: Checkpoint) -> CleaningConfig:
+    """What was done to the recordings that a model was trained on."""
+    known = {field.name for field in fields(CleaningConfig)}
+    return CleaningConfig(**{name: value for name, value in trained.settings.items() if name in known})
+
+
+def prepare_like(recordings: Sequence[Recording], trained: Checkpoint) -> list[Recording]:
+    """New recordings, cleaned as those that a model was trained on.
+
+    Raises:
+        ValueError: they have other keypoints, or cannot be cleaned so.
+    """
+    cleaned = prepare(recordings, trained_cleaning(trained))
+    if trained.reference:
+        drift.check_skeleton(trained.reference["keypoint_names"], cleaned)
     return cleaned
 
 
@@ -174,3 +199,43 @@ def _embed_one(
         TrackEmbedding(recording.name, individual, found, recording.first_frame, recording.fps)
         for individual, found in [*tracks.items(), *([(GROUP, groups)] if pooled else [])]
     ]
+
+
+def with_reference(trained: Checkpoint, recordings: Sequence[Recording], device: str | torch.device) -> Checkpoint:
+    """A model that knows what the recordings that it was trained on look like; of series there is nothing to say."""
+    if recordings[0].keypoints.ndim == 3:
+        return trained
+    embeddings = drift.describe_embeddings(_some_embeddings(trained, recordings, device))
+    return replace(trained, reference=asdict(replace(drift.describe(recordings), embeddings=embeddings)))
+
+
+def find_drift(
+    trained: Checkpoint, recordings: Sequence[Recording], device: str | torch.device = "cpu"
+) -> drift.DriftReport:
+    """In what recordings, cleaned as those in training, differ from these.
+
+    Raises:
+        ValueError: the model does not know what those in training look like.
+    """
+    if not trained.reference:
+        raise ValueError("the model does not know what the recordings of its training look like")
+    reference = drift.Reference(**trained.reference)
+    return drift.compare(reference, recordings, _some_embeddings(trained, recordings, device))
+
+
+def say_drift(trained: Checkpoint, recordings: Sequence[Recording], device: str | torch.device = "cpu") -> None:
+    """Say on stderr in what recordings differ from those in training, if they do and that is known."""
+    if trained.reference:
+        found = find_drift(trained, recordings, device)
+        if found.findings:
+            print(found, file=sys.stderr)
+
+
+def _some_embeddings(
+    trained: Checkpoint, recordings: Sequence[Recording], device: str | torch.device
+) -> dict[str, np.ndarray]:
+    """Embeddings of the beginnings of some recordings, (frames, C) by encoder."""
+    every = -(-len(recordings) // REFERENCE_RECORDINGS)
+    some = [replace(one, keypoints=one.keypoints[:, :REFERENCE_FRAMES]) for one in recordings[::every]]
+    found = [one.embs for embedded in embed(trained, some, device) for one in embedded]
+    return {name: np.concatenate([embs[name] for embs in found]) for name in found[0]}
