@@ -16,10 +16,10 @@ from bams.config import CustomConfig
 def load_data(path: str, fps: float | None = None, individuals: int | None = None) -> list[Recording]:
     """Recordings from `--data_root`; the one function to edit for another kind of file.
 
-    This reads files of DeepLabCut, LightningPose, SLEAP and movement, one, a folder of them, or a pattern; and a `.npy`
-    or `.npz` with the array `keypoints`: (N, T, F) series, (N, T, K, d) keypoints, or (S, A, T, K, d) keypoints of
-    several individuals in each recording; NaN = missing. For another file, return `bams.as_recordings(keypoints)` of
-    an array like these, or a list of `bams.Recording`.
+    This reads files of DeepLabCut, LightningPose, SLEAP and movement, one, a folder of them, or a pattern; and a
+    `.npy` or `.npz` with the array `keypoints`: (N, T, F) series, (N, T, K, d) keypoints, or (S, A, T, K, d)
+    keypoints of several individuals in each recording; NaN = missing. For another file, return
+    `bams.as_recordings(keypoints)` of an array like these, or a list of `bams.Recording`.
     """
     return load_poses(path, fps=fps, individuals=individuals)
 

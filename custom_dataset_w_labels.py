@@ -42,7 +42,9 @@ class LabelConfig(CustomConfig):
             if not lowest <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be finite and at least {lowest}")
         if self.segments:
-            raise ValueError("segments are not for labelled recordings; write -1 for labels of frames to leave out")
+            raise ValueError(
+                "segments are not for labelled recordings; mark frames to leave out as not labelled"
+            )
 
 
 def load_data(path: str, fps: float | None = None, individuals: int | None = None) -> list[Recording]:

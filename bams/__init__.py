@@ -10,8 +10,10 @@ caller's unit; time is in frames unless a name ends in `_s`.
 from importlib.metadata import version
 
 from bams.checkpoint import load_checkpoint, load_released
-from bams.config import FeatureConfig, TrainConfig
+from bams.config import CleaningConfig, FeatureConfig, TrainConfig
 from bams.data import Dataset
+from bams.embedder import BAMSEmbedder
+from bams.exports import TrackEmbedding, write_embeddings
 from bams.keypoints import KeypointsDataset
 from bams.linear_eval import (
     evaluate_labels,
@@ -22,7 +24,7 @@ from bams.linear_eval import (
 from bams.losses import HoALoss, bootstrap_loss, earth_mover_distance, histogram_of_actions
 from bams.models import BAMS, MLP, TemporalConvNet
 from bams.poses import load_poses
-from bams.recordings import Recording, Recordings, as_recordings
+from bams.recordings import Recording, as_recordings
 from bams.represent import compute_representations, pool_individuals
 from bams.statistics import Statistics
 from bams.stream import StreamingEncoder
@@ -33,15 +35,17 @@ __version__ = version("bams")
 __all__ = [
     "BAMS",
     "MLP",
+    "BAMSEmbedder",
+    "CleaningConfig",
     "Dataset",
     "FeatureConfig",
     "HoALoss",
     "KeypointsDataset",
     "Recording",
-    "Recordings",
     "Statistics",
     "StreamingEncoder",
     "TemporalConvNet",
+    "TrackEmbedding",
     "TrainConfig",
     "as_recordings",
     "bootstrap_loss",
@@ -57,4 +61,5 @@ __all__ = [
     "train_linear_classfier",
     "train_linear_classifier",
     "train_linear_regressor",
+    "write_embeddings",
 ]

@@ -180,8 +180,8 @@ def _as_list(recordings: Recordings) -> list[Recording]:
 def _as_recording(keypoints: np.ndarray, name: str) -> Recording:
     if keypoints.ndim not in (3, 4):
         raise ValueError(
-            f"{name} has axes {keypoints.shape}; expected (frames, keypoints, coordinates) or (individuals, frames, "
-            "keypoints, coordinates)"
+            f"{name} has axes {keypoints.shape}; expected (frames, keypoints, coordinates) or (individuals, "
+            "frames, keypoints, coordinates)"
         )
     individuals = keypoints if keypoints.ndim == 4 else keypoints[None]
     (made,) = as_recordings(individuals[None], {"recording_ids": [name]}, [individuals.shape[1]])

@@ -10,7 +10,7 @@ import math
 import re
 import unicodedata
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -67,6 +67,10 @@ class TrackEmbedding:
         """T."""
         return len(next(iter(self.embs.values())))
 
+    def __getitem__(self, encoder: str) -> np.ndarray:
+        """(T, C) float32 of one encoder."""
+        return self.embs[encoder]
+
     @property
     def frame(self) -> np.ndarray:
         """(T,) int64, numbers of the frames in the recording."""
@@ -101,11 +105,15 @@ class Kind(NamedTuple):
     write: Callable[[BinaryIO, Tracks], None]
 
 
-def write_embeddings(folder: str | Path, embeddings: Sequence[TrackEmbedding], kind: str) -> list[Path]:
+def write_embeddings(
+    folder: str | Path,
+    embeddings: Sequence[TrackEmbedding],
+    kind: str,
+    names: Mapping[str, str] | None = None,
+) -> list[Path]:
     """Write embeddings, one file per recording and one more for its pooled individuals.
 
-    The files are `NAME_embeddings.EXT` and `NAME_group_embeddings.EXT`. NAME is the recording's name, with `_` for
-    what file systems do not take; of names that these do not tell apart, all but the first get a number. Each file
+    The files are `NAME_embeddings.EXT` and `NAME_group_embeddings.EXT`, see `file_names`. Each file
     appears whole or not at all, in place of one of the same name. Tracks of the same individual in the same
     recording are parts of it, and are put together by frame.
 
@@ -120,6 +128,7 @@ def write_embeddings(folder: str | Path, embeddings: Sequence[TrackEmbedding], k
             `individual` and `first_frame`, and the arrays `frame` (T,), `time_s` (T,) and by encoder name (T, C).
             `npz`: by encoder name (A, T, C) float32; `individuals` (A,), `frame` (T,), `time_s` (T,), `fps` and
             `recording`. T is of all frames that any individual has embeddings of, NaN where another has none.
+        names: NAME by recording, of more recordings than these, which are written one after the other.
 
     Returns:
         paths of the files.
@@ -136,12 +145,32 @@ def write_embeddings(folder: str | Path, embeddings: Sequence[TrackEmbedding], k
         optional(module, purpose=f"writing {kind}")
     found = _by_file(embeddings)
     folder = check_writable(folder)
-    stems = _distinct(f"{_safe(recording)}{'_group' * pooled}" for recording, pooled in found)
-    paths = [folder / f"{stem}_embeddings{suffix}" for stem in stems]
+    names = names or file_names(track.recording for track in embeddings)
+    names = {_text(recording): name for recording, name in names.items()}
+    paths = [folder / f"{names[name]}{'_group' * pooled}_embeddings{suffix}" for name, pooled in found]
     for path, tracks in zip(paths, found.values(), strict=True):
         with atomic_write(path) as file:
             write(file, tracks)
     return paths
+
+
+def file_names(recordings: Iterable[str]) -> dict[str, str]:
+    """Names of the files of recordings: with `_` for what file systems do not take.
+
+    Of names that file systems do not tell apart, all but the first get a number, as does one that is another's
+    followed by `_group`.
+    """
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for recording in dict.fromkeys(recordings):
+        name = _safe(_text(recording))
+        for one in itertools.chain([name], (f"{name}_{i}" for i in itertools.count(2))):
+            files = {one.casefold(), f"{one.casefold()}_group"}
+            if not taken & files:
+                found[recording] = one
+                taken |= files
+                break
+    return found
 
 
 def _by_file(embeddings: Iterable[TrackEmbedding]) -> dict[tuple[str, bool], Tracks]:

@@ -6,14 +6,14 @@ Axes: A individuals, T frames, K keypoints, d coordinates.
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from bams import deeplabcut, movement, sleap
 from bams.files import existing, read_arrays
 from bams.readers import as_text, open_hdf5
-from bams.recordings import Recording, Recordings, as_recordings
+from bams.recordings import Recording, as_recordings
 
 HEAD = 4096  # bytes that tell
 EXPORT = "give the tracks that the tracker exports (DeepLabCut .csv or .h5, SLEAP .slp or .analysis.h5, .nc, .npz)"

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from bams import drift
 from bams.checkpoint import Checkpoint, check_features, trained_features
 from bams.cleaning import clean
 from bams.config import CleaningConfig, FeatureConfig
@@ -202,7 +203,7 @@ def _embed_one(
 
 
 def with_reference(trained: Checkpoint, recordings: Sequence[Recording], device: str | torch.device) -> Checkpoint:
-    """A model that knows what the recordings that it was trained on look like; of series there is nothing to say."""
+    """A model that knows what the recordings that it was trained on look like; series have no looks."""
     if recordings[0].keypoints.ndim == 3:
         return trained
     embeddings = drift.describe_embeddings(_some_embeddings(trained, recordings, device))

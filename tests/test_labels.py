@@ -38,9 +38,7 @@ def annotations() -> dict:
 
 
 def checked(changes: dict | None = None, utils: dict | None = None):
-    return as_annotations(
-        {**annotations(), **(changes or {})}, {**UTILS, **(utils or {})}, LENGTHS, individuals=2
-    )
+    return as_annotations({**annotations(), **(changes or {})}, {**UTILS, **(utils or {})}, LENGTHS, individuals=2)
 
 
 # --- forms ---

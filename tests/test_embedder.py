@@ -1,0 +1,190 @@
+"""embedder.py and recipe.py: fit and transform of recordings, in Python."""
+
+import pickle
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from bams import BAMSEmbedder, Recording, checkpoint, simulate
+from bams.config import CleaningConfig, FeatureConfig
+from bams.segments import Segment, cut_segments
+
+QUICK = {"epochs": 1, "sequence_length": 100, "batch_size": 8, "device": "cpu"}
+
+
+def some_recordings(lengths=(260, 200, 330, 240), individuals=(2, 1, 2, 3), fps=30.0, seed=0) -> list[Recording]:
+    """Simulated mice, in recordings that differ in length and in number of individuals."""
+    mice = simulate.simulate_mice(len(lengths), frames=max(lengths), individuals=max(individuals), seed=seed)
+    return [
+        Recording(
+            f"r{i}", points[:count, :total], None, [f"m{k}" for k in range(count)], list(simulate.KEYPOINTS), fps
+        )
+        for i, (points, total, count) in enumerate(zip(mice.keypoints, lengths, individuals, strict=True))
+    ]
+
+
+@pytest.fixture(scope="module")
+def fitted() -> BAMSEmbedder:
+    return BAMSEmbedder(**QUICK).fit(some_recordings())
+
+
+def assert_same(found, expected):
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected, strict=True):
+        assert (one.recording, one.individual, list(one.embs)) == (
+            *(other.recording, other.individual),
+            list(other.embs),
+        )
+        for name in one.embs:
+            np.testing.assert_array_equal(one[name], other[name])
+
+
+def test_every_individual_of_every_recording_has_its_own_table(fitted):
+    recordings = some_recordings()
+    found = fitted.transform(recordings)
+    assert [(one.recording, one.individual) for one in found] == [
+        (recording.name, name) for recording in recordings for name in recording.individuals
+    ]
+    assert [one["long_term"].shape for one in found] == [
+        (recording.keypoints.shape[1], 32) for recording in recordings for _ in recording.individuals
+    ]
+    assert all(np.isfinite(one.table()).all() for one in found)
+
+
+def test_a_loaded_model_embeds_the_same_in_another_process(fitted, tmp_path):
+    recordings = some_recordings()
+    fitted.save(tmp_path / "m.pt")
+    (tmp_path / "r.pkl").write_bytes(pickle.dumps(recordings))
+    code = (
+        "import pickle; from bams import BAMSEmbedder; "
+        "found = BAMSEmbedder.load('m.pt', device='cpu').transform(pickle.load(open('r.pkl', 'rb'))); "
+        "pickle.dump(found, open('e.pkl', 'wb'))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""  # there is no drift to speak of
+    assert_same(pickle.loads((tmp_path / "e.pkl").read_bytes()), fitted.transform(recordings))
+
+
+def test_same_seed_same_embeddings():
+    made = [BAMSEmbedder(**QUICK, seed=s).fit(some_recordings()).transform(some_recordings()) for s in (3, 3, 4)]
+    assert_same(made[0], made[1])
+    assert not np.array_equal(made[0][0]["short_term"], made[2][0]["short_term"])
+
+
+def test_conventions_of_scikit_learn(fitted):
+    recordings = some_recordings()
+    features, settings = FeatureConfig(others=0), {"lr": 1e-3}
+    embedder = BAMSEmbedder(features=features, settings=settings, **QUICK)
+    params = embedder.get_params()
+    assert params["features"] is features and params["settings"] is settings
+    twin = clone(embedder)
+    assert twin.get_params() == params and not hasattr(twin, "checkpoint_")
+    with pytest.raises(NotFittedError):
+        twin.transform(recordings)
+    with pytest.raises(NotFittedError):
+        twin.save("m.pt")
+    assert embedder.set_params(epochs=2).epochs == 2
+    assert_same(pickle.loads(pickle.dumps(fitted)).transform(recordings), fitted.transform(recordings))
+    tables = FunctionTransformer(lambda found: np.concatenate([one.table() for one in found]))
+    pipeline = make_pipeline(BAMSEmbedder(**QUICK), tables)
+    total = sum(r.keypoints.shape[1] * len(r.individuals) for r in recordings)
+    assert pipeline.fit_transform(recordings).shape == (total, 64)
+
+
+def test_arrays_are_recordings_too():
+    recordings = [replace(one, keypoints=one.keypoints[:1], individuals=["m0"]) for one in some_recordings()]
+    expected = BAMSEmbedder(**QUICK).fit(recordings).transform(recordings)
+    arrays = [one.keypoints[0] for one in recordings]
+    padded = np.full((4, 330, *arrays[0].shape[1:]), np.nan)
+    for row, array in zip(padded, arrays, strict=True):
+        row[: len(array)] = array
+    for given in (arrays, [array[None] for array in arrays], padded):
+        found = BAMSEmbedder(**QUICK).fit(given).transform(given)
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(one["short_term"], other["short_term"])
+    with pytest.raises(ValueError, match=r"recording1 has axes \(7,\)"):
+        BAMSEmbedder(**QUICK).fit([arrays[0], np.zeros(7)])
+    with pytest.raises(ValueError, match="no recording"):
+        BAMSEmbedder(**QUICK).fit([])
+
+
+def test_series_have_no_keypoints():
+    steps = np.random.default_rng(0).normal(size=(3, 150, 5)).cumsum(axis=1)
+    embedder = BAMSEmbedder(**QUICK).fit(steps)
+    assert embedder.transform(steps)[2]["short_term"].shape == (150, 64)
+
+
+def test_animals_may_be_joined():
+    recordings = some_recordings(individuals=(2, 2, 2, 2))
+    embedder = BAMSEmbedder(features=FeatureConfig(tracks="joint"), **QUICK).fit(recordings)
+    found = embedder.transform(recordings)
+    assert [(one.recording, one.individual) for one in found] == [(f"r{i}", "all") for i in range(4)]
+
+
+def test_windows_in_seconds_follow_the_rate():
+    embedder = BAMSEmbedder(hoa_window_s=0.5, **QUICK).fit(some_recordings(fps=40.0))
+    assert embedder.checkpoint_.settings["hoa_window"] == 20
+    with pytest.raises(ValueError, match="frames per second"):
+        BAMSEmbedder(hoa_window_s=0.5, **QUICK).fit(some_recordings(fps=None))
+
+
+def test_new_recordings_are_cleaned_as_those_in_training(tmp_path):
+    recordings = some_recordings()
+    kept = simulate.KEYPOINTS[3:8]
+    cleaning = CleaningConfig(keypoints=",".join(kept), rename=f"{kept[0]}:first", interpolate=3)
+    cleaning = replace(cleaning, keypoints=",".join(["first", *kept[1:]]))
+    embedder = BAMSEmbedder(cleaning=cleaning, **QUICK).fit(recordings)
+    assert embedder.keypoint_names_ == ["first", *kept[1:]]
+    embedder.save(tmp_path / "m.pt")
+    loaded = BAMSEmbedder.load(tmp_path / "m.pt", device="cpu")
+    assert loaded.cleaning == cleaning and loaded.keypoint_names_ == embedder.keypoint_names_
+    assert_same(loaded.transform(recordings), embedder.transform(recordings))
+
+
+def test_other_skeletons_and_rates_are_refused(fitted):
+    recordings = some_recordings()
+    other = [replace(one, keypoint_names=["snout", *one.keypoint_names[1:]]) for one in recordings]
+    with pytest.raises(ValueError, match="snout"):
+        fitted.transform(other)
+    with pytest.raises(ValueError, match="differ"):
+        BAMSEmbedder(**QUICK).fit([recordings[0], other[1]])
+    with pytest.raises(ValueError, match="60 frames per second"):
+        BAMSEmbedder(**QUICK).fit([recordings[0], replace(recordings[1], fps=60.0)])
+
+
+def test_drift_is_named_and_what_has_not_changed_is_not(capsys):
+    recordings = some_recordings((400,) * 6, (2,) * 6)
+    embedder = BAMSEmbedder(**QUICK).fit(recordings)
+    capsys.readouterr()
+    assert embedder.drift(recordings).findings == []
+    embedder.transform(recordings)
+    assert capsys.readouterr().err == ""
+    larger = [replace(one, keypoints=1.3 * one.keypoints) for one in recordings]
+    assert any("1.3 times as long" in found for found in embedder.drift(larger).findings)
+    embedder.transform(larger)
+    assert "1.3 times as long" in capsys.readouterr().err
+
+
+def test_checkpoints_of_the_scripts_are_taken(fitted, tmp_path):
+    fitted.save(tmp_path / "m.pt")
+    other = replace(fitted.checkpoint_, dataset="mouse_triplet")
+    checkpoint.save(tmp_path / "o.pt", other)
+    with pytest.raises(ValueError, match="trained on mouse_triplet"):
+        BAMSEmbedder.load(tmp_path / "o.pt")
+
+
+def test_parts_of_recordings_keep_their_frame_numbers(fitted):
+    parts = cut_segments(some_recordings(), [Segment("r0", 10, 109), Segment("r0", 150, 249), Segment("r2", 0, 99)])
+    found = fitted.transform(parts)
+    assert [(one.recording, one.individual, one.first_frame) for one in found] == [
+        *(("r0", "m0", 10), ("r0", "m1", 10), ("r0", "m0", 150), ("r0", "m1", 150)),
+        *(("r2", "m0", 0), ("r2", "m1", 0)),
+    ]
