@@ -28,14 +28,7 @@ def load_data(path: str, fps: float | None = None, individuals: int | None = Non
 def main(argv: Sequence[str]) -> None:
     """Run one job."""
     settings = cli.parse(argv, "BAMS on recordings of your own.", CustomConfig, custom.DEFAULTS, custom.JOBS)
-    recordings = custom.read_recordings(settings, load_data)
-    if settings.run.job == "train":
-        settings, recordings = custom.prepare(settings, recordings)
-        custom.train_model(settings, *custom.split_datasets(settings, recordings))
-    elif settings.run.job == "report":
-        custom.report(settings, recordings)
-    else:
-        custom.write_representations(settings, recordings)
+    custom.run(settings, custom.read_recordings(settings, load_data))
 
 
 if __name__ == "__main__":

@@ -42,9 +42,7 @@ class LabelConfig(CustomConfig):
             if not lowest <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be finite and at least {lowest}")
         if self.segments:
-            raise ValueError(
-                "segments are not for labelled recordings; mark frames to leave out as not labelled"
-            )
+            raise ValueError("segments are not for labelled recordings; mark frames to leave out as not labelled")
 
 
 def load_data(path: str, fps: float | None = None, individuals: int | None = None) -> list[Recording]:
@@ -85,21 +83,19 @@ def load_annotations(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
 def main(argv: Sequence[str]) -> None:
     """Run one job."""
     what = "BAMS on labelled recordings of your own."
-    settings = cli.parse(argv, what, LabelConfig, custom.DEFAULTS, custom.JOBS)
+    settings = cli.parse(argv, what, LabelConfig, custom.DEFAULTS, custom.JOBS[:3])
     recordings = custom.read_recordings(settings, load_data)
     if settings.run.job == "train":
         run_train(settings, recordings)
-    elif settings.run.job == "report":
-        custom.report(settings, recordings)
     else:
-        custom.write_representations(settings, recordings)
+        custom.run(settings, recordings)
 
 
 def run_train(settings: cli.Settings, recordings: list[Recording]) -> None:
     """Train without the labels, and read them out as training goes on and at its end."""
     annotations, eval_utils = load_annotations(settings.run.data_root)
     settings, recordings = custom.prepare(settings, recordings)
-    train_set, val_set, training = custom.split_datasets(settings, recordings)
+    settings, train_set, val_set, training = custom.split_datasets(settings, recordings)
     dataset = labelled_dataset(settings, recordings, annotations, eval_utils, train_set)
     config = settings.script
     read_out = partial(

@@ -8,9 +8,9 @@ from typing import Literal
 class RunConfig:
     """What to do, with which data, and where the results go."""
 
-    job: Literal["train", "compute_representations", "evaluate", "report"] = "train"
+    job: Literal["train", "compute_representations", "evaluate", "report", "all"] = "train"
     """train a model, embed recordings with a trained one, score the embeddings (of the MABe data and the robots),
-    or report what recordings of your own are like"""
+    report what recordings of your own are like, or do all that there is to do with these"""
     data_root: str = ""
     """where the recordings are"""
     ckpt_path: str | None = None
@@ -183,3 +183,27 @@ class TrainConfig:
         for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(known)}")
+
+
+@dataclass(frozen=True)
+class CustomConfig(FeatureConfig, CleaningConfig):
+    """Settings of recordings of one's own."""
+
+    fps: float = 0
+    """frames per second; 0: as the files say, if they do"""
+    individuals: int = 0
+    """animals in a recording, where the tracker has broken tracks into fragments; 0: each track is an animal"""
+    segments: str | None = None
+    """CSV file with the columns recording, start and end: these parts alone are trained on, or embedded"""
+    hoa_window_s: float = 0
+    """seconds to come that are predicted; 0: hoa_window frames"""
+    format: Literal["auto", "arrays", "csv", "parquet", "hdf5", "npz"] = "auto"
+    """of embeddings: one .npz with the arrays of all recordings, or a file for each; auto: arrays of .npy and .npz
+    files, else csv"""
+
+    def __post_init__(self):
+        FeatureConfig.__post_init__(self)
+        CleaningConfig.__post_init__(self)
+        for name in ("fps", "individuals", "hoa_window_s"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be finite and at least 0")

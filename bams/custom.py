@@ -5,12 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from bams import checkpoint, cli, distributed, files, recipe
+from bams import checkpoint, cli, distributed, files, overview, recipe
 from bams.checkpoint import CUSTOM, Checkpoint, trained_features
 from bams.cleaning import clean
 from bams.data import Dataset
@@ -22,8 +23,11 @@ from bams.recordings import Recording, track_names
 from bams.segments import cut_segments, read_segments
 from bams.train import Evaluate
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 DEFAULTS = recipe.DEFAULTS
-JOBS = ("train", "compute_representations", "report")
+JOBS = ("train", "compute_representations", "report", "all")
 LoadData = Callable[[str, float | None, int | None], list[Recording]]  # of a path, frames per second, individuals
 
 
@@ -43,14 +47,26 @@ def read_recordings(settings: cli.Settings, load_data: LoadData) -> list[Recordi
     return cut_segments(recordings, read_segments(config.segments)) if config.segments else recordings
 
 
+def run(settings: cli.Settings, recordings: Sequence[Recording]) -> None:
+    """The jobs of recordings without labels."""
+    job = settings.run.job
+    if job in ("report", "all"):
+        report(settings, recordings)
+    if job in ("train", "all"):
+        path = train_model(*split_datasets(*prepare(settings, recordings)))
+        settings = settings._replace(run=replace(settings.run, ckpt_path=str(path), resume=None))
+    if job in ("compute_representations", "all"):
+        write_representations(settings, recordings)
+    if job == "all" and distributed.is_first():
+        draw(settings, recordings)
+
+
 def report(settings: cli.Settings, recordings: Sequence[Recording]) -> None:
     """The job `report`: what the recordings, cleaned, are like, as text and as a figure."""
     target = files.check_writable(settings.run.output_dir) / "report.png"
     found = data_report(clean(recordings, recipe.cleaning_config(settings.script)), _least_frames(settings))
     print(found)
-    with files.atomic_write(target) as file:
-        plot_report(found).savefig(file, dpi=120, format="png")
-    print(f"figure: {target}")
+    _write_figure(plot_report(found), target)
 
 
 def prepare(settings: cli.Settings, recordings: Sequence[Recording]) -> tuple[cli.Settings, list[Recording]]:
@@ -86,15 +102,16 @@ def make_dataset(recordings: Sequence[Recording], settings: cli.Settings, **opti
 
 def split_datasets(
     settings: cli.Settings, recordings: Sequence[Recording]
-) -> tuple[KeypointsDataset, KeypointsDataset | None, list[Recording]]:
-    """Training windows, those held out to watch the skill on, and the recordings of the former."""
+) -> tuple[cli.Settings, KeypointsDataset, KeypointsDataset | None, list[Recording]]:
+    """The settings, training windows, those held out to watch the skill on, and the recordings of the former."""
     joint = settings.script.tracks == "joint"
     share, seed = settings.run.val_share, settings.train.seed
     training, held_out = recipe.split(recordings, _least_frames(settings), share, seed, joint)
     make = partial(make_dataset, settings=settings)
     statistics = settings.resume.statistics if settings.resume is not None else None
     train_set = make(training, statistics=statistics)
-    return train_set, make(held_out, statistics=train_set.statistics) if held_out else None, training
+    val_set = make(held_out, statistics=train_set.statistics) if held_out else None
+    return settings, train_set, val_set, training
 
 
 def train_model(
@@ -180,3 +197,19 @@ def _write_tables(
         write_embeddings(folder, [one for found in embedded for one in found], kind, names)
     distributed.wait()
     print(f"representations: {folder}, {len(parts)} recordings as {kind}")
+
+
+def draw(settings: cli.Settings, recordings: Sequence[Recording]) -> None:
+    """Figures of the embedding, beside the checkpoint."""
+    path = Path(settings.run.ckpt_path)
+    trained = cli.load_trained(settings, CUSTOM)
+    recordings = recipe.prepare_like(recordings, trained)[: overview.MOST_RECORDINGS]
+    embedded = list(recipe.embed(trained, recordings, pick_device(settings.train.device)))
+    for name, figure in overview.draw_overview(recordings, embedded).items():
+        _write_figure(figure, path.with_name(f"{path.stem}_{name}.png"))
+
+
+def _write_figure(figure: "Figure", target: Path) -> None:
+    with files.atomic_write(target) as file:
+        figure.savefig(file, dpi=120, format="png")
+    print(f"figure: {target}")

@@ -182,7 +182,9 @@ def test_checkpoints_of_the_scripts_are_taken(fitted, tmp_path):
 
 
 def test_parts_of_recordings_keep_their_frame_numbers(fitted):
-    parts = cut_segments(some_recordings(), [Segment("r0", 10, 109), Segment("r0", 150, 249), Segment("r2", 0, 99)])
+    parts = cut_segments(
+        some_recordings(), [Segment("r0", 10, 109), Segment("r0", 150, 249), Segment("r2", 0, 99)]
+    )
     found = fitted.transform(parts)
     assert [(one.recording, one.individual, one.first_frame) for one in found] == [
         *(("r0", "m0", 10), ("r0", "m1", 10), ("r0", "m0", 150), ("r0", "m1", 150)),
