@@ -45,6 +45,10 @@ class Checkpoint:
     versions: dict[str, str] = field(default_factory=dict)
     reference: dict[str, Any] = field(default_factory=dict)
 
+    def __reduce__(self):
+        """Copies and pickles are made of what a file holds, as torch does not pickle weight-normalised layers."""
+        return _from_content, (_content(self),)
+
 
 def save(path: str | Path, checkpoint: Checkpoint) -> Path:
     """Write a checkpoint, whole or not at all.
@@ -52,15 +56,8 @@ def save(path: str | Path, checkpoint: Checkpoint) -> Path:
     Raises:
         OSError: the folder cannot be written.
     """
-    content = {name: value for name, value in vars(checkpoint).items() if name != "model"}
-    content |= {
-        "format": FORMAT,
-        "model": checkpoint.model.config,
-        "statistics": asdict(checkpoint.statistics),
-        "weights": checkpoint.model.state_dict(),
-    }
     with files.atomic_write(path) as file:
-        torch.save(_storable(content), file)
+        torch.save(_content(checkpoint), file)
     return Path(path)
 
 
@@ -76,18 +73,36 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
         hint = " (it looks like bare weights: see bams.checkpoint.load_released)" if _is_bare(content) else ""
         raise ValueError(f"{path} is not a checkpoint of this version of bams{hint}")
     try:
-        model = BAMS(**content.pop("model"))
-        model.load_state_dict(content.pop("weights"))
-        content.pop("format")
-        arrays = {name: value.numpy() for name, value in content["statistics"].items()}
-        content["statistics"] = Statistics(**arrays)
-        content["marginal_loss"] = content["marginal_loss"].numpy()
-        content["reference"] = _with_arrays(content.get("reference", {}))
-        return Checkpoint(model=model.to(device).eval(), **content)
+        found = _from_content(content)
+        found.model.to(device)
+        return found
     except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise ValueError(
             f"{path} is a checkpoint with parts missing or of another size: {_short(error)}"
         ) from error
+
+
+def _content(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What a file holds."""
+    content = {name: value for name, value in vars(checkpoint).items() if name != "model"}
+    content |= {
+        "format": FORMAT,
+        "model": checkpoint.model.config,
+        "statistics": asdict(checkpoint.statistics),
+        "weights": checkpoint.model.state_dict(),
+    }
+    return _storable(content)
+
+
+def _from_content(content: Mapping[str, Any]) -> Checkpoint:
+    """The opposite of `_content`; the model is in eval mode."""
+    content = {name: value for name, value in content.items() if name != "format"}
+    model = BAMS(**content.pop("model"))
+    model.load_state_dict(content.pop("weights"))
+    content["statistics"] = Statistics(**_with_arrays(content["statistics"]))
+    content["marginal_loss"] = content["marginal_loss"].numpy()
+    content["reference"] = _with_arrays(content.get("reference", {}))
+    return Checkpoint(model=model.eval(), **content)
 
 
 def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> BAMS:
@@ -180,6 +195,8 @@ def _with_arrays(value: Any) -> Any:
     """The opposite of `_storable`, of arrays."""
     if isinstance(value, Mapping):
         return {key: _with_arrays(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_arrays(item) for item in value]
     return value.numpy() if isinstance(value, torch.Tensor) else value
 
 

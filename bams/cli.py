@@ -127,6 +127,7 @@ def run_training(
     sizes: Mapping[str, Any],
     features: Mapping[str, Any],
     evaluate: Evaluate | None = None,
+    fps: float | None = None,
 ) -> Path:
     """The job `train` of every script: build or rebuild the model, train it, say what lies where.
 
@@ -136,6 +137,7 @@ def run_training(
         train_set, val_set: training and held-out windows.
         sizes: encoders by name, and `hidden_layers` of the action predictor without its last size.
         features, evaluate: see `bams.train.train`.
+        fps: frames per second, if known.
 
     Returns:
         the checkpoint's path.
@@ -155,7 +157,7 @@ def run_training(
         model = resume.model
     else:
         model = new_model(train_set, sizes, config.seed)
-    print(_summary(model, train_set, val_set, config))
+    print(_summary(model, train_set, val_set, config, fps))
     begun = time.perf_counter()
     train(
         model,
@@ -173,16 +175,20 @@ def run_training(
     return path
 
 
-def _summary(model: BAMS, train_set: Dataset, val_set: Dataset | None, config: TrainConfig) -> str:
+def _summary(
+    model: BAMS, train_set: Dataset, val_set: Dataset | None, config: TrainConfig, fps: float | None
+) -> str:
     device = pick_device(distributed.own_device(config.device))
     held_out = f"{val_set.n_tracks} held out" if val_set is not None else "none held out"
     per_epoch, epochs = steps_and_epochs(config, len(train_set))
+    fields = {name: encoder.receptive_field for name, encoder in model.encoders.items()}
+    seen = ", ".join(f"{n} {count}" + (f" ({count / fps:.3g} s)" if fps else "") for n, count in fields.items())
     return (
         f"{train_set.n_tracks} tracks ({held_out}), {len(train_set)} windows of "
         f"{train_set.sequence_length} frames; "
         f"{train_set.input_size} input and {train_set.target_size} action features; "
         f"{epochs} epochs of {per_epoch} steps; "
-        f"receptive fields {', '.join(f'{n} {e.receptive_field}' for n, e in model.encoders.items())} frames; "
+        f"receptive fields {seen} frames; "
         f"on {device} in {pick_precision(config.precision, device)}"
     )
 

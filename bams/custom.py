@@ -75,7 +75,7 @@ def prepare(settings: cli.Settings, recordings: Sequence[Recording]) -> tuple[cl
     if settings.script.hoa_window_s:
         window = recipe.hoa_window(settings.script.hoa_window_s, recordings)
         settings = settings._replace(train=replace(settings.train, hoa_window=window))
-    if recordings[0].keypoints.ndim == 4:
+    if recordings[0].keypoints.ndim == 4 and settings.run.job != "all":  # which has reported them already
         for doubt in data_report(recordings, _least_frames(settings)).warnings:
             print(f"warning: {doubt}", file=sys.stderr)
     features = recipe.feature_config(settings.script, recordings)
@@ -123,7 +123,8 @@ def train_model(
 ) -> Path:
     """The job `train` on the windows of these recordings; gives the checkpoint's path."""
     sizes = recipe.sizes(pooled=max(train_set.individuals) > 1)
-    path = cli.run_training(settings, CUSTOM, train_set, val_set, sizes, train_set.feature_names, evaluate)
+    names, fps = train_set.feature_names, recordings[0].fps
+    path = cli.run_training(settings, CUSTOM, train_set, val_set, sizes, names, evaluate, fps)
     if distributed.is_first():
         device = pick_device(settings.train.device)
         checkpoint.save(path, recipe.with_reference(checkpoint.load(path), recordings, device))

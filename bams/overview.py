@@ -30,8 +30,8 @@ def draw_overview(
         embedded: of each recording the embeddings of its individuals, or of all joined.
 
     Returns:
-        `latents`, frames in two dimensions coloured by speed and by recording; `recording`, the first minute of the
-        first individual over time.
+        `latents`, frames in two dimensions coloured by speed and by recording; `recording`, the first minute of
+        the first individual over time.
     """
     recordings, embedded = recordings[:MOST_RECORDINGS], embedded[:MOST_RECORDINGS]
     tracks = [track for one, found in zip(recordings, embedded, strict=True) for track in _tracks(one, len(found))]

@@ -169,7 +169,7 @@ def _checked_dataset(dataset: Any, fps: float | None, individuals: int | None) -
 def _checked(recording: Recording, fps: float | None, individuals: int | None) -> Recording:
     """What holds for all files; and gaps made NaN, fragments joined, the rate set."""
     keypoints, confidence = recording.keypoints, recording.confidence
-    if keypoints.shape[1] < 2:
+    if keypoints.shape[1] < 2 and np.isfinite(keypoints).any():  # of padded arrays one may be empty
         raise ValueError(f"it holds {keypoints.shape[1]} frame, and movement needs several")
     if 0 in keypoints.shape:
         raise ValueError(f"it holds {keypoints.shape[0]} individuals with {keypoints.shape[2]} keypoints")

@@ -142,7 +142,7 @@ def test_the_file_opens_without_running_code(saved):
     content = torch.load(saved, weights_only=True)
     assert set(content) == {
         *("format", "model", "weights", "dataset", "statistics", "marginal_loss", "features", "settings"),
-        *("progress", "versions"),
+        *("progress", "versions", "reference"),
     }
     assert all(isinstance(value, torch.Tensor) for value in content["statistics"].values())
     assert BAMS(**content["model"]).state_dict().keys() == content["weights"].keys()

@@ -34,6 +34,7 @@ JOBS = dict.fromkeys(SCRIPTS, ("train", "compute_representations")) | {
     "mouse_triplets.py": ("train", "compute_representations", "evaluate"),
     "fruit_flies.py": ("train", "compute_representations", "evaluate"),
     "simulated_quadrupeds.py": ("train", "evaluate"),
+    "custom_dataset.py": ("report", "train", "compute_representations"),
 }
 CHECKPOINTS = {
     "mouse_triplets.py": "bams-mouse-triplet-*.pt",
@@ -83,6 +84,29 @@ def tracks(n: int = 6, frames: int = 300, seed: int = 0) -> np.ndarray:
     return mice.keypoints.reshape(-1, frames, 12, 2)[:n]
 
 
+def write_deeplabcut(path: Path, keypoints: np.ndarray, first_frame: int = 0) -> None:
+    """A CSV as DeepLabCut writes it of several animals, from (A, T, K, d) keypoints."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    animals, frames, count, _ = keypoints.shape
+    columns = [(f"mouse{a}", name) for a in range(animals) for name in simulate.KEYPOINTS[:count]]
+    heads = {
+        "scorer": ["net"] * 3 * len(columns),
+        "individuals": [one for one, _ in columns for _ in range(3)],
+        "bodyparts": [name for _, name in columns for _ in range(3)],
+        "coords": ["x", "y", "likelihood"] * len(columns),
+    }
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerows([name, *cells] for name, cells in heads.items())
+        for t in range(frames):
+            cells = [
+                cell
+                for point in keypoints[:, t].reshape(-1, 2)
+                for cell in (["", "", ""] if np.isnan(point).any() else [*point.tolist(), 0.9])
+            ]
+            writer.writerow([first_frame + t, *cells])
+
+
 def labels(keypoints: np.ndarray) -> dict[str, np.ndarray]:
     """Labels per frame and per track of (N, T, K, d): the speed, whether it is high, and a sort."""
     n = len(keypoints)
@@ -123,6 +147,9 @@ def refused(command: str, capsys: pytest.CaptureFixture) -> str:
 def test_readme_commands_run_in_order(folder: Path):
     np.savez(folder / "tracks.npz", keypoints=tracks())
     np.savez(folder / "labelled.npz", keypoints=tracks(), **labels(tracks()))
+    mice = tracks(12, 240).reshape(4, 3, 240, 12, 2)
+    for i, name in enumerate(("tracks/a", "tracks/b", "tracks/c", "new/d")):
+        write_deeplabcut(folder / f"{name}.csv", mice[i, : 2 + i % 2, : 240 - 20 * i], first_frame=100)
     ran = set()
     for _, script, *argv in [c for c in readme_commands() if c[0] == "python" and c[1] in SCRIPTS]:
         if "--simulate" not in argv:
@@ -140,10 +167,35 @@ def test_readme_commands_run_in_order(folder: Path):
     assert ran == {(script, job) for script in SCRIPTS for job in JOBS[script]}
     for animals in ("mouse-triplet", "fly-group"):
         assert len(list(folder.glob(f"bams-{animals}-*_submission_scores.csv"))) == 1
-    (block,) = [b for b in readme_blocks("python") if "KeypointsDataset" in b]
+
+
+@pytest.mark.slow
+def test_readme_snippets_on_recordings_of_ones_own(folder: Path):
+    """The five lines, and the parts of a checkpoint: what they give is what the script writes."""
+    mice = tracks(9, 260).reshape(3, 3, 260, 12, 2)
+    for i, name in enumerate(("tracks/a", "tracks/b", "new/c")):
+        write_deeplabcut(folder / f"{name}.csv", mice[i, : 2 + i % 2, : 260 - 20 * i], first_frame=7)
+    five, parts = (
+        next(b for b in readme_blocks("python") if word in b) for word in ("BAMSEmbedder", "KeypointsDataset")
+    )
     names: dict = {}
-    exec(block.replace("bams-custom-DATE.pt", str(max(folder.glob("bams-custom-*.pt")))), names)
-    written = np.load(max(folder.glob("bams-custom-*_representations.npz")))
+    exec(five.replace("epochs=50", "epochs=1, sequence_length=120"), names)
+    assert [one["short_term"].shape for one in names["embeddings"]] == [(260, 32)] * 2 + [(240, 32)] * 3
+    run("custom_dataset.py --job compute_representations --data_root new/c.csv --fps 30 --ckpt_path mice.pt")
+    with open("mice_representations/c_embeddings.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2 * 220 and rows[0]["frame"] == "7" and float(rows[220]["time_s"]) == 7 / 30
+    found = np.concatenate([one["long_term"] for one in names["new"]])
+    np.testing.assert_array_equal(
+        np.array([[row[f"long_{i}"] for i in range(32)] for row in rows], np.float32), found
+    )
+
+    np.savez(folder / "tracks.npz", keypoints=tracks())
+    run("custom_dataset.py --data_root tracks.npz --sequence_length 150 --epochs 1 --ckpt_path c.pt")
+    run("custom_dataset.py --job compute_representations --data_root tracks.npz --ckpt_path c.pt")
+    names = {}
+    exec(parts.replace("bams-custom-DATE.pt", "c.pt"), names)
+    written = np.load("c_representations.npz")
     np.testing.assert_allclose(names["everything"]["long_term"], written["long_term"], atol=1e-5)
     np.testing.assert_allclose(names["embs"]["short_term"][0].detach(), written["short_term"][0], atol=1e-5)
 
@@ -259,7 +311,8 @@ def test_the_features_of_training_are_those_of_embedding(folder: Path):
     assert not any(name.endswith("distance") for name in kept["features"]["actions"])
     for data in ("pairs", "alone"):
         run(f"custom_dataset.py --job compute_representations --data_root {data}.npy --ckpt_path c.pt")
-        assert np.isfinite(np.load("c_representations.npz")["group_short_term"]).all()
+        written = np.load("c_representations.npz")
+        assert np.isfinite(written["group_short_term" if data == "pairs" else "short_term"]).all()
 
 
 def test_the_setting_of_the_paper_is_one_flag(folder: Path):
@@ -324,6 +377,8 @@ def write_bad_inputs(folder: Path) -> None:
         np.savez(f"{name}.npz", keypoints=good, **{**good_labels, **changes})
     Path("empty.npy").touch()
     Path("text.npy").write_text("x,y\n1,2\n")
+    Path("film.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + bytes(64))
+    Path("text.yaml").write_text("x,y\n1,2\n")
     Path("cut.npy").write_bytes(Path("good.npy").read_bytes()[:5000])
     Path("file").touch()
     Path("broken.yaml").write_text("epochs: [")
@@ -426,9 +481,24 @@ BAD = {
     "custom_dataset.py --data_root other.npz": "positions",
     "custom_dataset.py --data_root names.npz": "keypoint_names",
     "custom_dataset.py --data_root empty.npy": "empty",
-    "custom_dataset.py --data_root text.npy": "text.npy is not a .npy",
+    "custom_dataset.py --data_root text.npy": "text.npy is a text file",
     "custom_dataset.py --data_root cut.npy": "cut.npy",
-    "custom_dataset.py --data_root .": "folder",
+    "custom_dataset.py --data_root .": "cut.pt is a damaged",
+    "custom_dataset.py --data_root 'none/*.csv'": "none/*.csv",
+    "custom_dataset.py --data_root film.mp4": "film.mp4 is a video",
+    "custom_dataset.py --data_root good.npy --fps -1": "fps is -1",
+    "custom_dataset.py --data_root good.npy --individuals many": "individuals",
+    "custom_dataset.py --data_root good.npy --hoa_window_s 1": "needs the frames per second",
+    "custom_dataset.py --data_root good.npy --segments missing.csv": "missing.csv",
+    "custom_dataset.py --data_root good.npy --segments text.yaml": "needs each of the columns",
+    "custom_dataset.py --data_root good.npy --min_confidence 0.5": "no confidences",
+    "custom_dataset.py --data_root good.npy --min_confidence high": "min_confidence",
+    "custom_dataset.py --data_root good.npy --keypoints nose,nose": "different names",
+    "custom_dataset.py --data_root good.npy --keypoints nose": "no keypoint 'nose'",
+    "custom_dataset.py --data_root good.npy --rename nose": "expected old:new",
+    "custom_dataset.py --data_root good.npy --rename nose:tail": "a keypoint that no recording has",
+    "custom_dataset.py --data_root good.npy --format xls": "format",
+    "custom_dataset.py --job report": "--data_root",
     "custom_dataset.py --data_root good.npy --output_dir file": "file",
     "custom_dataset.py --data_root good.npy --output_dir file/below": "file",
     "custom_dataset.py --data_root good.npy --log_dir file": "file",
