@@ -147,7 +147,7 @@ def annotations_of(arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, Any], di
             f"no labels in it: the arrays are {', '.join(arrays) or 'none'}; expected labels_X (per frame) or "
             "seq_labels_X (per recording)"
         )
-    if "keypoints" in arrays:
+    if np.ndim(arrays.get("keypoints")) > 2:
         utils["padded_frames"] = arrays["keypoints"].shape[-3 if arrays["keypoints"].ndim > 3 else -2]
     if "recording_ids" in arrays:
         annotations["video_name"] = arrays["recording_ids"].astype(str).tolist()

@@ -5,6 +5,7 @@ Axes: A individuals, T frames, K keypoints, d coordinates.
 
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -176,4 +177,5 @@ def read_padded(path: str | Path) -> list[Recording]:
     kinds = ("keypoint_names", "recording_ids", "individual_names")
     names = {kind: arrays[kind].astype(str).tolist() for kind in kinds if kind in arrays}
     fps = float(arrays["fps"]) if np.size(arrays.get("fps")) == 1 and "fps" in arrays else None
-    return as_recordings(arrays["keypoints"], names, arrays.get("lengths"), fps, Path(path))
+    found = as_recordings(arrays["keypoints"], names, arrays.get("lengths"), fps, Path(path))
+    return [replace(found[0], name=Path(path).stem)] if len(found) == 1 and "recording_ids" not in names else found

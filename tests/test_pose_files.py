@@ -398,7 +398,7 @@ def test_an_npz_of_several_recordings(tmp_path):
     keypoints = numbers(2, 3, 6, 2, 2)
     np.savez(tmp_path / "a.npz", keypoints=keypoints, keypoint_names=NODES, lengths=[6, 4], fps=30)
     first, second = load_poses(tmp_path / "a.npz")
-    assert (first.name, second.name) == ("a/recording0", "a/recording1")
+    assert (first.name, second.name) == ("recording0", "recording1")
     np.testing.assert_array_equal(second.keypoints, keypoints[1, :, :4].astype(np.float32))
     assert (first.fps, first.keypoint_names, first.confidence) == (30, NODES, None)
     np.savez(tmp_path / "b.npz", keypoints=keypoints, recording_ids=["x", "y"], individual_names=list("uvw"))
