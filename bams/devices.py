@@ -37,11 +37,11 @@ def pick_precision(name: str, device: torch.device) -> str:
     return "bfloat16" if found.get("avx512_bf16") or found.get("amx_bf16") else "float32"
 
 
-def pick_workers(count: int, device: torch.device, processes: int = 1) -> int:
+def pick_workers(count: int, processes: int = 1) -> int:
     """-1 is none beside a CPU that trains; for a GPU up to 4, of the cores that `processes` share."""
     if count >= 0:
         return count
-    return 0 if device.type == "cpu" else min(4, ((os.cpu_count() or 1) - 1) // processes)
+    return min(4, ((os.cpu_count() or 1) - 1) // processes) if torch.cuda.is_available() else 0
 
 
 @contextmanager

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
 
-from bams import losses
+from bams import distributed, losses
 from bams.checkpoint import Checkpoint
 from bams.config import TrainConfig
 from bams.data import Dataset
+from bams.devices import pick_workers
 from bams.losses import HoALoss
 from bams.models import BAMS
 
@@ -183,7 +184,7 @@ def load_batches(
         _Fetched(dataset),
         sampler=windows,
         batch_size=None,
-        num_workers=0 if placed else max(config.num_workers, 0),
+        num_workers=0 if placed else pick_workers(config.num_workers, distributed.count()),
         pin_memory=torch.cuda.is_available() and not placed,
     )
 
@@ -193,13 +194,14 @@ def derived_seed(seed: int, purpose: int, index: int) -> int:
     return int(np.random.SeedSequence([seed, purpose, index]).generate_state(1)[0])
 
 
-def place_if_it_fits(dataset: torch.utils.data.Dataset | None, device: torch.device) -> None:
-    """Hold a data set that can be placed on a GPU there, if that leaves room for the network."""
-    if device.type != "cuda" or getattr(type(dataset), "__getitem__", None) is not Dataset.__getitem__:
-        return
-    free, _ = torch.cuda.mem_get_info(device)
-    if sum(array.nbytes for array in (dataset.inputs, dataset.actions, dataset.valid)) < LARGEST_SHARE * free:
-        dataset.place(device)
+def place_if_it_fits(device: torch.device, *datasets: torch.utils.data.Dataset | None) -> None:
+    """Hold data sets that can be placed on a GPU there, each if that leaves room for the network."""
+    for dataset in datasets if device.type == "cuda" else ():
+        if getattr(type(dataset), "__getitem__", None) is not Dataset.__getitem__:
+            continue
+        free, _ = torch.cuda.mem_get_info(device)
+        if sum(array.nbytes for array in (dataset.inputs, dataset.actions, dataset.valid)) < LARGEST_SHARE * free:
+            dataset.place(device)
 
 
 def measure_marginal(

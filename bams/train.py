@@ -18,7 +18,7 @@ from tqdm import tqdm
 from bams import checkpoint, distributed
 from bams.checkpoint import Checkpoint
 from bams.config import TrainConfig
-from bams.devices import keeping_freed_memory, pick_device, pick_precision, pick_workers
+from bams.devices import keeping_freed_memory, pick_device, pick_precision
 from bams.losses import HoALoss, HoASums
 from bams.models import BAMS
 from bams.state import State, batch_order, begin, held_out_loss, load_batches, place_if_it_fits, snapshot
@@ -76,18 +76,14 @@ def train(
     state = begin(model, dataset, config, device, resume)
     about = {"dataset": "unnamed", "features": {}, "settings": {}, **(about or {})}
     about["settings"] = {**about["settings"], **asdict(config), "epochs": state.epochs}
-    config = replace(config, num_workers=pick_workers(config.num_workers, device, distributed.count()))
-    for part in (dataset, val_dataset):
-        place_if_it_fits(part, device)
-    score = partial(
-        _score, state, held_out_loss(state, dataset, val_dataset, config), val_dataset, config, evaluate
-    )
+    place_if_it_fits(device, dataset, val_dataset)
+    val_hoa = held_out_loss(state, dataset, val_dataset, config)
+    score = partial(_score, state, val_hoa, val_dataset, config, evaluate)
     save = partial(_save, state, dataset, ckpt_path, about)
     forward = over_processes(TrainingStep(model, state.hoa, config), device)
 
     curves = _curves(log_dir, state.step + 1 if resume else None, about)
-    memory, words = keeping_freed_memory(device), _saying_what_is_kept(Path(ckpt_path))
-    with curves as writer, _stop_signals() as stopped, memory, words:
+    with curves as writer, _stop_signals() as stopped, keeping_freed_memory(device), _naming_kept(ckpt_path):
         first_epoch = state.step // state.per_epoch
         epochs = tqdm(range(first_epoch, state.epochs), "epochs", initial=first_epoch, total=state.epochs)
         for epoch in epochs:
@@ -234,14 +230,13 @@ def _curves(
 
 
 @contextmanager
-def _saying_what_is_kept(path: Path) -> Iterator[None]:
+def _naming_kept(path: str | Path) -> Iterator[None]:
     """End the message of a loss or weight that is not finite with where the last good checkpoint is."""
     try:
         yield
     except FloatingPointError as error:
-        kept = (
-            f"{path} holds the last checkpoint before this" if path.exists() else "no checkpoint was written yet"
-        )
+        there = Path(path).exists()
+        kept = f"{path} holds the last checkpoint before this" if there else "no checkpoint was written yet"
         raise FloatingPointError(f"{error}; {kept}") from None
 
 

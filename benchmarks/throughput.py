@@ -105,7 +105,7 @@ def measure_step(
     """Seconds of a whole step and of its parts, each with its backward pass."""
     model = new_model(dataset, GROUPS[group][0].sizes, 0)
     state = begin(model, dataset, config, device, None)
-    place_if_it_fits(dataset, device)
+    place_if_it_fits(device, dataset)
     windows = list(range(config.batch_size))
     batch = {name: values.to(device) for name, values in dataset.batch(windows).items()}
     model.train()
