@@ -28,7 +28,7 @@ set_parsing_settings(docstring_parse_attribute_docstrings=True)
 # Never taken from a checkpoint: a file must not decide what is opened or written, nor which job runs.
 _NOT_KEPT = (
     *("job", "data_root", "cache_path", "ckpt_path", "output_dir", "log_dir", "resume", "debug"),
-    *("submission", "labels", "splits", "tasks", "baselines"),
+    *("submission", "labels", "splits", "tasks", "baselines", "segments", "format"),
 )
 
 
