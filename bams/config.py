@@ -90,6 +90,45 @@ CHOICES = {
 
 
 @dataclass(frozen=True)
+class CleaningConfig:
+    """What is done to the keypoints of files before anything else, in this order; by default nothing."""
+
+    rename: str = ""
+    """keypoints to give other names, as old:new,old:new; where a recording lacks one it stays as it is"""
+    keypoints: str = ""
+    """keypoints to keep, in this order, as name,name; all of them unless given"""
+    min_confidence: float = 0
+    """positions of a lower confidence count as not tracked"""
+    max_jump: float = 0
+    """most body lengths that a keypoint moves in a frame; what it reaches faster counts as not tracked; 0: any"""
+    interpolate: int = 0
+    """gaps of at most so many frames are filled on a straight line; 0: none"""
+
+    def __post_init__(self):
+        for name in ("min_confidence", "max_jump", "interpolate"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be finite and at least 0")
+        if self.keypoints and ("" in self.kept or len(set(self.kept)) < len(self.kept)):
+            raise ValueError(f"keypoints is {self.keypoints!r}; expected different names, as name,name")
+        pairs = [part.split(":") for part in self.rename.split(",")] if self.rename else []
+        if any(len(pair) != 2 or not all(map(str.strip, pair)) for pair in pairs) or len(self.renames) < len(
+            pairs
+        ):
+            raise ValueError(f"rename is {self.rename!r}; expected old:new,old:new with different old names")
+
+    @property
+    def kept(self) -> list[str]:
+        """Names of the keypoints to keep; none = all."""
+        return [name.strip() for name in self.keypoints.split(",")] if self.keypoints else []
+
+    @property
+    def renames(self) -> dict[str, str]:
+        """New names by old ones."""
+        pairs = [part.partition(":") for part in self.rename.split(",")] if self.rename else []
+        return {old.strip(): new.strip() for old, _, new in pairs}
+
+
+@dataclass(frozen=True)
 class MabeConfig:
     """What the scripts of MABe 2022 read to score a submission."""
 

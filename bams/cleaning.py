@@ -1,0 +1,139 @@
+"""Recordings made fit to learn from: names, doubtful positions, jumps, short gaps. Each step is off by default.
+
+Axes: A individuals, T frames, K keypoints, d coordinates.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from bams.config import CleaningConfig
+from bams.recordings import Recording
+from bams.shapes import body_length
+
+
+def clean(recordings: Sequence[Recording], config: CleaningConfig) -> list[Recording]:
+    """Recordings with keypoints renamed, chosen and ordered; without doubtful ones and jumps; short gaps filled.
+
+    In this order. Confidences stay as the tracker gave them, also where a position is taken out or filled in.
+    All but the filling is causal, save that jumps are measured by the body length of the whole recording.
+
+    Raises:
+        ValueError: no recording has a keypoint to rename, one has not all keypoints to keep, has no confidences
+            while `min_confidence` is above 0, or one keypoint while `max_jump` is.
+    """
+    unknown = sorted(set(config.renames) - {name for one in recordings for name in one.keypoint_names})
+    if unknown:
+        raise ValueError(f"rename has {unknown[0]!r}, a keypoint that no recording has")
+    return [_clean_one(recording, config) for recording in recordings]
+
+
+def _clean_one(recording: Recording, config: CleaningConfig) -> Recording:
+    recording = rename_keypoints(recording, config.renames)
+    if config.keypoints:
+        recording = keep_keypoints(recording, config.kept)
+    keypoints = recording.keypoints
+    if config.min_confidence > 0:
+        if recording.confidence is None:
+            raise ValueError(f"{recording.name} has no confidences, so min_confidence has no use; leave it out")
+        keypoints = without_doubtful(keypoints, recording.confidence, config.min_confidence)
+    if config.max_jump > 0:
+        if keypoints.shape[2] < 2:
+            raise ValueError(f"{recording.name} has one keypoint, so no body length for max_jump; leave it out")
+        keypoints = without_jumps(keypoints, config.max_jump * body_length(keypoints))
+    if config.interpolate > 0:
+        keypoints = fill_short_gaps(keypoints, config.interpolate)
+    return replace(recording, keypoints=keypoints)
+
+
+def rename_keypoints(recording: Recording, renames: Mapping[str, str]) -> Recording:
+    """A recording whose keypoints have new names, as far as it has the old ones.
+
+    Raises:
+        ValueError: two keypoints would have one name.
+    """
+    names = [renames.get(name, name) for name in recording.keypoint_names]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise ValueError(f"with rename, {recording.name} has more than one keypoint {twice[0]!r}")
+    return replace(recording, keypoint_names=names)
+
+
+def keep_keypoints(recording: Recording, names: Sequence[str]) -> Recording:
+    """A recording of some of its keypoints, in the order of `names`.
+
+    Raises:
+        ValueError: it lacks one.
+    """
+    known = recording.keypoint_names
+    missing = [name for name in names if name not in known]
+    if missing:
+        raise ValueError(f"{recording.name} has no keypoint {missing[0]!r} to keep; it has {', '.join(known)}")
+    at = [known.index(name) for name in names]
+    confidence = None if recording.confidence is None else recording.confidence[:, :, at]
+    return replace(
+        recording, keypoints=recording.keypoints[:, :, at], confidence=confidence, keypoint_names=list(names)
+    )
+
+
+def without_doubtful(keypoints: np.ndarray, confidence: np.ndarray, least: float) -> np.ndarray:
+    """Keypoints (A, T, K, d), NaN where the confidence (A, T, K) is below `least`; NaN is not."""
+    return np.where((confidence < least)[..., None], np.float32(np.nan), keypoints)
+
+
+def without_jumps(keypoints: np.ndarray, limit: float) -> np.ndarray:
+    """Keypoints without positions that they cannot have reached.
+
+    A position stays if it lies within `limit` times the frames gone by since the last position that stayed. So a
+    track that has jumped away is gone until it comes back, or until the animal could have got there; the first
+    position of a keypoint stays. Causal: what comes later changes nothing.
+
+    Args:
+        keypoints: (A, T, K, d), any unit; NaN = not tracked.
+        limit: same unit per frame; NaN takes nothing out.
+
+    Returns:
+        (A, T, K, d), a copy with NaN in all coordinates of what is taken out.
+    """
+    cleaned = keypoints.copy()
+    for a, k in np.ndindex(keypoints.shape[0], keypoints.shape[2]):
+        track = keypoints[a, :, k].astype(float)
+        frames = np.flatnonzero(np.isfinite(track).all(axis=-1))
+        places = track[frames]
+        steps = np.linalg.norm(np.diff(places, axis=0), axis=-1)
+        last = -1  # of those that stayed, once the first jump was met
+        for jump in np.flatnonzero(steps > limit * np.diff(frames)):
+            if jump < last:
+                continue  # among those already taken out
+            last = jump + 1
+            while last < len(frames) and _apart(places, jump, last) > limit * (frames[last] - frames[jump]):
+                cleaned[a, frames[last], k] = np.nan
+                last += 1
+    return cleaned
+
+
+def _apart(places: np.ndarray, i: int, j: int) -> float:
+    return float(np.linalg.norm(places[j] - places[i]))
+
+
+def fill_short_gaps(keypoints: np.ndarray, most: int) -> np.ndarray:
+    """Keypoints with gaps of at most `most` frames filled on a straight line; longer ones stay whole.
+
+    Gaps before the first and after the last tracked frame stay. Not causal: a gap's end decides what is in it.
+
+    Args:
+        keypoints: (A, T, K, d), any unit; NaN = not tracked.
+    """
+    filled = keypoints.copy()
+    for a, k in np.ndindex(keypoints.shape[0], keypoints.shape[2]):
+        track = filled[a, :, k]
+        frames = np.flatnonzero(np.isfinite(track).all(axis=-1))
+        if len(frames) < 2:
+            continue
+        gap = np.diff(frames) - 1
+        missing = np.setdiff1d(np.arange(frames[0], frames[-1]), frames)
+        missing = missing[gap[np.searchsorted(frames, missing) - 1] <= most]
+        for coordinate in np.moveaxis(track, -1, 0):
+            coordinate[missing] = np.interp(missing, frames, coordinate[frames])
+    return filled
