@@ -77,7 +77,7 @@ def measure(recording: Recording) -> RecordingReport:
         travel=_travel(keypoints) / length,
         body_length=length,
         confidence=_quantiles(given),
-        swaps=len(suspected_swaps(keypoints)),
+        swaps=len(suspected_swaps(keypoints, length)),
     )
 
 
@@ -88,7 +88,7 @@ def longest_gaps(seen: np.ndarray) -> np.ndarray:
     return (frame - last).max(axis=1)
 
 
-def suspected_swaps(keypoints: np.ndarray) -> np.ndarray:
+def suspected_swaps(keypoints: np.ndarray, length: float) -> np.ndarray:
     """Frames at which two individuals seem to have changed places since the frame before.
 
     Each is less than half as far from where the other was as from where it was itself, and that is at least a
@@ -96,15 +96,19 @@ def suspected_swaps(keypoints: np.ndarray) -> np.ndarray:
 
     Args:
         keypoints: (A, T, K, d), any unit; NaN = not tracked.
+        length: of a body, same unit; NaN = not known, then none are found.
 
     Returns:
         sorted frames, int, each once.
     """
-    least = SWAP_LEAST * body_length(keypoints)
+    there = np.isfinite(keypoints).all(axis=-1).any(axis=-1)
     found: set[int] = set()
-    for one, other in combinations(keypoints.astype(float), 2):
+    for i, j in combinations(range(len(keypoints)), 2):
+        if not (there[i] & there[j]).any():
+            continue  # fragments of tracks are many, and few of them side by side
+        one, other = keypoints[i].astype(float), keypoints[j].astype(float)
         stayed, crossed = _mean_moves(one, other, one, other), _mean_moves(one, other, other, one)
-        swapped = (crossed < SWAP_NEARER * stayed) & (stayed > least)
+        swapped = (crossed < SWAP_NEARER * stayed) & (stayed > SWAP_LEAST * length)
         found |= set((np.flatnonzero(swapped.all(axis=0)) + 1).tolist())
     return np.array(sorted(found), int)
 

@@ -1,6 +1,6 @@
 """What recordings look like before anything is learnt from them, and what is to be mended first."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -105,14 +105,15 @@ def _all_keypoints(reports: Sequence[RecordingReport]) -> list[str]:
 
 def _warnings(reports: Sequence[RecordingReport], least_frames: int) -> list[str]:
     """What is to be mended, a sentence each."""
+    nobody = [(one.name, "") for one in reports if not one.tracked.any()]
     tracked = [one for one in reports if one.tracked.any()]
+    longest = max(one.frames for one in reports)
     found = [
-        *_named(((one.name,) for one in reports if one not in tracked), "nobody is ever tracked: leave it out"),
+        *_sentence("nobody is ever tracked", nobody, "leave these recordings out"),
         *_tracking_warnings(tracked),
         *_movement_warnings(tracked),
         *_common_warnings(tracked),
     ]
-    longest = max(one.frames for one in reports)
     if longest < least_frames:
         found.append(
             f"all recordings are too short to learn from: the longest has {longest} frames, {least_frames} are "
@@ -122,28 +123,21 @@ def _warnings(reports: Sequence[RecordingReport], least_frames: int) -> list[str
 
 
 def _tracking_warnings(reports: Sequence[RecordingReport]) -> list[str]:
-    keypoints = [
-        (one.name, name)
-        for one in reports
-        for name, shares in zip(one.keypoint_names, one.tracked.T, strict=True)
-        if not shares.any()
-    ]
-    individuals = [
-        (one.name, name)
-        for one in reports
-        for name, shares in zip(one.individuals, one.tracked, strict=True)
-        if shares.mean() < HARDLY
-    ]
-    little = [(one.name,) for one in reports if one.tracked.mean() < LITTLE]
+    never, hardly, little = [], [], []
+    for one in reports:
+        by_keypoint = zip(one.keypoint_names, one.tracked.T, strict=True)
+        never += [(one.name, name) for name, shares in by_keypoint if not shares.any()]
+        by_individual = zip(one.individuals, one.tracked, strict=True)
+        hardly += [(one.name, name) for name, shares in by_individual if shares.mean() < HARDLY]
+        little += [(one.name, "")] if one.tracked.mean() < LITTLE else []
+    fragments = (
+        "where they are fragments of tracks, say how many animals there are with load_poses(individuals=...)"
+    )
     return [
-        *_named(keypoints, "keypoint never tracked: leave it out by naming the others with --keypoints"),
-        *_named(
-            individuals,
-            f"individual tracked in less than {HARDLY:.0%}: fragments of tracks? say how many animals there are "
-            "with load_poses(individuals=...), or leave it out",
-        ),
-        *_named(
-            little, f"less than {LITTLE:.0%} is tracked: a lower min_confidence, or a better tracker, would help"
+        *_sentence("keypoints never tracked", never, "leave them out, --keypoints names those to keep"),
+        *_sentence(f"individuals tracked in less than {HARDLY:.0%} of the frames", hardly, fragments),
+        *_sentence(
+            f"less than {LITTLE:.0%} is tracked", little, "a better tracker, or a lower threshold, would help"
         ),
     ]
 
@@ -157,63 +151,51 @@ def _movement_warnings(reports: Sequence[RecordingReport]) -> list[str]:
                 jumping.append((one.name, name))
             if one.steps[k] and one.travel[k] <= STILL * most:
                 still.append((one.name, name))
-    swapped = [(one.name, f"{one.swaps} times") for one in reports if one.swaps]
+    many = f"more than {MANY_JUMPS:.0%} of the steps are longer than a body"
+    swaps, swapped = sum(one.swaps for one in reports), [(one.name, "") for one in reports if one.swaps]
     return [
-        *_named(
-            jumping,
-            f"more than {MANY_JUMPS:.0%} of the steps are longer than a body: take the jumps out with --max_jump, "
-            "or what is doubtful with --min_confidence",
+        *_sentence(many, jumping, "--max_jump takes jumps out, --min_confidence what is doubtful"),
+        *_sentence("keypoints that do not move", still, "if they mark the arena leave them out with --keypoints"),
+        *_sentence(
+            f"individuals seem to change places at {swaps} frames", swapped, "mend the identities in the tracker"
         ),
-        *_named(
-            still,
-            "keypoint that does not move: a mark of the arena? leave it out by naming the others with --keypoints",
-        ),
-        *_named(swapped, "two individuals seem to have changed places: mend the identities in the tracker"),
     ]
 
 
 def _common_warnings(reports: Sequence[RecordingReport]) -> list[str]:
     """What differs between recordings."""
     found = []
-    lengths = {one.name: one.body_length for one in reports if one.body_length > 0}
-    middle = np.median(list(lengths.values())) if lengths else np.nan
-    other = [(name, f"{each:.4g}") for name, each in lengths.items() if _ratio(each, middle) > OTHER_UNIT]
-    if lengths and _ratio(max(lengths.values()), min(lengths.values())) > OTHER_UNIT:
-        other = other or [(name, f"{each:.4g}") for name, each in lengths.items()]
-        found += _named(
-            other, f"body length far from the others' ({middle:.4g}): another unit? bring all to one unit"
-        )
-    rates = sorted({one.fps for one in reports if one.fps})
-    if len(rates) > 1 or (rates and not all(one.fps for one in reports)):
-        said = ", ".join(f"{rate:g}" for rate in rates) + ("" if all(one.fps for one in reports) else ", unknown")
-        found.append(f"rates differ ({said} frames per second): a model learns one rate; resample, or give fps")
+    lengths = [one.body_length for one in reports if one.body_length > 0]
+    if lengths and max(lengths) > OTHER_UNIT * min(lengths):
+        ends = [one for one in reports if one.body_length in (min(lengths), max(lengths))]
+        said = ", ".join(f"{one.body_length:.4g} in {one.name}" for one in ends[:MOST_NAMED])
+        found.append(f"body lengths differ by more than {OTHER_UNIT:g} times ({said}): bring them to one unit")
+    rates = {f"{one.fps:g}" if one.fps else "unknown" for one in reports}
+    if len(rates) > 1:
+        said = ", ".join(sorted(rates))
+        found.append(f"frame rates differ ({said}): a model learns one rate; resample, or give fps where unknown")
     names = _all_keypoints(reports)
     lacking = [(one.name, name) for one in reports for name in names if name not in one.keypoint_names]
-    found += _named(lacking, "keypoint lacking that others have: give all the same with --rename and --keypoints")
+    found += _sentence(
+        "keypoints lacking that others have", lacking, "give all the same, --rename and --keypoints"
+    )
     if not lacking and len({tuple(one.keypoint_names) for one in reports}) > 1:
-        found.append("keypoints stand in different orders: give one order with --keypoints")
+        found.append("keypoints stand in different orders: --keypoints gives them one")
     if len({one.dims for one in reports}) > 1:
-        found.append("recordings of 2 and 3 coordinates are mixed: learn from one kind")
+        found.append("recordings of different numbers of coordinates are mixed: learn from one kind")
     return found
 
 
-def _ratio(one: float, other: float) -> float:
-    return max(one / other, other / one)
-
-
-def _named(cases: Iterable[tuple[str, ...]], said: str) -> list[str]:
-    """A sentence about cases, each (recording,) or (recording, what); none if there is no case.
-
-    What is the case in many recordings is named once.
-    """
-    cases = list(cases)
-    if not cases:
-        return []
-    recordings: dict[str, list[str]] = {}
-    for recording, *what in cases:
-        recordings.setdefault(", ".join(what), []).append(recording)
-    parts = [f"{what} in {_some(names)}" if what else _some(names) for what, names in recordings.items()]
-    return [f"{_some(parts, '; ')}: {said}"]
+def _sentence(problem: str, cases: Sequence[tuple[str, str]], advice: str) -> list[str]:
+    """A sentence about cases, each (recording, what), or (recording, ""); none if there is no case."""
+    by_recording: dict[str, list[str]] = {}
+    for recording, what in cases:
+        by_recording.setdefault(recording, []).append(what)
+    alike: dict[str, list[str]] = {}
+    for recording, what in by_recording.items():
+        alike.setdefault(_some(what), []).append(recording)
+    said = [f"{what} in {_some(names)}" if what else _some(names) for what, names in alike.items()]
+    return [f"{problem}: {_some(said, '; ')}: {advice}"] if said else []
 
 
 def _some(names: Sequence[str], between: str = ", ") -> str:

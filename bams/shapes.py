@@ -13,7 +13,7 @@ LEAST_TOGETHER = (
     0.1  # pairs of keypoints seen at once in a smaller share of the frames of the best pair tell little
 )
 FAR = 2.0  # times the median distance
-STARTS, ROUNDS = 8, 8  # of the search for the mean shape, which has settled well before
+STARTS, FEW_FRAMES, ROUNDS = 8, 400, 6  # of the search for the mean shape, which settles in 5 rounds
 MUCH_LESS, LESS = 0.25, 0.6  # of the squared distances, if a mirror image, or an exchange, explains a shape
 
 
@@ -99,8 +99,9 @@ def mean_shape(frames: np.ndarray) -> np.ndarray:
     seen = np.isfinite(frames).all(axis=-1).sum(axis=1)
     best = np.flatnonzero(seen == seen.max())
     starts = best[np.linspace(0, len(best) - 1, min(STARTS, len(best))).round().astype(int)]
-    found = [_middle(align(frames, frames[start]), frames[start]) for start in starts]
-    shape = min(found, key=lambda each: misfit(align(frames, each), each))
+    some = frames[:: max(1, len(frames) // FEW_FRAMES)]
+    found = [_middle(align(some, frames[start]), frames[start]) for start in starts]
+    shape = min(found, key=lambda each: misfit(align(some, each), each))
     for _ in range(ROUNDS):
         shape = _middle(align(frames, shape), shape)
     return shape - _nanmean(shape)

@@ -1,0 +1,235 @@
+"""Cleaning, by hand and against plain loops; and the size of a body, on which it rests."""
+
+from dataclasses import replace
+from itertools import combinations, pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bams.cleaning import clean, fill_short_gaps, without_jumps
+from bams.config import CleaningConfig
+from bams.recordings import Recording
+from bams.shapes import body_length
+
+NAN = np.nan
+
+
+def tracks(seed: int = 0, individuals: int = 2, frames: int = 60, count: int = 4, dims: int = 2) -> np.ndarray:
+    """(A, T, K, d) float32: bodies that wander, with gaps and jumps."""
+    rng = np.random.default_rng(seed)
+    place = rng.normal(size=(individuals, frames, 1, dims)).cumsum(axis=1)
+    keypoints = place + 8 * rng.normal(size=(individuals, 1, count, dims))
+    keypoints[rng.random((individuals, frames, count)) < 0.05] += 70
+    keypoints[rng.random((individuals, frames, count)) < 0.3] = NAN
+    return keypoints.astype(np.float32)
+
+
+def recording(keypoints: np.ndarray, confidence: np.ndarray | None = None, **changes) -> Recording:
+    individuals, _, count, _ = keypoints.shape
+    names = [f"animal{i}" for i in range(individuals)], list("abcdefghijklmnopqrstuvwxyz"[:count])
+    return replace(Recording("one", keypoints, confidence, *names), **changes)
+
+
+def on_a_line(*places: float) -> np.ndarray:
+    """One keypoint of one animal, (1, T, 1, 2), on the x axis."""
+    x = np.array(places, np.float32)
+    return np.stack([x, np.where(np.isnan(x), NAN, 0)], axis=-1)[None, :, None].astype(np.float32)
+
+
+def places(keypoints: np.ndarray) -> list[float | None]:
+    return [None if np.isnan(x) else float(x) for x in keypoints[0, :, 0, 0]]
+
+
+def plain_without_jumps(keypoints: np.ndarray, limit: float) -> np.ndarray:
+    out = keypoints.copy()
+    for a in range(keypoints.shape[0]):
+        for k in range(keypoints.shape[2]):
+            last = None
+            for t in range(keypoints.shape[1]):
+                if np.isnan(keypoints[a, t, k]).any():
+                    continue
+                far = 0 if last is None else np.sqrt(np.sum((keypoints[a, t, k] - keypoints[a, last, k]) ** 2.0))
+                if last is None or far <= limit * (t - last):
+                    last = t
+                else:
+                    out[a, t, k] = NAN
+    return out
+
+
+def plain_fill(keypoints: np.ndarray, most: int) -> np.ndarray:
+    out = keypoints.copy()
+    individuals, frames, count, _ = keypoints.shape
+    for a in range(individuals):
+        for k in range(count):
+            seen = [t for t in range(frames) if np.isfinite(keypoints[a, t, k]).all()]
+            for before, after in pairwise(seen):
+                for t in range(before + 1, after) if after - before - 1 <= most else ():
+                    share = (t - before) / (after - before)
+                    out[a, t, k] = keypoints[a, before, k] * (1 - share) + keypoints[a, after, k] * share
+    return out
+
+
+def plain_length(keypoints: np.ndarray) -> float:
+    """Without the rule for pairs that are hardly ever seen together."""
+    best = NAN
+    for p, q in combinations(range(keypoints.shape[2]), 2):
+        apart = [
+            np.linalg.norm(frame[p].astype(float) - frame[q])
+            for animal in keypoints
+            for frame in animal
+            if np.isfinite(frame[[p, q]]).all()
+        ]
+        best = np.fmax(best, np.median(apart)) if apart else best
+    return best
+
+
+def test_by_default_nothing_is_done():
+    one = recording(tracks(), np.zeros((2, 60, 4), np.float32))
+    (found,) = clean([one], CleaningConfig())
+    assert np.array_equal(found.keypoints, one.keypoints, equal_nan=True)
+    assert replace(found, keypoints=one.keypoints) == one
+
+
+def test_the_length_of_a_body_is_that_between_the_keypoints_farthest_apart():
+    frame = np.float32([[0, 0], [3, 0], [3, 4]])
+    keypoints = np.stack([frame, frame + 7, frame + np.float32([100, -5])])[None]
+    assert body_length(keypoints) == 5
+    keypoints[0, 1, 0] = NAN  # a gap
+    keypoints[0, 2, 2] += 400  # a jump of one frame in two of the pair a-c, in one of three of b-c
+    assert body_length(np.concatenate([keypoints, keypoints[:, :1]], axis=1)) == 5
+    assert np.isnan(body_length(np.full((1, 4, 3, 2), NAN, np.float32)))
+    assert np.isnan(body_length(frame[None, None, :1]))
+    assert np.isnan(body_length(np.zeros((1, 4, 3, 2), np.float32)))
+
+
+@pytest.mark.parametrize(("seed", "dims"), [(0, 2), (1, 3), (2, 1)])
+def test_the_length_of_a_body_equals_a_loop(seed, dims):
+    keypoints = tracks(seed, dims=dims)
+    assert body_length(keypoints) == pytest.approx(plain_length(keypoints), rel=1e-6)
+    assert body_length(keypoints * 1024) == pytest.approx(1024 * body_length(keypoints), rel=1e-6)
+
+
+def test_the_length_of_a_body_does_not_hang_on_a_keypoint_that_is_hardly_ever_seen():
+    keypoints = np.zeros((1, 100, 3, 2), np.float32) + np.float32([[0, 0], [2, 0], [50, 0]])
+    keypoints[0, 5:, 2] = NAN
+    assert body_length(keypoints) == 2
+
+
+def test_a_jump_is_taken_out_until_the_track_is_back():
+    track = on_a_line(0, 1, 50, 51, 3, NAN, 4)
+    assert places(without_jumps(track, 2)) == [0, 1, None, None, 3, None, 4]
+
+
+def test_a_track_that_stays_away_is_believed_once_the_animal_could_have_got_there():
+    track = on_a_line(0, *[10.0] * 8)
+    assert places(without_jumps(track, 2)) == [0, *[None] * 4, *[10] * 4]
+    assert places(without_jumps(on_a_line(0, NAN, NAN, NAN, NAN, 10), 2)) == [0, *[None] * 4, 10]
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 1000), limit=st.floats(0.1, 40), dims=st.integers(1, 3))
+def test_jumps_equal_a_loop_and_are_causal(seed, limit, dims):
+    keypoints = tracks(seed, dims=dims)
+    before = keypoints.copy()
+    found = without_jumps(keypoints, limit)
+    assert np.array_equal(found, plain_without_jumps(keypoints.astype(float), limit), equal_nan=True)
+    assert np.array_equal(without_jumps(keypoints[:, :40], limit), found[:, :40], equal_nan=True)
+    assert np.array_equal(keypoints, before, equal_nan=True)
+
+
+def test_gaps_are_filled_on_a_line_if_short():
+    track = on_a_line(NAN, 0, NAN, 2, NAN, NAN, 5, NAN)
+    assert places(fill_short_gaps(track, 1)) == [None, 0, 1, 2, None, None, 5, None]
+    assert places(fill_short_gaps(track, 2)) == [None, 0, 1, 2, 3, 4, 5, None]
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 1000), most=st.integers(0, 6))
+def test_filling_equals_a_loop(seed, most):
+    keypoints = tracks(seed)
+    before = keypoints.copy()
+    np.testing.assert_allclose(fill_short_gaps(keypoints, most), plain_fill(keypoints, most), rtol=1e-5, atol=1e-4)
+    assert np.array_equal(keypoints, before, equal_nan=True)
+
+
+@pytest.mark.parametrize("keypoints", [np.full((2, 9, 3, 2), NAN, np.float32), np.ones((1, 1, 3, 2), np.float32)])
+def test_nothing_tracked_and_one_frame_are_taken(keypoints):
+    (found,) = clean([recording(keypoints)], CleaningConfig(max_jump=1, interpolate=3))
+    assert np.array_equal(found.keypoints, keypoints, equal_nan=True)
+
+
+def test_doubtful_positions_are_taken_out_and_those_without_confidence_stay():
+    confidence = np.array([0.2, 0.5, 0.9, NAN], np.float32)[None, :, None]
+    one = recording(on_a_line(1, 2, 3, 4), confidence)
+    (found,) = clean([one], CleaningConfig(min_confidence=0.5))
+    assert places(found.keypoints) == [None, 2, 3, 4]
+    assert found.confidence is confidence
+    with pytest.raises(ValueError, match="one has no confidences, so min_confidence has no use"):
+        clean([replace(one, confidence=None)], CleaningConfig(min_confidence=0.5))
+
+
+def test_keypoints_are_renamed_then_chosen_in_the_order_given():
+    keypoints, confidence = tracks(), np.random.default_rng(0).random((2, 60, 4)).astype(np.float32)
+    config = CleaningConfig(rename="a:b, b:a,d:tail", keypoints="tail,a")
+    (found,) = clean([recording(keypoints, confidence)], config)
+    assert found.keypoint_names == ["tail", "a"]
+    assert np.array_equal(found.keypoints, keypoints[:, :, [3, 1]], equal_nan=True)
+    assert np.array_equal(found.confidence, confidence[:, :, [3, 1]])
+
+
+def test_renaming_brings_recordings_of_different_names_together():
+    first, second = recording(tracks()), recording(tracks(), keypoint_names=["a", "b", "c", "D"])
+    found = clean([first, second], CleaningConfig(rename="D:d"))
+    assert [one.keypoint_names for one in found] == [["a", "b", "c", "d"]] * 2
+
+
+def test_the_steps_come_in_order():
+    """A doubtful position is no anchor for jumps, and what jumps leave is filled."""
+    line = on_a_line(0, 90, 90, 3)
+    keypoints = np.concatenate([line, line + np.float32([0, 10])], axis=2)
+    confidence = np.float32([0.9, 0.9, 0.1, 0.9])[None, :, None].repeat(2, axis=2)
+    config = CleaningConfig(min_confidence=0.5, max_jump=0.2, interpolate=2)
+    (found,) = clean([recording(keypoints, confidence)], config)
+    assert places(found.keypoints) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("factor", [2.0**-10, 1024.0])
+def test_the_unit_does_not_matter(factor):
+    config = CleaningConfig(max_jump=0.3, interpolate=2)
+    (here,), (there,) = (clean([recording(tracks() * np.float32(f))], config) for f in (1, factor))
+    np.testing.assert_allclose(here.keypoints * factor, there.keypoints, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"rename": "z:y"}, "rename has 'z', a keypoint that no recording has"),
+        ({"rename": "a:b"}, "with rename, one has more than one keypoint 'b'"),
+        ({"keypoints": "a,z"}, "one has no keypoint 'z' to keep; it has a, b, c, d"),
+        ({"keypoints": "a", "max_jump": 1}, "one has one keypoint, so no body length for max_jump"),
+    ],
+)
+def test_recordings_that_do_not_fit_the_settings_are_refused(changes, said):
+    with pytest.raises(ValueError, match=said):
+        clean([recording(tracks())], CleaningConfig(**changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"min_confidence": -0.1}, "min_confidence is -0.1; it must be finite and at least 0"),
+        ({"max_jump": NAN}, "max_jump is nan"),
+        ({"interpolate": -1}, "interpolate is -1"),
+        ({"keypoints": "a,,b"}, "keypoints is 'a,,b'; expected different names"),
+        ({"keypoints": "a,a"}, "expected different names"),
+        ({"rename": "a"}, "rename is 'a'; expected old:new,old:new"),
+        ({"rename": "a:b:c"}, "expected old:new"),
+        ({"rename": "a:"}, "expected old:new"),
+        ({"rename": "a:b,a:c"}, "with different old names"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(changes, said):
+    with pytest.raises(ValueError, match=said):
+        CleaningConfig(**changes)
