@@ -1,4 +1,4 @@
-"""Recordings made fit to learn from: names, doubtful positions, jumps, short gaps. Each step is off by default.
+"""Recordings made fit to learn from: rate, names, doubtful positions, jumps, short gaps. All is off by default.
 
 Axes: A individuals, T frames, K keypoints, d coordinates.
 """
@@ -14,10 +14,10 @@ from bams.shapes import body_length
 
 
 def clean(recordings: Sequence[Recording], config: CleaningConfig) -> list[Recording]:
-    """Recordings with keypoints renamed, chosen and ordered; without doubtful ones and jumps; short gaps filled.
+    """Recordings at one rate; keypoints renamed, chosen and ordered; without doubtful ones and jumps; gaps filled.
 
     In this order. Confidences stay as the tracker gave them, also where a position is taken out or filled in.
-    All but the filling is causal, save that jumps are measured by the body length of the whole recording.
+    All but the rate and the filling is causal, save that jumps are measured by the body length of the whole recording.
 
     Raises:
         ValueError: no recording has a keypoint to rename, one has not all keypoints to keep, has no confidences
@@ -30,6 +30,8 @@ def clean(recordings: Sequence[Recording], config: CleaningConfig) -> list[Recor
 
 
 def _clean_one(recording: Recording, config: CleaningConfig) -> Recording:
+    if config.resample > 0:
+        recording = resample(recording, config.resample)
     recording = rename_keypoints(recording, config.renames)
     if config.keypoints:
         recording = keep_keypoints(recording, config.kept)
@@ -45,6 +47,39 @@ def _clean_one(recording: Recording, config: CleaningConfig) -> Recording:
     if config.interpolate > 0:
         keypoints = fill_short_gaps(keypoints, config.interpolate)
     return replace(recording, keypoints=keypoints)
+
+
+def resample(recording: Recording, fps: float) -> Recording:
+    """A recording at another rate; frames are counted at that rate.
+
+    A position between two frames lies on the straight line between them, and is missing if one of them is, as is the
+    confidence. The first frame stays the first.
+
+    Raises:
+        ValueError: its rate is not known.
+    """
+    if recording.fps is None:
+        raise ValueError(f"the frames per second of {recording.name} are not known, so resample needs fps too")
+    if recording.fps == fps:
+        return recording
+    _, total = recording.keypoints.shape[:2]
+    at = (np.arange(int((total - 1) * fps / recording.fps + 1e-6) + 1) * recording.fps / fps).round(6)
+    before = np.minimum(at.astype(int), total - 1)
+    after = np.minimum(before + 1, total - 1)
+    share = (at - before).astype(np.float32)
+
+    def between(values: np.ndarray) -> np.ndarray:
+        part = share.reshape(-1, *[1] * (values.ndim - 2))
+        mixed = (1 - part) * values[:, before] + part * values[:, after]
+        return np.where(part > 0, mixed, values[:, before])  # on a frame the next one does not matter
+
+    return replace(
+        recording,
+        keypoints=between(recording.keypoints),
+        confidence=None if recording.confidence is None else between(recording.confidence),
+        fps=fps,
+        first_frame=round(recording.first_frame * fps / recording.fps),
+    )
 
 
 def rename_keypoints(recording: Recording, renames: Mapping[str, str]) -> Recording:

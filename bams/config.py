@@ -94,6 +94,8 @@ CHOICES = {
 class CleaningConfig:
     """What is done to the keypoints of files before anything else, in this order; by default nothing."""
 
+    resample: float = 0
+    """frames per second to bring all recordings to, positions between frames on a straight line; 0: as they are"""
     rename: str = ""
     """keypoints to give other names, as old:new,old:new; where a recording lacks one it stays as it is"""
     keypoints: str = ""
@@ -106,7 +108,7 @@ class CleaningConfig:
     """gaps of at most so many frames are filled on a straight line; 0: none"""
 
     def __post_init__(self):
-        for name in ("min_confidence", "max_jump", "interpolate"):
+        for name in ("resample", "min_confidence", "max_jump", "interpolate"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be finite and at least 0")
         if self.keypoints and ("" in self.kept or len(set(self.kept)) < len(self.kept)):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bams.cleaning import clean, fill_short_gaps, without_jumps
+from bams.cleaning import clean, fill_short_gaps, resample, without_jumps
 from bams.config import CleaningConfig
 from bams.recordings import Recording
 from bams.shapes import body_length
@@ -233,3 +233,30 @@ def test_recordings_that_do_not_fit_the_settings_are_refused(changes, said):
 def test_settings_that_make_no_sense_are_refused(changes, said):
     with pytest.raises(ValueError, match=said):
         CleaningConfig(**changes)
+
+
+# --- rate --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("old", "new", "frames"), [(30, 60, 19), (60, 30, 5), (25, 30, 11), (30, 30, 10)])
+def test_resampled_positions_are_those_between_the_frames(old, new, frames):
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(2, 10, 3, 2)).astype(np.float32)
+    points[0, 4, 1] = np.nan
+    given = Recording("r", points, points[..., 0] ** 2, ["a", "b"], ["x", "y", "z"], float(old), first_frame=30)
+    found = resample(given, new)
+    assert found.keypoints.shape == (2, frames, 3, 2) and found.fps == new and found.first_frame == 30 * new / old
+    assert found.keypoints.dtype == np.float32
+    for t in range(frames):  # one by one
+        place = t * old / new
+        low, share = int(place + 1e-9), place - int(place + 1e-9)
+        for kept, made in ((points, found.keypoints), (given.confidence, found.confidence)):
+            expected = kept[:, low] if share < 1e-9 else (1 - share) * kept[:, low] + share * kept[:, low + 1]
+            np.testing.assert_allclose(made[:, t], expected, atol=1e-6)
+
+
+def test_a_rate_that_is_not_known_cannot_be_changed():
+    given = Recording("r", np.zeros((1, 5, 1, 2), np.float32), None, ["a"], ["x"])
+    with pytest.raises(ValueError, match="r are not known"):
+        clean([given], CleaningConfig(resample=30))
+    assert clean([replace(given, fps=60.0)], CleaningConfig(resample=30))[0].keypoints.shape[1] == 3
