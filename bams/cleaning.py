@@ -17,7 +17,7 @@ def clean(recordings: Sequence[Recording], config: CleaningConfig) -> list[Recor
     """Recordings at one rate; keypoints renamed, chosen and ordered; without doubtful ones and jumps; gaps filled.
 
     In this order. Confidences stay as the tracker gave them, also where a position is taken out or filled in.
-    All but the rate and the filling is causal, save that jumps are measured by the body length of the whole recording.
+    All but the rate and the filling is causal, save that jumps are measured by the whole recording's body length.
 
     Raises:
         ValueError: no recording has a keypoint to rename, one has not all keypoints to keep, has no confidences
@@ -63,15 +63,16 @@ def resample(recording: Recording, fps: float) -> Recording:
     if recording.fps == fps:
         return recording
     _, total = recording.keypoints.shape[:2]
-    at = (np.arange(int((total - 1) * fps / recording.fps + 1e-6) + 1) * recording.fps / fps).round(6)
+    at = (np.arange(int((total - 1) * fps / recording.fps + 1e-6) + 1) * recording.fps / fps).round(9)
     before = np.minimum(at.astype(int), total - 1)
     after = np.minimum(before + 1, total - 1)
-    share = (at - before).astype(np.float32)
+    share = at - before
 
     def between(values: np.ndarray) -> np.ndarray:
         part = share.reshape(-1, *[1] * (values.ndim - 2))
         mixed = (1 - part) * values[:, before] + part * values[:, after]
-        return np.where(part > 0, mixed, values[:, before])  # on a frame the next one does not matter
+        # on a frame the next one does not matter
+        return np.where(part > 0, mixed, values[:, before]).astype(np.float32)
 
     return replace(
         recording,
