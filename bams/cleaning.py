@@ -52,8 +52,8 @@ def _clean_one(recording: Recording, config: CleaningConfig) -> Recording:
 def resample(recording: Recording, fps: float) -> Recording:
     """A recording at another rate; frames are counted at that rate.
 
-    A position between two frames lies on the straight line between them, and is missing if one of them is, as is the
-    confidence. The first frame stays the first.
+    A position between two frames lies on the straight line between them, and is missing if one of them is; so with
+    the confidence. The first frame stays the first.
 
     Raises:
         ValueError: its rate is not known.
