@@ -12,15 +12,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from bams import drift
 from bams.checkpoint import Checkpoint, check_features, trained_features
 from bams.cleaning import clean
 from bams.config import CleaningConfig, FeatureConfig
+from bams.drift import DriftReport, compare
 from bams.exports import GROUP, TrackEmbedding
 from bams.features import Features
 from bams.keypoints import KeypointsDataset, recording_features
 from bams.poses import check_same_rate, check_same_skeleton
 from bams.recordings import Recording, choose_parts, ever_tracked, tracked_presence
+from bams.reference import Reference, check_skeleton, describe, describe_embeddings
 from bams.represent import embed_recording, pool_individuals
 from bams.statistics import known_inputs
 
@@ -82,7 +83,7 @@ def prepare_like(recordings: Sequence[Recording], trained: Checkpoint) -> list[R
     """
     cleaned = prepare(recordings, trained_cleaning(trained))
     if trained.reference:
-        drift.check_skeleton(trained.reference["keypoint_names"], cleaned)
+        check_skeleton(trained.reference["keypoint_names"], cleaned)
     return cleaned
 
 
@@ -206,13 +207,13 @@ def with_reference(trained: Checkpoint, recordings: Sequence[Recording], device:
     """A model that knows what the recordings that it was trained on look like; series have no looks."""
     if recordings[0].keypoints.ndim == 3:
         return trained
-    embeddings = drift.describe_embeddings(_some_embeddings(trained, recordings, device))
-    return replace(trained, reference=asdict(replace(drift.describe(recordings), embeddings=embeddings)))
+    embeddings = describe_embeddings(_some_embeddings(trained, recordings, device))
+    return replace(trained, reference=asdict(replace(describe(recordings), embeddings=embeddings)))
 
 
 def find_drift(
     trained: Checkpoint, recordings: Sequence[Recording], device: str | torch.device = "cpu"
-) -> drift.DriftReport:
+) -> DriftReport:
     """In what recordings, cleaned as those in training, differ from these.
 
     Raises:
@@ -220,8 +221,7 @@ def find_drift(
     """
     if not trained.reference:
         raise ValueError("the model does not know what the recordings of its training look like")
-    reference = drift.Reference(**trained.reference)
-    return drift.compare(reference, recordings, _some_embeddings(trained, recordings, device))
+    return compare(Reference(**trained.reference), recordings, _some_embeddings(trained, recordings, device))
 
 
 def say_drift(trained: Checkpoint, recordings: Sequence[Recording], device: str | torch.device = "cpu") -> None:
