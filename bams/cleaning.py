@@ -46,6 +46,8 @@ def _clean_one(recording: Recording, config: CleaningConfig) -> Recording:
         keypoints = without_jumps(keypoints, config.max_jump * body_length(keypoints))
     if config.interpolate > 0:
         keypoints = fill_short_gaps(keypoints, config.interpolate)
+    if config.unit == "body" and np.isfinite(length := body_length(keypoints)):
+        keypoints = (keypoints / length).astype(np.float32)
     return replace(recording, keypoints=keypoints)
 
 

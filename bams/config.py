@@ -106,11 +106,15 @@ class CleaningConfig:
     """most body lengths that a keypoint moves in a frame; what it reaches faster counts as not tracked; 0: any"""
     interpolate: int = 0
     """gaps of at most so many frames are filled on a straight line; 0: none"""
+    unit: Literal["file", "body"] = "file"
+    """of positions: that of the files, or body lengths, so that cameras and sizes of animals do not matter"""
 
     def __post_init__(self):
         for name in ("resample", "min_confidence", "max_jump", "interpolate"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be finite and at least 0")
+        if self.unit not in ("file", "body"):
+            raise ValueError(f"unit is {self.unit!r}; it must be file or body")
         if self.keypoints and ("" in self.kept or len(set(self.kept)) < len(self.kept)):
             raise ValueError(f"keypoints is {self.keypoints!r}; expected different names, as name,name")
         pairs = [part.split(":") for part in self.rename.split(",")] if self.rename else []

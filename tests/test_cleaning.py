@@ -260,3 +260,15 @@ def test_a_rate_that_is_not_known_cannot_be_changed():
     with pytest.raises(ValueError, match="r are not known"):
         clean([given], CleaningConfig(resample=30))
     assert clean([replace(given, fps=60.0)], CleaningConfig(resample=30))[0].keypoints.shape[1] == 3
+
+
+def test_in_body_lengths_the_unit_of_the_file_does_not_matter():
+    points = tracks()
+    here, there = (
+        clean([Recording("r", factor * points, None, ["a", "b"], list("wxyz"))], CleaningConfig(unit="body"))[0]
+        for factor in (np.float32(1), np.float32(0.125))
+    )
+    np.testing.assert_allclose(here.keypoints, there.keypoints, rtol=1e-6)
+    assert body_length(here.keypoints) == pytest.approx(1, rel=1e-5)
+    alone = Recording("r", np.ones((1, 5, 1, 2), np.float32), None, ["a"], ["x"])  # has no length
+    np.testing.assert_array_equal(clean([alone], CleaningConfig(unit="body"))[0].keypoints, alone.keypoints)
