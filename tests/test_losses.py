@@ -118,6 +118,21 @@ def test_histogram_holds_nothing_of_the_present_frame():
         assert not torch.equal(old[:, 9], new[:, 9])
 
 
+@pytest.mark.parametrize("window", [254, 255, 256, 32767, 32768, 70_000])
+def test_counts_of_bins_do_not_run_over_into_each_other(window):
+    """Also where one bin has every frame of a window, of as many frames as its digits just hold."""
+    actions, valid = random_batch(3, frames=600, tracks=1, bins=5, missing=0.1)
+    actions[:, 100:500, 0] = 2
+    valid[:, 100:500] = True
+    histogram, weight = histogram_of_actions(actions, valid, bins=5, window=window)
+    one_hot = (torch.nn.functional.one_hot(actions.long(), 5) * valid[..., None]).double()
+    for t in (0, 99, 100, 243, 244, 245, 350, 598, 599):
+        counts = one_hot[:, t + 1 : t + 1 + window].sum(1)
+        expected = counts / counts.sum(-1, keepdim=True).clamp(min=1)
+        torch.testing.assert_close(histogram[:, t].double(), expected, atol=1e-6, rtol=0)
+        torch.testing.assert_close(weight[:, t].double(), counts.sum(-1) / window, atol=1e-6, rtol=0)
+
+
 def test_histogram_of_any_frames_is_that_of_all_frames_there():
     actions, valid = random_batch(2)
     frames = torch.tensor([24, 0, 7, 7, 3])
