@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from bams import checkpoint, files, mabe
 from bams.mabe_jobs import Group
@@ -50,12 +51,11 @@ SIZES = {
 
 
 class Stage(NamedTuple):
-    """Seconds until training began (None where nothing is trained) and until the end, GiB at most, steps done."""
+    """Seconds until training began (None where nothing is trained) and until the end, GiB at most."""
 
     ready: float | None
     seconds: float
     peak: float
-    steps: int = 0
 
 
 def make_files(folder: Path, size: Size, tracks: int | None) -> None:
@@ -134,29 +134,36 @@ def memory(process: int) -> float:
     return total + sum(memory(int(child)) for child in children)
 
 
-def measure(name: str, root: Path, tracks: int | None, seconds: float) -> dict[str, Stage]:
-    """All stages of one group."""
+def measure(name: str, root: Path, tracks: int | None, seconds: float) -> tuple[dict[str, Stage], float, int]:
+    """All stages of one group; seconds that a step takes, and steps in an epoch."""
     size, folder = SIZES[name], files.make_folder(root / (name if tracks is None else f"{name}-{tracks}"))
     make_files(folder, size, tracks)
-    shutil.rmtree(folder / "cache", ignore_errors=True)
+    for made in ("cache", "runs"):
+        shutil.rmtree(folder / made, ignore_errors=True)
     common = ("--data_root", str(folder), "--log_dir", str(folder / "runs"))
-    stages = {}
+    stages, path = {}, folder / "m.pt"
     for start in ("first", "second"):
-        path = folder / "m.pt"
         path.unlink(missing_ok=True)
-        found = run(size.script, *common, "--ckpt_path", str(path), stop_after=seconds)
-        stages[f"{start} start"] = found._replace(steps=checkpoint.load(path).progress["step"])
+        stages[f"{start} start"] = run(size.script, *common, "--ckpt_path", str(path), stop_after=seconds)
     stages["embedding"] = run(size.script, *common, "--job", "compute_representations", "--ckpt_path", str(path))
-    return stages
+    trained = checkpoint.load(path)
+    batch = trained.settings["batch_size"]
+    step = batch * trained.settings["sequence_length"] / frames_per_second(folder / "runs" / path.stem)
+    return stages, step, -(-trained.progress["windows"] // batch)
 
 
-def row(title: str, size: Size, tracks: int | None, seconds: float, stages: dict[str, Stage]) -> str:
-    """A line of the table; an epoch is what the steps of the second start say of it."""
+def frames_per_second(run: Path) -> float:
+    """Median over what a run has logged, without its first step, which is slow."""
+    curves = EventAccumulator(str(run)).Reload()
+    values = [point.value for point in curves.Scalars("train/frames_per_second")]
+    return float(np.median(values[1:] or values))
+
+
+def row(title: str, stages: dict[str, Stage], step: float, steps: int) -> str:
+    """A line of the table."""
     first, second, embedding = stages.values()
-    count = tracks or size.train * size.group.individuals
-    epoch = -(-0.9 * count // 32) * seconds / second.steps / 60
     cells = (
-        *(f"{first.ready:.0f} s", f"{second.ready:.0f} s", f"{seconds / second.steps:.2f} s", f"{epoch:.1f} min"),
+        *(f"{first.ready:.0f} s", f"{second.ready:.0f} s", f"{step:.2f} s", f"{steps * step / 60:.1f} min"),
         *(f"{max(first.peak, second.peak):.2f} GiB", f"{embedding.seconds:.0f} s", f"{embedding.peak:.2f} GiB"),
     )
     return f"{title:18s}" + "".join(f"{cell:>14s}" for cell in cells)
@@ -178,9 +185,9 @@ def main() -> None:
     for name in args.groups:
         for tracks in args.tracks:
             title = f"{name}, {tracks or 'full size'}"
-            stages = measure(name, args.data_root, tracks, args.seconds)
-            print(row(title, SIZES[name], tracks, args.seconds, stages), flush=True)
-            found[title] = {label: stage._asdict() for label, stage in stages.items()}
+            stages, step, steps = measure(name, args.data_root, tracks, args.seconds)
+            print(row(title, stages, step, steps), flush=True)
+            found[title] = {label: stage._asdict() for label, stage in stages.items()} | {"step": step}
     if args.output:
         files.write_text(args.output, json.dumps(found, indent=1))
 
