@@ -10,12 +10,11 @@ The real scripts run as child processes. Memory is what a process and its worker
 import argparse
 import json
 import os
-import queue
 import shutil
 import signal
 import subprocess
 import sys
-import threading
+import tempfile
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -97,27 +96,24 @@ def _as_in_files(clip: np.ndarray, size: Size, rng: np.random.Generator) -> np.n
     return clip
 
 
-def run(script: str, *options: str, stop_after: float | None = None) -> Stage:
-    """Run a script of the repository; `stop_after` so many seconds of training it is told to stop."""
-    environment = {**os.environ, "TQDM_DISABLE": "1", "PYTHONUNBUFFERED": "1"}
+def run(script: str, *options: str, begun: Path | None = None, stop_after: float = 0) -> Stage:
+    """Run a script of the repository; `stop_after` so many seconds after the folder `begun` is there, stop it."""
+    environment = {**os.environ, "TQDM_DISABLE": "1"}
     command = [sys.executable, str(ROOT / script), *options]
     started, ready, peak = time.perf_counter(), None, 0.0
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
-    lines: queue.Queue[str] = queue.Queue()
-    threading.Thread(target=lambda: [lines.put(line) for line in child.stdout], daemon=True).start()
-    said = []
-    while child.poll() is None:
-        time.sleep(0.1)
-        peak = max(peak, memory(child.pid))
-        while not lines.empty():
-            said.append(lines.get())
-            if " windows of " in said[-1]:
+    with tempfile.TemporaryFile("w+") as said:
+        child = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, env=environment)
+        while child.poll() is None:
+            time.sleep(0.1)
+            peak = max(peak, memory(child.pid))
+            if begun is not None and ready is None and begun.exists():
                 ready = time.perf_counter() - started
-        if stop_after and ready and time.perf_counter() - started > ready + stop_after:
-            child.send_signal(signal.SIGINT)
-            stop_after = None
-    if child.returncode not in (0, 128 + signal.SIGINT):
-        raise RuntimeError(f"{' '.join(command)} has failed: {''.join(said)[-2000:]}")
+            if ready and time.perf_counter() - started > ready + stop_after:
+                child.send_signal(signal.SIGINT)
+                child.wait()
+        if child.returncode not in (0, 128 + signal.SIGINT):
+            said.seek(0)
+            raise RuntimeError(f"{' '.join(command)} has failed: {said.read()[-2000:]}")
     return Stage(ready, time.perf_counter() - started, peak)
 
 
@@ -138,17 +134,18 @@ def measure(name: str, root: Path, tracks: int | None, seconds: float) -> tuple[
     """All stages of one group; seconds that a step takes, and steps in an epoch."""
     size, folder = SIZES[name], files.make_folder(root / (name if tracks is None else f"{name}-{tracks}"))
     make_files(folder, size, tracks)
-    for made in ("cache", "runs"):
-        shutil.rmtree(folder / made, ignore_errors=True)
+    shutil.rmtree(folder / "cache", ignore_errors=True)
     common = ("--data_root", str(folder), "--log_dir", str(folder / "runs"))
-    stages, path = {}, folder / "m.pt"
+    stages, path, curves = {}, folder / "m.pt", folder / "runs" / "m"
     for start in ("first", "second"):
         path.unlink(missing_ok=True)
-        stages[f"{start} start"] = run(size.script, *common, "--ckpt_path", str(path), stop_after=seconds)
+        shutil.rmtree(curves, ignore_errors=True)
+        options = (*common, "--ckpt_path", str(path))
+        stages[f"{start} start"] = run(size.script, *options, begun=curves, stop_after=seconds)
     stages["embedding"] = run(size.script, *common, "--job", "compute_representations", "--ckpt_path", str(path))
     trained = checkpoint.load(path)
     batch = trained.settings["batch_size"]
-    step = batch * trained.settings["sequence_length"] / frames_per_second(folder / "runs" / path.stem)
+    step = batch * trained.settings["sequence_length"] / frames_per_second(curves)
     return stages, step, -(-trained.progress["windows"] // batch)
 
 
