@@ -417,7 +417,7 @@ def test_an_npy_of_one_recording(tmp_path):
         ["keypoint0", "keypoint1"],
     )
     np.save(tmp_path / "series.npy", numbers(1, 6, 2))
-    series = load_one(tmp_path / "series.npy")
+    (series,) = load_poses(tmp_path / "series.npy")
     assert series.keypoints.shape == (1, 6, 2) and series.keypoint_names == []
 
 

@@ -712,6 +712,7 @@ def test_cache_path_is_used_and_gives_the_same_model(folder: Path):
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+@pytest.mark.slow
 def test_help_and_print_config_of_every_script():
     for script in SCRIPTS:
         done = subprocess.run(
