@@ -159,7 +159,7 @@ def _write_arrays(
     tracks = [1 if joint else len(recording.individuals) for recording in recordings]
     starts, sizes, pooled = np.cumsum([0, *tracks]), trained.model.sizes, max(tracks) > 1
     frames = max(recording.keypoints.shape[1] for recording in recordings)
-    shapes = {name: (starts[-1], frames, size) for name, size in sizes.items()}
+    shapes = {name: (sum(tracks), frames, size) for name, size in sizes.items()}
     if pooled:
         shapes |= {f"group_{name}": (len(tracks), frames, 2 * size) for name, size in sizes.items()}
     with distributed.common_folder(target.parent) as folder:

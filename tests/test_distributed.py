@@ -22,7 +22,7 @@ from bams.train import Interrupted, train
 
 ROOT = Path(__file__).parents[1]
 CPU = torch.device("cpu")
-STEPS = TrainConfig(batch_size=5, epochs=2, skip_frames=5, hoa_window=6, views=3, near_frames=2, lr=3e-4)
+STEPS = TrainConfig(batch_size=5, epochs=2, skip_frames=5, hoa_window=6, views=3, near_frames=2, lr=5e-5)
 CONFIG = replace(STEPS, precision="float32", device="cpu")
 
 
@@ -118,13 +118,13 @@ def on_two(function: str, folder: Path, *options: str) -> None:
 
 
 def assert_same_embeddings(one: BAMS, other: BAMS) -> None:
-    """Of models that have been trained: rounding in other orders moves them, as AdamW does small gradients."""
+    """Of models that have been trained: at a low rate, as AdamW makes steps of the rounding of gradients near 0."""
     input = some_data().batch(range(11))["input"]
     with torch.no_grad():
         found, expected, fresh = (model.eval().encode(input) for model in (one, other, some_model(some_data())))
     for name, emb in expected.items():
         torch.testing.assert_close(found[name], emb, atol=1e-5, rtol=1e-5)
-        assert not torch.allclose(fresh[name], emb, atol=1e-3)
+        assert not torch.allclose(fresh[name], emb, atol=2e-4)
 
 
 # --- tests ---
