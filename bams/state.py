@@ -221,14 +221,9 @@ def measure_marginal(
 
 
 def held_out_loss(
-    state: State,
-    dataset: torch.utils.data.Dataset,
-    val_dataset: torch.utils.data.Dataset | None,
-    config: TrainConfig,
-) -> HoALoss | None:
+    state: State, dataset: torch.utils.data.Dataset, val_dataset: torch.utils.data.Dataset, config: TrainConfig
+) -> HoALoss:
     """The loss by which skill on held-out recordings is against the data-wide histogram on these same ones."""
-    if val_dataset is None:
-        return None
     marginal = measure_marginal(dataset, val_dataset, config).to(state.hoa.marginal.device)
     return replace(state.hoa, marginal=marginal)
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,7 @@ def train(
     about = {"dataset": "unnamed", "features": {}, "settings": {}, **(about or {})}
     about["settings"] = {**about["settings"], **asdict(config), "epochs": state.epochs}
     place_if_it_fits(device, dataset, val_dataset)
-    val_hoa = held_out_loss(state, dataset, val_dataset, config)
+    val_hoa = cache(partial(held_out_loss, state, dataset, val_dataset, config))  # not before the first step
     score = partial(_score, state, val_hoa, val_dataset, config, evaluate)
     save = partial(_save, state, dataset, ckpt_path, about)
     forward = over_processes(TrainingStep(model, state.hoa, config), device)
@@ -112,7 +112,7 @@ def _save(
 
 def _score(
     state: State,
-    val_hoa: HoALoss | None,
+    val_hoa: Callable[[], HoALoss],
     val_dataset: torch.utils.data.Dataset | None,
     config: TrainConfig,
     evaluate: Evaluate | None,
@@ -121,8 +121,8 @@ def _score(
 ) -> dict[str, str]:
     """Log what an epoch has come to; what the progress bar is to say of it."""
     said = {}
-    if val_hoa is not None:
-        scores = validate(state.model, val_dataset, val_hoa, config, state.hoa.marginal.device)
+    if val_dataset is not None:
+        scores = validate(state.model, val_dataset, val_hoa(), config, state.hoa.marginal.device)
         _log(writer, "val", scores, state.step)
         said["val_skill"] = f"{scores['hoa_skill']:.3f}"
     if evaluate is not None and distributed.is_first():
