@@ -118,7 +118,7 @@ def on_two(function: str, folder: Path, *options: str) -> None:
 
 
 def assert_same_embeddings(one: BAMS, other: BAMS) -> None:
-    """Of models that have been trained: at a low rate, as AdamW makes steps of the rounding of gradients near 0."""
+    """Of models trained at a low rate, as AdamW makes whole steps of the rounding of gradients near 0."""
     input = some_data().batch(range(11))["input"]
     with torch.no_grad():
         found, expected, fresh = (model.eval().encode(input) for model in (one, other, some_model(some_data())))
