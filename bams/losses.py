@@ -143,7 +143,12 @@ def total_weight(valid: Tensor, window: int, skip_frames: int) -> Tensor:
 
 
 def marginal_loss(
-    counts: Tensor, batches: Iterable[tuple[Tensor, Tensor]], *, window: int, skip_frames: int
+    counts: Tensor,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    *,
+    window: int,
+    skip_frames: int,
+    most_frames: int | None = None,
 ) -> Tensor:
     """The distance that the data-wide histogram reaches as a prediction, per action feature.
 
@@ -151,6 +156,7 @@ def marginal_loss(
         counts: (D, Q), valid frames in each bin over the whole data set.
         batches: actions (B, T, D) uint8 and valid (B, T, D) bool of some tracks.
         window, skip_frames: those of the loss.
+        most_frames: of a batch with more, in all its tracks, each n-th frame is taken, so that no more are.
 
     Returns:
         (D,) float32; 0 for a feature that is always in one bin or never observed.
@@ -159,7 +165,9 @@ def marginal_loss(
     marginal = counts / counts.sum(-1, keepdim=True).clamp(min=1)
     distance, weight = torch.zeros(size), torch.zeros(size)
     for actions, valid in batches:
-        frames = torch.arange(skip_frames, actions.shape[1])
+        tracks, total, _ = actions.shape
+        every = max(1, -(-tracks * total // most_frames)) if most_frames else 1
+        frames = torch.arange(skip_frames, total, every)
         target, weights = histogram_of_actions(actions, valid, bins=bins, window=window, frames=frames)
         distance += (weights * earth_mover_distance(marginal.float(), target)).sum((0, 1))
         weight += weights.sum((0, 1))

@@ -21,7 +21,7 @@ from bams.devices import pick_workers
 from bams.losses import HoALoss
 from bams.models import BAMS
 
-MARGINAL_BATCHES = 8  # the marginal loss is measured on so many batches
+MARGINAL_BATCHES, MARGINAL_FRAMES = 8, 25_000  # the marginal loss is measured on so many batches, frames of each
 ENOUGH_STEPS = 1500  # of a run with `epochs` 0; see benchmarks/readout.py
 WARM_UP = 30  # steps in which the learning rates of lr_schedule cosine rise
 LAST_RATE = 0.02  # what is left of them at the end
@@ -209,6 +209,7 @@ def measure_marginal(
     dataset: torch.utils.data.Dataset,
     config: TrainConfig,
     most_batches: int | None = None,
+    most_frames: int | None = None,
 ) -> Tensor:
     """The marginal loss (D,) on batches of `dataset`, of the data-wide histogram of `trained_on`."""
     sample = batch_order(dataset, config, 0)[:most_batches]
@@ -217,6 +218,7 @@ def measure_marginal(
         ((batch["actions"].cpu(), batch["valid"].cpu()) for batch in load_batches(dataset, config, sample)),
         window=config.hoa_window,
         skip_frames=config.skip_frames,
+        most_frames=most_frames,
     )
 
 
@@ -235,4 +237,4 @@ def _start_model(model: BAMS, dataset: torch.utils.data.Dataset, config: TrainCo
     model.scale.set(torch.from_numpy(statistics.centre), torch.from_numpy(statistics.scale))
     if config.loss == "normalised":
         model.start_at(torch.log((counts + 1) / (counts + 1).sum(-1, keepdim=True)).flatten())
-    return measure_marginal(dataset, dataset, config, MARGINAL_BATCHES)
+    return measure_marginal(dataset, dataset, config, MARGINAL_BATCHES, MARGINAL_FRAMES)

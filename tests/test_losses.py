@@ -368,18 +368,21 @@ def dataset_counts(batches, size: int, bins: int) -> torch.Tensor:
     return counts
 
 
-def test_marginal_loss_equals_the_loop():
-    batches = [random_batch(11), random_batch(12, tracks=2, frames=14)]
+@pytest.mark.parametrize(("most_frames", "every"), [(None, 1), (75, 1), (40, 2), (25, 3), (9, 9)])
+def test_marginal_loss_equals_the_loop(most_frames, every):
+    """Also at each n-th frame, of a batch of 3 tracks of 25 frames."""
+    batches = [random_batch(11)]
+    batches += [random_batch(12, tracks=2, frames=14)] if every == 1 else []
     counts = dataset_counts(batches, 2, 4)
     distance, weights = np.zeros(2), np.zeros(2)
     for actions, valid in batches:
         histogram, weight = slow_histogram(actions, valid, 4, 6, range(actions.shape[1]))
         for b, t, d in np.ndindex(weight.shape):
-            if t >= 5:
+            if t >= 5 and (t - 5) % every == 0:
                 marginal = counts[d].numpy() / counts[d].sum().item()
                 distance[d] += weight[b, t, d] * slow_distance(marginal, histogram[b, t, d])
                 weights[d] += weight[b, t, d]
-    found = marginal_loss(counts, batches, window=6, skip_frames=5)
+    found = marginal_loss(counts, batches, window=6, skip_frames=5, most_frames=most_frames)
     assert found.dtype == torch.float32
     np.testing.assert_allclose(found.numpy(), distance / weights, rtol=1e-5)
 
