@@ -74,7 +74,7 @@ def _tolerance(reference: Reference, new: Reference, name: str) -> np.ndarray:
 def _shape_findings(reference: Reference, new: Reference) -> tuple[list[str], ShapeChange]:
     least = np.fmax(LEAST_PLACE, LEAST_SPREAD * reference.spread)
     tolerance = np.maximum(least, _tolerance(reference, new, "shape_deviation"))
-    change = find_change(reference.shape, new.shape, tolerance)
+    change = find_change(reference.shape, new.shape, tolerance, reference.spread)
     names, found = reference.keypoint_names, []
     if change.mirrored:
         found.append(

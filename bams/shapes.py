@@ -15,6 +15,8 @@ LEAST_TOGETHER = (
 FAR = 2.0  # times the median distance
 STARTS, FEW_FRAMES, ROUNDS = 8, 400, 6  # of the search for the mean shape, which settles in 5 rounds
 MUCH_LESS, LESS = 0.25, 0.6  # of the squared distances, if a mirror image, or an exchange, explains a shape
+# A body has sides if a mirror image puts so many keypoints so many spreads away; others only bend to one side.
+SIDED, SPREADS = 2, 3
 
 
 def body_length(keypoints: np.ndarray) -> float:
@@ -151,7 +153,9 @@ class ShapeChange(NamedTuple):
     scale: float
 
 
-def find_change(shape: np.ndarray, other: np.ndarray, tolerance: np.ndarray) -> ShapeChange:
+def find_change(
+    shape: np.ndarray, other: np.ndarray, tolerance: np.ndarray, spread: np.ndarray | None = None
+) -> ShapeChange:
     """What changed from a shape to another, whatever its size: the fewest changes that explain it.
 
     First a mirror image, then exchanges, the best first, then keypoints that lie elsewhere. Bodies of two
@@ -160,15 +164,17 @@ def find_change(shape: np.ndarray, other: np.ndarray, tolerance: np.ndarray) -> 
     Args:
         shape, other: (K, d), any units; NaN = not known.
         tolerance: (K,) the shape's unit: a keypoint is where it was if it lies no farther away.
+        spread: (K,) the shape's unit, of frames around it: so a body that bends is not taken for a mirrored one.
     """
     kept = np.isfinite(shape).all(axis=-1) & np.isfinite(other).all(axis=-1)
     order, exchanged, mirrored = np.arange(len(shape)), [], False
     now = _misses(shape, other, kept, tolerance)
     if now.max() > 1 and shape.shape[1] > 1:
-        flipped = other * np.where(np.arange(shape.shape[1]) == 0, -1, 1)
-        after = _misses(shape, flipped, kept, tolerance)
-        if _cost(after) < MUCH_LESS * _cost(now):
-            other, mirrored, now = flipped, True, after
+        flip = np.where(np.arange(shape.shape[1]) == 0, -1, 1)
+        after = _misses(shape, other * flip, kept, tolerance)
+        apart = np.inf if spread is None else _misses(shape, shape * flip, kept, SPREADS * spread)
+        if np.sum(np.broadcast_to(apart, len(kept)) > 1) >= SIDED and _cost(after) < MUCH_LESS * _cost(now):
+            other, mirrored, now = other * flip, True, after
     while now.max() > 1:
         pairs = _exchanges(shape, other[order], kept, tolerance)
         if not pairs:

@@ -355,3 +355,18 @@ def test_real_rats():
     swapped = [replace(one, keypoints=one.keypoints[:, :, [0, 1, 3, 2, 4]]) for one in new]
     (found,) = compare(reference, swapped).findings
     assert "tail and tail-m are exchanged" in found
+
+
+def test_a_body_that_bends_to_the_other_side_is_not_mirrored():
+    """Five points on a line that bends: to one side in training, to the other in new recordings, as rats do."""
+
+    def bent(side: float, seed: int) -> Recording:
+        rng = np.random.default_rng(seed)
+        bend = side * 0.1 + 0.2 * rng.normal(size=(600, 1))
+        along = np.linspace(-0.5, 0.5, 5)
+        points = np.stack([np.broadcast_to(along, (600, 5)), bend * (1 - 4 * along**2)], axis=-1)
+        points += 0.01 * rng.normal(size=points.shape)
+        return Recording("r", (50 * points[None]).astype(np.float32), None, ["a"], list("abcde"), 30.0)
+
+    found = compare(describe([bent(1, i) for i in range(4)]), [bent(-1, 9)])
+    assert not any("mirrored" in finding for finding in found.findings)
