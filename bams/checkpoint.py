@@ -3,7 +3,7 @@
 import re
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from bams import files
-from bams.config import FeatureConfig
+from bams.config import FeatureConfig, part_of
 from bams.models import BAMS
 from bams.statistics import Statistics
 
@@ -112,8 +112,7 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> BAM
 
 def trained_features(trained: Checkpoint) -> FeatureConfig:
     """The features that a model was trained on."""
-    known = {field.name for field in fields(FeatureConfig)}
-    return FeatureConfig(**{name: value for name, value in trained.settings.items() if name in known})
+    return part_of(trained.settings, FeatureConfig)
 
 
 def check_features(expected: Mapping[str, list[str]], found: Mapping[str, list[str]], path: str) -> None:

@@ -32,6 +32,10 @@ def clean(recordings: Sequence[Recording], config: CleaningConfig) -> list[Recor
 def _clean_one(recording: Recording, config: CleaningConfig) -> Recording:
     if config.resample > 0:
         recording = resample(recording, config.resample)
+    if recording.keypoints.ndim == 3:
+        if replace(config, resample=0) != CleaningConfig():
+            raise ValueError(f"{recording.name} is a series, of which nothing but the rate can be changed")
+        return recording
     recording = rename_keypoints(recording, config.renames)
     if config.keypoints:
         recording = keep_keypoints(recording, config.kept)

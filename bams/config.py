@@ -1,7 +1,15 @@
 """The settings that all scripts share; each field is a flag, and its docstring the flag's help."""
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, TypeVar
+
+Part = TypeVar("Part")
+
+
+def part_of(settings: Mapping[str, Any], cls: type[Part]) -> Part:
+    """The settings of one class among those of several, by name; defaults for what is not there."""
+    return cls(**{field.name: settings[field.name] for field in fields(cls) if field.name in settings})
 
 
 @dataclass(frozen=True)

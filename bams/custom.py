@@ -14,6 +14,7 @@ from tqdm import tqdm
 from bams import checkpoint, cli, distributed, files, overview, recipe
 from bams.checkpoint import CUSTOM, Checkpoint, trained_features
 from bams.cleaning import clean
+from bams.config import CleaningConfig, part_of
 from bams.data import Dataset
 from bams.devices import pick_device
 from bams.exports import file_names, write_embeddings
@@ -50,7 +51,8 @@ def read_recordings(settings: cli.Settings, load_data: LoadData) -> list[Recordi
 def run(settings: cli.Settings, recordings: Sequence[Recording]) -> None:
     """The jobs of recordings without labels."""
     job = settings.run.job
-    if job in ("report", "all"):
+    series = recordings[0].keypoints.ndim == 3
+    if (job == "report" or (job == "all" and not series)) and distributed.is_first():
         report(settings, recordings)
     if job in ("train", "all"):
         path = train_model(*split_datasets(*prepare(settings, recordings)))
@@ -63,15 +65,17 @@ def run(settings: cli.Settings, recordings: Sequence[Recording]) -> None:
 
 def report(settings: cli.Settings, recordings: Sequence[Recording]) -> None:
     """The job `report`: what the recordings, cleaned, are like, as text and as a figure."""
+    if recordings[0].keypoints.ndim == 3:
+        raise ValueError("there is no report on series (tracks, frames, features), which have no keypoints")
     target = files.check_writable(settings.run.output_dir) / "report.png"
-    found = data_report(clean(recordings, recipe.cleaning_config(settings.script)), _least_frames(settings))
+    found = data_report(clean(recordings, part_of(vars(settings.script), CleaningConfig)), _least_frames(settings))
     print(found)
     _write_figure(plot_report(found), target)
 
 
 def prepare(settings: cli.Settings, recordings: Sequence[Recording]) -> tuple[cli.Settings, list[Recording]]:
     """Recordings ready to train on, which stderr says doubts about, and the settings with windows in frames."""
-    recordings = recipe.prepare(recordings, recipe.cleaning_config(settings.script))
+    recordings = recipe.prepare(recordings, part_of(vars(settings.script), CleaningConfig))
     if settings.script.hoa_window_s:
         window = recipe.hoa_window(settings.script.hoa_window_s, recordings)
         settings = settings._replace(train=replace(settings.train, hoa_window=window))
@@ -143,7 +147,8 @@ def write_representations(settings: cli.Settings, recordings: Sequence[Recording
         recipe.say_drift(trained, recordings, device)
     kind = settings.script.format
     if kind == "auto":
-        arrays = all(recording.path and recording.path.suffix in (".npy", ".npz") for recording in recordings)
+        paths = [recording.path for recording in recordings]
+        arrays = all(path is None or path.suffix.lower() in (".npy", ".npz") for path in paths)
         kind = "arrays" if arrays else "csv"
     if kind == "arrays":
         _write_arrays(target.with_suffix(".npz"), trained, recordings, device)

@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from bams import checkpoint, drift, recipe
-from bams.config import CleaningConfig, FeatureConfig, TrainConfig
+from bams.config import CleaningConfig, FeatureConfig, TrainConfig, part_of
 from bams.devices import pick_device
 from bams.exports import TrackEmbedding
 from bams.recordings import Recording, as_recordings
@@ -150,7 +150,7 @@ class BAMSEmbedder(TransformerMixin, BaseEstimator):
         made = cls(
             **{name: kept[name] for name in ("epochs", "sequence_length", "batch_size", "seed")},
             features=checkpoint.trained_features(trained),
-            cleaning=recipe.trained_cleaning(trained),
+            cleaning=part_of(kept, CleaningConfig),
             settings={name: value for name, value in kept.items() if name in known},
             device=device,
         )

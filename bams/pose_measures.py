@@ -14,10 +14,8 @@ from bams.shapes import body_length, median
 JUMP = 1.0  # body lengths in one frame
 QUANTILES = (0.05, 0.5, 0.95)
 TRAVEL_QUANTILE = 0.9  # an animal may rest for most of a recording
-SWAP_NEARER, SWAP_LEAST = (
-    0.5,
-    0.25,
-)  # so many times as far as where it was itself; body lengths that it moved at least
+SWAP_NEARER = 0.5  # times as far as where it was itself
+SWAP_LEAST = 0.25  # body lengths that it moved
 
 
 @dataclass(frozen=True)

@@ -130,9 +130,7 @@ def _tracking_warnings(reports: Sequence[RecordingReport]) -> list[str]:
         by_individual = zip(one.individuals, one.tracked, strict=True)
         hardly += [(one.name, name) for name, shares in by_individual if shares.mean() < HARDLY]
         little += [(one.name, "")] if one.tracked.mean() < LITTLE else []
-    fragments = (
-        "where they are fragments of tracks, say how many animals there are with load_poses(individuals=...)"
-    )
+    fragments = "where they are fragments of tracks, --individuals says how many animals there are"
     return [
         *_sentence("keypoints never tracked", never, "leave them out, --keypoints names those to keep"),
         *_sentence(f"individuals tracked in less than {HARDLY:.0%} of the frames", hardly, fragments),

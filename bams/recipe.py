@@ -5,7 +5,7 @@ What the scripts for recordings of one's own and `bams.embedder` share. Axes: A 
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ import torch
 
 from bams.checkpoint import Checkpoint, check_features, trained_features
 from bams.cleaning import clean
-from bams.config import CleaningConfig, FeatureConfig
+from bams.config import CleaningConfig, FeatureConfig, part_of
 from bams.drift import DriftReport, compare
 from bams.exports import GROUP, TrackEmbedding
 from bams.features import Features
@@ -64,24 +64,13 @@ def prepare(recordings: Sequence[Recording], cleaning: CleaningConfig) -> list[R
     return cleaned
 
 
-def cleaning_config(settings: Any) -> CleaningConfig:
-    """The cleaning among the attributes of some settings."""
-    return CleaningConfig(**{field.name: getattr(settings, field.name) for field in fields(CleaningConfig)})
-
-
-def trained_cleaning(trained: Checkpoint) -> CleaningConfig:
-    """What was done to the recordings that a model was trained on."""
-    known = {field.name for field in fields(CleaningConfig)}
-    return CleaningConfig(**{name: value for name, value in trained.settings.items() if name in known})
-
-
 def prepare_like(recordings: Sequence[Recording], trained: Checkpoint) -> list[Recording]:
     """New recordings, cleaned as those that a model was trained on.
 
     Raises:
         ValueError: they have other keypoints, or cannot be cleaned so.
     """
-    cleaned = prepare(recordings, trained_cleaning(trained))
+    cleaned = prepare(recordings, part_of(trained.settings, CleaningConfig))
     if trained.reference:
         check_skeleton(trained.reference["keypoint_names"], cleaned)
     return cleaned
@@ -89,7 +78,7 @@ def prepare_like(recordings: Sequence[Recording], trained: Checkpoint) -> list[R
 
 def feature_config(asked: FeatureConfig, recordings: Sequence[Recording]) -> FeatureConfig:
     """The features asked for, of as many other animals as there are in any of the recordings."""
-    config = FeatureConfig(**{field.name: getattr(asked, field.name) for field in fields(FeatureConfig)})
+    config = part_of(vars(asked), FeatureConfig)
     return replace(config, others=min(config.others, max(len(r.individuals) for r in recordings) - 1))
 
 
@@ -164,6 +153,8 @@ def embed(
     Raises:
         ValueError: the recordings have other features than those in training.
     """
+    if not recordings:  # of several processes one may have none
+        return
     names = recordings[0].keypoint_names or None
     make = partial(recording_features, config=trained_features(trained), names=names)
     found = make(recordings[0].keypoints[:, :1])
@@ -196,10 +187,10 @@ def _embed_one(
             embs[name][:, span] = values
             if pooled:
                 groups[name][span] = pool_individuals(values, present[:, span])
-    tracks = {individual: {name: embs[name][i] for name in embs} for i, individual in enumerate(individuals)}
+    found = [(individual, {name: embs[name][i] for name in embs}) for i, individual in enumerate(individuals)]
     return [
-        TrackEmbedding(recording.name, individual, found, recording.first_frame, recording.fps)
-        for individual, found in [*tracks.items(), *([(GROUP, groups)] if pooled else [])]
+        TrackEmbedding(recording.name, individual, of_one, recording.first_frame, recording.fps)
+        for individual, of_one in [*found, *([(GROUP, groups)] if pooled else [])]
     ]
 
 
@@ -235,8 +226,10 @@ def say_drift(trained: Checkpoint, recordings: Sequence[Recording], device: str 
 def _some_embeddings(
     trained: Checkpoint, recordings: Sequence[Recording], device: str | torch.device
 ) -> dict[str, np.ndarray]:
-    """Embeddings of the beginnings of some recordings, (frames, C) by encoder."""
+    """Embeddings of the beginnings of some recordings, (frames, C) by encoder; of those who are there alone."""
     every = -(-len(recordings) // REFERENCE_RECORDINGS)
     some = [replace(one, keypoints=one.keypoints[:, :REFERENCE_FRAMES]) for one in recordings[::every]]
+    if trained_features(trained).tracks != "joint":
+        some = [there for one in some if len((there := _tracked_alone(one)).individuals)]
     found = [one.embs for embedded in embed(trained, some, device) for one in embedded]
-    return {name: np.concatenate([embs[name] for embs in found]) for name in found[0]}
+    return {name: np.concatenate([embs[name] for embs in found]) for name in trained.model.sizes if found}

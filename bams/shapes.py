@@ -9,9 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 MOST_FRAMES = 2000  # so many, evenly spaced, give medians as good as all
-LEAST_TOGETHER = (
-    0.1  # pairs of keypoints seen at once in a smaller share of the frames of the best pair tell little
-)
+# Pairs of keypoints seen at once in a smaller share of the frames of the best pair tell little.
+LEAST_TOGETHER = 0.1
 FAR = 2.0  # times the median distance
 STARTS, FEW_FRAMES, ROUNDS = 8, 400, 6  # of the search for the mean shape, which settles in 5 rounds
 MUCH_LESS, LESS = 0.25, 0.6  # of the squared distances, if a mirror image, or an exchange, explains a shape

@@ -14,7 +14,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from bams import BAMSEmbedder, Recording, checkpoint, simulate
+from bams import BAMSEmbedder, Recording, checkpoint, recipe, simulate
 from bams.config import CleaningConfig, FeatureConfig
 from bams.segments import Segment, cut_segments
 
@@ -200,3 +200,26 @@ def test_parts_of_recordings_keep_their_frame_numbers(fitted):
         *(("r0", "m0", 10), ("r0", "m1", 10), ("r0", "m0", 150), ("r0", "m1", 150)),
         *(("r2", "m0", 0), ("r2", "m1", 0)),
     ]
+
+
+def test_somebody_who_is_never_there_is_no_drift_and_nothing_to_embed_is_nothing(fitted):
+    recordings = some_recordings()
+    nobody = [np.full_like(one.keypoints[:1], np.nan) for one in recordings]
+    slots = [
+        replace(
+            one, keypoints=np.concatenate([one.keypoints, *[empty] * 6]), individuals=[*one.individuals, *"uvwxyz"]
+        )
+        for one, empty in zip(recordings, nobody, strict=True)
+    ]
+    found = recipe._some_embeddings(fitted.checkpoint_, slots, "cpu")
+    for name, emb in recipe._some_embeddings(fitted.checkpoint_, recordings, "cpu").items():
+        np.testing.assert_array_equal(found[name], emb)
+    assert list(recipe.embed(fitted.checkpoint_, [])) == []
+    alone = [replace(recordings[0], keypoints=nobody[0], individuals=["m0"])]
+    assert len(fitted.transform(alone)[0]) == 260
+
+
+def test_individuals_of_one_name_are_not_lost(fitted):
+    twice = [replace(some_recordings()[0], individuals=["m", "m"])]
+    first, second = fitted.transform(twice)
+    assert not np.array_equal(first["short_term"], second["short_term"])

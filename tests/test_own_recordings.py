@@ -105,7 +105,6 @@ def test_parts_are_cleaned_trained_on_and_embedded_at_their_own_frames(mice, cap
 def test_recordings_that_do_not_go_together_are_refused(mice, capsys):
     points = load_poses(mice / "my tracks/day 2.csv")[0].keypoints
     write_deeplabcut(mice / "other/a.csv", points[:, :, :5])
-    assert "my tracks" in str(load_poses(str(mice / "my*/day 2.csv"))[0].path)
     said = refused("custom_dataset.py --data_root '*/*.csv'", capsys)
     assert "keypoints" in said and "differ" in said
     said = refused("custom_dataset.py --data_root 'my tracks/day 1.mp4'", capsys)
