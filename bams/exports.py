@@ -7,8 +7,6 @@ import csv
 import io
 import itertools
 import math
-import re
-import unicodedata
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,12 +17,10 @@ import numpy as np
 
 from bams.files import atomic_write, check_writable
 from bams.readers import optional
+from bams.safe_names import as_utf8, distinct, safe
 
 GROUP = "group"  # who stands for all individuals of a recording, pooled
 ROWS = 2**14  # of a table that are made at once
-LONGEST = 160  # bytes of a safe name; file systems take 255, with endings and what is written meanwhile
-UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
-DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{i}" for port in ("COM", "LPT") for i in range(10))}  # of Windows
 ABOUT = ("recording", "individual", "frame", "time_s")  # the columns before those of the embeddings
 NO_ENCODERS = {*ABOUT, "individuals", "fps"}  # what stands beside the encoders in a file
 
@@ -146,7 +142,7 @@ def write_embeddings(
     found = _by_file(embeddings)
     folder = check_writable(folder)
     names = names or file_names(track.recording for track in embeddings)
-    names = {_text(recording): name for recording, name in names.items()}
+    names = {as_utf8(recording): name for recording, name in names.items()}
     paths = [folder / f"{names[name]}{'_group' * pooled}_embeddings{suffix}" for name, pooled in found]
     for path, tracks in zip(paths, found.values(), strict=True):
         with atomic_write(path) as file:
@@ -155,29 +151,16 @@ def write_embeddings(
 
 
 def file_names(recordings: Iterable[str]) -> dict[str, str]:
-    """Names of the files of recordings: with `_` for what file systems do not take.
-
-    Of names that file systems do not tell apart, all but the first get a number, as does one that is another's
-    followed by `_group`.
-    """
-    found: dict[str, str] = {}
-    taken: set[str] = set()
-    for recording in dict.fromkeys(recordings):
-        name = _safe(_text(recording))
-        for one in itertools.chain([name], (f"{name}_{i}" for i in itertools.count(2))):
-            files = {one.casefold(), f"{one.casefold()}_group"}
-            if not taken & files:
-                found[recording] = one
-                taken |= files
-                break
-    return found
+    """Names of the files of recordings, of which none is another's or that of another's group."""
+    names = list(dict.fromkeys(recordings))
+    return dict(zip(names, distinct(map(safe, names), ("", f"_{GROUP}")), strict=True))
 
 
 def _by_file(embeddings: Iterable[TrackEmbedding]) -> dict[tuple[str, bool], Tracks]:
     """Tracks by recording, and whether they are pooled."""
     found: dict[tuple[str, bool], Tracks] = {}
     for track in embeddings:
-        track = replace(track, recording=_text(track.recording), individual=_text(track.individual))
+        track = replace(track, recording=as_utf8(track.recording), individual=as_utf8(track.individual))
         tracks = found.setdefault((track.recording, track.individual == GROUP), {})
         tracks.setdefault(track.individual, []).append(track)
     if not found:
@@ -207,30 +190,6 @@ def _check_fit(tracks: Tracks) -> None:
 
 def _first(tracks: Tracks) -> TrackEmbedding:
     return next(iter(tracks.values()))[0]
-
-
-def _text(name: str) -> str:
-    """A name without what UTF-8 (bytes of a file's name that are no text) and HDF5 (NUL) do not take."""
-    return name.encode(errors="replace").decode().replace("\0", "?")
-
-
-def _safe(name: str) -> str:
-    """A name that every file system takes, and that leads nowhere else."""
-    name = UNSAFE.sub("_", unicodedata.normalize("NFC", name)).strip(" .")
-    name = name.encode()[:LONGEST].decode(errors="ignore")
-    if name.partition(".")[0].strip().upper() in DEVICES:
-        name = f"_{name}"
-    return name or "unnamed"
-
-
-def _distinct(names: Iterable[str]) -> list[str]:
-    """Names with a number after those that a file system may take for one before."""
-    found: dict[str, str] = {}
-    for name in names:
-        tries = itertools.chain([name], (f"{name}_{i}" for i in itertools.count(2)))
-        chosen = next(one for one in tries if one.casefold() not in found)
-        found[chosen.casefold()] = chosen
-    return list(found.values())
 
 
 class Rows(NamedTuple):
@@ -284,7 +243,7 @@ def _write_hdf5(file: BinaryIO, tracks: Tracks) -> None:
     first = _first(tracks)
     with optional("h5py").File(file, "w") as content:
         content.attrs.update(recording=first.recording, fps=first.fps or np.nan)
-        for name, (individual, parts) in zip(_distinct(map(_safe, tracks)), tracks.items(), strict=True):
+        for name, (individual, parts) in zip(distinct(map(safe, tracks)), tracks.items(), strict=True):
             group = content.create_group(name)
             group.attrs.update(individual=individual, first_frame=parts[0].first_frame)
             group["frame"] = np.concatenate([part.frame for part in parts])
