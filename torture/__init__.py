@@ -1,0 +1,1 @@
+"""What happens to `bams` when things go wrong: faults injected, bad inputs tried, one table (`make torture`)."""
