@@ -27,7 +27,9 @@ def load_data(path: str, fps: float | None = None, individuals: int | None = Non
 @cli.script
 def main(argv: Sequence[str]) -> None:
     """Run one job."""
-    settings = cli.parse(argv, "BAMS on recordings of your own.", CustomConfig, custom.DEFAULTS, custom.JOBS)
+    settings = cli.parse(
+        argv, "BAMS on recordings of your own.", custom.CUSTOM, CustomConfig, custom.DEFAULTS, custom.JOBS
+    )
     custom.run(settings, custom.read_recordings(settings, load_data))
 
 

@@ -83,7 +83,7 @@ def load_annotations(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
 def main(argv: Sequence[str]) -> None:
     """Run one job."""
     what = "BAMS on labelled recordings of your own."
-    settings = cli.parse(argv, what, LabelConfig, custom.DEFAULTS, custom.JOBS[:3])
+    settings = cli.parse(argv, what, custom.CUSTOM, LabelConfig, custom.DEFAULTS, custom.JOBS[:3])
     recordings = custom.read_recordings(settings, load_data)
     if settings.run.job == "train":
         run_train(settings, recordings)

@@ -58,6 +58,7 @@ def main(argv: Sequence[str]) -> None:
     settings = cli.parse(
         argv,
         "BAMS on simulated quadruped robots.",
+        NAME,
         QuadrupedConfig,
         {"data_root": "data/quadrupeds", "sequence_length": 600, "skip_frames": 30},
         ("train", "evaluate"),

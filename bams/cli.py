@@ -3,25 +3,30 @@
 import argparse
 import dataclasses
 import functools
+import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import FrameType
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from jsonargparse import ArgumentParser, set_parsing_settings
 
-from bams import checkpoint, distributed, files
+from bams import checkpoint, distributed
 from bams.checkpoint import Checkpoint
-from bams.config import RunConfig, TrainConfig
+from bams.config import RunConfig, TrainConfig, part_of
 from bams.data import Dataset
-from bams.devices import pick_device, pick_precision
+from bams.devices import is_out_of_memory, pick_device, pick_precision
+from bams.endings import Interrupted, handled
 from bams.models import BAMS
 from bams.recordings import choose_parts, without_absent
+from bams.run_files import curves_folder, newest, own_checkpoint
 from bams.state import new_model, steps_and_epochs
-from bams.train import Evaluate, Interrupted, train
+from bams.train import Evaluate, train
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
@@ -39,12 +44,14 @@ class Settings(NamedTuple):
         run, train: the settings that all scripts share.
         script: those of this script, or None.
         resume: the checkpoint to go on from, or None.
+        auto: it was found by `--resume auto`, and may be of a run that is done.
     """
 
     run: RunConfig
     train: TrainConfig
     script: Any = None
     resume: Checkpoint | None = None
+    auto: bool = False
 
     def kept(self) -> dict[str, Any]:
         """The settings that a checkpoint keeps, without paths."""
@@ -61,8 +68,10 @@ def script(main: Callable[[Sequence[str]], None]) -> Callable[[Sequence[str] | N
     @functools.wraps(main)
     def wrapped(argv: Sequence[str] | None = None) -> None:
         argv = list(sys.argv[1:] if argv is None else argv)
+        # a process that waits for others, which torchrun ends, would not come to leave by itself
+        signals = () if "WORLD_SIZE" in os.environ else (signal.SIGTERM,)
         try:
-            with distributed.started():
+            with handled(_leave, *signals), distributed.started():
                 main(argv)
         except Interrupted as stop:
             print(stop, file=sys.stderr)
@@ -71,17 +80,31 @@ def script(main: Callable[[Sequence[str]], None]) -> Callable[[Sequence[str] | N
             print("stopped", file=sys.stderr)
             sys.exit(130)
         except (ValueError, OSError, FloatingPointError, ImportError, argparse.ArgumentError) as error:
-            if "--debug" in argv:
+            _end("", error, argv)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
                 raise
-            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-            sys.exit(2)
+            _end("out of memory: ", error, argv)
 
     return wrapped
+
+
+def _end(kind: str, error: Exception, argv: Sequence[str]) -> NoReturn:
+    if "--debug" in argv:
+        raise error
+    print(f"error: {kind}{' '.join(str(error).split())}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _leave(number: int, _: FrameType | None) -> NoReturn:
+    """Told to stop where there is no checkpoint to write; temporary files are removed on the way out."""
+    sys.exit(128 + number)
 
 
 def parse(
     argv: Sequence[str],
     description: str,
+    name: str,
     script_config: type | None = None,
     defaults: Mapping[str, Any] | None = None,
     jobs: Sequence[str] = ("train", "compute_representations"),
@@ -91,6 +114,7 @@ def parse(
     Args:
         argv: the command line without the program's name.
         description: what `--help` says first.
+        name: of the data set.
         script_config: a dataclass of this script's own settings.
         defaults: where this script's defaults differ.
         jobs: those that this script has.
@@ -109,14 +133,20 @@ def parse(
     values = _parse(parser, argv)
     if values["job"] not in jobs:
         raise ValueError(f"this script has no --job {values['job']}; it has {', '.join(jobs)}")
-    resume = None
-    if values["resume"]:
-        resume = checkpoint.load(values["resume"])
+    path, resume = values["resume"], None
+    auto = path == "auto"
+    if auto:
+        path, resume = newest(part_of(values, RunConfig), name) or (None, None)
+        print(f"going on with {path}" if path else "there is no checkpoint to go on with: a new run begins")
+    elif path:
+        resume = checkpoint.load(path)
+    if resume is not None:
         known = {f.name for cls in classes for f in dataclasses.fields(cls)} - set(_NOT_KEPT)
         parser.set_defaults({k: v for k, v in resume.settings.items() if k in known})
         values = _parse(parser, argv)
-    made = [cls(**{f.name: values[f.name] for f in dataclasses.fields(cls)}) for cls in classes]
-    return Settings(made[0], made[1], made[2] if script_config else None, resume)
+    values |= {"resume": path, "ckpt_path": None if auto and path else values["ckpt_path"]}
+    made = [part_of(values, cls) for cls in classes]
+    return Settings(made[0], made[1], made[2] if script_config else None, resume, auto)
 
 
 def run_training(
@@ -143,33 +173,31 @@ def run_training(
         the checkpoint's path.
     """
     run, config, resume = settings.run, settings.train, settings.resume
-    path = distributed.told(_checkpoint_path(run, name))
-    files.check_writable(path.parent)
-    log_dir = files.check_writable(run.log_dir) / path.stem
     _, epochs = steps_and_epochs(config, len(train_set))
     if resume is not None:
         check_kind(resume, name, run.resume)
         if resume.progress["epoch"] >= epochs:
-            raise ValueError(
-                f"{run.resume} has been trained for {resume.progress['epoch']} epochs already, of "
-                f"{epochs}: there is nothing left to do; give more --epochs to go on"
-            )
-        model = resume.model
-    else:
-        model = new_model(train_set, sizes, config.seed)
-    print(_summary(model, train_set, val_set, config, fps))
-    begun = time.perf_counter()
-    train(
-        model,
-        train_set,
-        config,
-        ckpt_path=path,
-        log_dir=log_dir,
-        val_dataset=val_set,
-        resume=resume,
-        about={"dataset": name, "features": features, "settings": settings.kept()},
-        evaluate=evaluate,
-    )
+            done = f"{run.resume} has been trained for {resume.progress['epoch']} epochs already, of {epochs}"
+            if settings.auto:
+                print(f"{done}: there is nothing left to do")
+                return Path(run.resume)
+            raise ValueError(f"{done}: there is nothing left to do; give more --epochs to go on")
+    with own_checkpoint(run, name) as path:
+        log_dir = curves_folder(run.log_dir, path, resume is not None) if distributed.is_first() else run.log_dir
+        model = new_model(train_set, sizes, config.seed) if resume is None else resume.model
+        print(_summary(model, train_set, val_set, config, fps))
+        begun = time.perf_counter()
+        train(
+            model,
+            train_set,
+            config,
+            ckpt_path=path,
+            log_dir=log_dir,
+            val_dataset=val_set,
+            resume=resume,
+            about={"dataset": name, "features": features, "settings": settings.kept()},
+            evaluate=evaluate,
+        )
     print(f"trained {epochs} epochs in {(time.perf_counter() - begun) / 60:.1f} minutes")
     print(f"checkpoint: {path}\ncurves: tensorboard --logdir {run.log_dir}")
     return path
@@ -247,21 +275,6 @@ def check_kind(found: Checkpoint, name: str, path: str) -> None:
     """Raise ValueError unless the checkpoint is of the data set `name`."""
     if found.dataset != name:
         raise ValueError(f"{path} was trained on {found.dataset}, not on {name}; use the script it came from")
-
-
-def _checkpoint_path(run: RunConfig, name: str) -> Path:
-    if run.resume:
-        return Path(run.resume)
-    if run.ckpt_path:
-        if Path(run.ckpt_path).exists():
-            raise ValueError(f"{run.ckpt_path} exists already; --resume it, or choose another --ckpt_path")
-        return Path(run.ckpt_path)
-    base = f"bams-{name.replace('_', '-')}-{time.strftime('%Y-%m-%d-%H-%M-%S')}"
-    path, number = Path(run.output_dir) / f"{base}.pt", 1
-    while path.exists():
-        number += 1
-        path = path.with_name(f"{base}-{number}.pt")
-    return path
 
 
 def _parse(parser: ArgumentParser, argv: Sequence[str]) -> dict[str, Any]:

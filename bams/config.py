@@ -25,7 +25,8 @@ class RunConfig:
     """the checkpoint: for train the file to write (a dated name in output_dir unless given),
     for compute_representations the file to read"""
     resume: str | None = None
-    """checkpoint of an interrupted run to go on from; its settings hold unless given anew"""
+    """checkpoint of an interrupted run to go on from, whose settings hold unless given anew; auto: ckpt_path if it
+    is there, else the newest whole checkpoint in output_dir, else a new run"""
     output_dir: str = "."
     """folder for checkpoints"""
     log_dir: str = "runs"
@@ -51,7 +52,7 @@ class RunConfig:
             raise ValueError(f"sequence_length is {self.sequence_length}; it must be at least 2")
         if self.job == "compute_representations" and not self.ckpt_path:
             raise ValueError("--job compute_representations needs --ckpt_path, the checkpoint to embed with")
-        if self.resume and self.ckpt_path:
+        if self.resume not in (None, "auto") and self.ckpt_path:
             raise ValueError("--resume goes on in its own file; leave --ckpt_path out")
 
 

@@ -21,6 +21,7 @@ from bams.exports import file_names, write_embeddings
 from bams.keypoints import KeypointsDataset
 from bams.pose_report import data_report, plot_report
 from bams.recordings import Recording, track_names
+from bams.run_files import unused
 from bams.segments import cut_segments, read_segments
 from bams.train import Evaluate
 
@@ -67,7 +68,7 @@ def report(settings: cli.Settings, recordings: Sequence[Recording]) -> None:
     """The job `report`: what the recordings, cleaned, are like, as text and as a figure."""
     if recordings[0].keypoints.ndim == 3:
         raise ValueError("there is no report on series (tracks, frames, features), which have no keypoints")
-    target = files.check_writable(settings.run.output_dir) / "report.png"
+    target = unused(files.check_writable(settings.run.output_dir) / "report.png")
     found = data_report(clean(recordings, part_of(vars(settings.script), CleaningConfig)), _least_frames(settings))
     print(found)
     _write_figure(plot_report(found), target)

@@ -44,6 +44,12 @@ def pick_workers(count: int, processes: int = 1) -> int:
     return min(4, ((os.cpu_count() or 1) - 1) // processes) if torch.cuda.is_available() else 0
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error says that memory, of a GPU or of the machine, did not suffice."""
+    said = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # torch on a CPU
+    return said or isinstance(error, MemoryError | torch.OutOfMemoryError)
+
+
 @contextmanager
 def keeping_freed_memory(device: torch.device) -> Iterator[None]:
     """Reuse memory that tensors on a CPU have let go, rather than giving it back and asking for it anew.

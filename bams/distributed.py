@@ -146,15 +146,33 @@ def common_folder(parent: Path) -> Iterator[Path]:
 
 
 def common_array(path: Path, shape: tuple[int, ...], fill: float | None = None) -> np.ndarray:
-    """A float32 array in a file that all processes write in; zeros unless filled."""
+    """A float32 array in a file that all processes write in; zeros unless filled.
+
+    Raises:
+        OSError: there is no room for it.
+    """
 
     def make() -> np.ndarray:
         array = np.lib.format.open_memmap(path, "w+" if is_first() else "r+", np.float32, shape)
+        if is_first():
+            _reserve(path)
         if is_first() and fill is not None:
             array[:] = fill
         return np.asarray(array)  # not a memmap: pickle would say so in the files of those who get it
 
     return first_alone(make)
+
+
+def _reserve(path: Path) -> None:
+    """Take the room for a file now: a disk that is full when mapped memory is written ends the process."""
+    if not hasattr(os, "posix_fallocate"):
+        return
+    size = path.stat().st_size
+    try:
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        raise OSError(f"cannot write {size / 2**20:.0f} MiB in {path.parent}: {error.strerror}") from error
 
 
 def told(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """Writing files whole or not at all, and reading them without running code that hides in them."""
 
+import errno
 import hashlib
 import io
 import json
@@ -15,6 +16,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 BLOCK = 2**24  # bytes of a file that are read at once for its key
 
 # All that a pickled dict of arrays needs, under the module names of every numpy and pickle protocol.
@@ -90,8 +92,10 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
         os.umask(umask)
         os.chmod(temporary, 0o666 & ~umask)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            raise OSError(f"cannot write {path}: {error.strerror}; what was there before is kept") from error
         raise
 
 

@@ -71,7 +71,7 @@ class GroupConfig(MabeConfig):
 def run(argv: Sequence[str], group: Group, defaults: Mapping[str, Any]) -> None:
     """Run one job of a script, whose own defaults are these."""
     description = f"BAMS on the {group.download} of MABe 2022."
-    settings = cli.parse(argv, description, GroupConfig, defaults, tuple(JOBS))
+    settings = cli.parse(argv, description, group.name, GroupConfig, defaults, tuple(JOBS))
     if settings.run.job == "evaluate":
         mabe_report.check_settings(settings.script, settings.run.ckpt_path)
     root = distributed.first_alone(lambda: data_folder(settings, group))
@@ -146,16 +146,18 @@ def training_tables(settings: cli.Settings, group: Group, path: Path) -> list[Ta
                 tracks, part = group_tracks(group, tqdm(clips, name)), files.make_folder(folder / name)
                 made = build_table(tracks, bins=settings.run.hoa_bins, statistics=statistics, folder=part)
                 statistics = made.statistics
+        files.write_json(folder / "tables.json", {name: (folder / name).exists() for name in TABLES})
 
     def read(folder: Path) -> list[Table]:
-        return [read_table(folder / name) for name in TABLES if (folder / name).exists() or name == TABLES[0]]
+        there = files.read_json(folder / "tables.json")
+        return [read_table(folder / name) for name in TABLES if there[name]]
 
     run, train = settings.run, settings.train
     asked = run.hoa_bins, run.val_share, train.seed, train.skip_frames, train.hoa_window
     # what the features are shows in those of some made-up frames
     probe = group.features(_made_up(group))
     content = *map(np.asarray, probe[:3]), *(asdict(fitted).values() if fitted else ())
-    key = files.content_key(f"bams-mabe-1 {asked} {probe[3:]}", *content, files.file_key(path))
+    key = files.content_key(f"bams-mabe-2 {asked} {probe[3:]}", *content, files.file_key(path))
     return keep(cache / f"{group.name}-{key}", build, read)
 
 

@@ -2,7 +2,9 @@
 
 import math
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+import signal
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -177,16 +179,39 @@ def batch_order(dataset: torch.utils.data.Dataset, config: TrainConfig, epoch: i
 
 def load_batches(
     dataset: torch.utils.data.Dataset, config: TrainConfig, windows: Sequence[list[int]]
-) -> Iterable[dict[str, Tensor]]:
-    """Batches of these windows: from where they were placed, or through `num_workers` processes."""
+) -> Iterator[dict[str, Tensor]]:
+    """Batches of these windows: from where they were placed, or through `num_workers` processes.
+
+    Raises:
+        ChildProcessError: one of these has died.
+        OSError: the features are kept in files, and these have changed.
+    """
     placed = bool(getattr(dataset, "placed", None))
-    return DataLoader(
-        _Fetched(dataset),
-        sampler=windows,
-        batch_size=None,
-        num_workers=0 if placed else pick_workers(config.num_workers, distributed.count()),
-        pin_memory=torch.cuda.is_available() and not placed,
+    workers = 0 if placed else pick_workers(config.num_workers, distributed.count())
+    loader = iter(
+        DataLoader(
+            _Fetched(dataset),
+            sampler=windows,
+            batch_size=None,
+            num_workers=workers,
+            pin_memory=torch.cuda.is_available() and not placed,
+        )
     )
+    if workers and threading.current_thread() is threading.main_thread():
+        # torch's handler raises wherever the program is, in the midst of a step too; that a worker has died the
+        # loader finds out by itself
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        yield from loader
+    except RuntimeError as error:
+        if "DataLoader worker (pid" not in str(error):
+            raise
+        raise ChildProcessError(
+            f"one of {workers} processes that load batches was ended by the system, perhaps for lack of memory: "
+            "try fewer --num_workers (0 for none)"
+        ) from error
+    except OSError as error:  # of a worker, its traceback comes first
+        raise OSError(str(error).splitlines()[-1].removeprefix("OSError: ")) from error
 
 
 def derived_seed(seed: int, purpose: int, index: int) -> int:

@@ -4,6 +4,8 @@ Axes: N tracks, frames of all tracks, F input features, D action features.
 """
 
 import os
+import sys
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from bams import distributed, files
+from bams.locks import claimed
 from bams.statistics import Statistics, fit_statistics, quantise
 
 ROWS_AT_ONCE = 2**17
@@ -35,6 +38,8 @@ class Table(NamedTuple):
         valid: (frames, D) bool.
         lengths: (N,) int64, frames of each track.
         statistics: of the training tracks.
+        checksums: (N, 3) uint32, CRC-32 of each track's inputs, actions and valid, where they lie in files that
+            are read bit by bit; None in memory.
     """
 
     inputs: np.ndarray
@@ -42,6 +47,7 @@ class Table(NamedTuple):
     valid: np.ndarray
     lengths: np.ndarray
     statistics: Statistics
+    checksums: np.ndarray | None = None
 
 
 def build_table(
@@ -77,12 +83,20 @@ def build_table(
         return table
     del targets
     (folder / "targets.npy").unlink()
-    files.write_arrays(folder / "statistics.npz", lengths=table.lengths, **asdict(statistics))
+    ends = np.cumsum(table.lengths)
+    spans = [slice(end - length, end) for end, length in zip(ends, table.lengths, strict=True)]
+    sums = np.array([checksum(table[:3], span) for span in spans], np.uint32)
+    files.write_arrays(folder / "statistics.npz", lengths=table.lengths, checksums=sums, **asdict(statistics))
     return read_table(folder)
 
 
+def checksum(arrays: Iterable[np.ndarray], span: slice) -> tuple[int, ...]:
+    """CRC-32 of some frames of the inputs, the actions and valid."""
+    return tuple(zlib.crc32(np.ascontiguousarray(array[span])) for array in arrays)
+
+
 def keep(folder: Path, build: Callable[[Path], Any], read: Callable[[Path], Kept]) -> Kept:
-    """What `read` finds in a folder, which `build` fills if it is not there or is damaged.
+    """What `read` finds in a folder, which `build` fills if it is not there or is damaged, which stderr says.
 
     Raises:
         OSError: the folder cannot be written.
@@ -92,6 +106,13 @@ def keep(folder: Path, build: Callable[[Path], Any], read: Callable[[Path], Kept
         try:
             return read(folder)
         except (ValueError, TypeError, KeyError, OSError, EOFError):
+            pass
+        with claimed(folder, wait=True):
+            try:
+                return read(folder)  # another process may have made it in the meantime
+            except (ValueError, TypeError, KeyError, OSError, EOFError) as error:
+                if folder.exists():
+                    print(f"{folder} is damaged ({files.short(error)}) and made anew", file=sys.stderr)
             with files.whole_folder(folder) as part:
                 build(part)
             return read(folder)
@@ -106,11 +127,15 @@ def read_table(folder: Path) -> Table:
         ValueError, OSError: it is damaged or not there.
     """
     found = files.read_arrays(folder / "statistics.npz")
-    lengths = found.pop("lengths")
+    lengths, checksums = found.pop("lengths"), found.pop("checksums")
     arrays = [read_mapped(folder / f"{name}.npy") for name in ("inputs", "actions", "valid")]
-    if any(len(array) != lengths.sum() for array in arrays):
-        raise ValueError(f"the arrays in {folder} do not have as many frames as its tracks")
-    return Table(*arrays, lengths, Statistics(**found))
+    statistics = Statistics(**found)
+    widths = (statistics.centre.size, *[statistics.edges.shape[0]] * 2)
+    kinds = (np.float32, np.uint8, np.bool_)
+    for array, width, kind in zip(arrays, widths, kinds, strict=True):
+        if array.shape != (lengths.sum(), width) or array.dtype != kind or not array.flags.c_contiguous:
+            raise ValueError(f"the arrays in {folder} do not have the axes of its tracks and features")
+    return Table(*arrays, lengths, statistics, checksums)
 
 
 def read_mapped(path: Path) -> np.ndarray:

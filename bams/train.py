@@ -1,10 +1,8 @@
 """The one training loop, for every data set that yields the batch `input`, `actions`, `valid`."""
 
-import json
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cache, partial
 from pathlib import Path
@@ -15,10 +13,11 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from bams import checkpoint, distributed
+from bams import checkpoint, curves, distributed
 from bams.checkpoint import Checkpoint
 from bams.config import TrainConfig
 from bams.devices import keeping_freed_memory, pick_device, pick_precision
+from bams.endings import Interrupted, last_words, stop_signals
 from bams.losses import HoALoss, HoASums
 from bams.models import BAMS
 from bams.state import State, batch_order, begin, held_out_loss, load_batches, place_if_it_fits, snapshot
@@ -27,14 +26,6 @@ from bams.step import TrainingStep, over_processes
 Evaluate = Callable[[BAMS, int], tuple[Mapping[str, float], Mapping[str, Any]]]
 
 ASK_EVERY = 8  # steps after which several processes ask each other whether to stop
-
-
-class Interrupted(Exception):  # noqa: N818 - it is an order, not an error
-    """The run was told to stop, and has written its checkpoint."""
-
-    def __init__(self, signal_number: int, path: Path, step: int):
-        super().__init__(f"stopped at step {step}; {path} holds all until here: go on with --resume {path}")
-        self.exit_status = 128 + signal_number
 
 
 def train(
@@ -70,6 +61,8 @@ def train(
     Raises:
         FloatingPointError: a loss is not finite; the last good checkpoint is kept.
         Interrupted: on SIGINT or SIGTERM, after writing the checkpoint.
+        OSError: a file cannot be written, or a process that loads batches has died; a checkpoint is written first.
+        MemoryError: a batch does not fit; the last checkpoint is kept.
     """
     device = pick_device(distributed.own_device(config.device))
     config = replace(config, precision=pick_precision(config.precision, device))
@@ -82,8 +75,9 @@ def train(
     save = partial(_save, state, dataset, ckpt_path, about)
     forward = over_processes(TrainingStep(model, state.hoa, config), device)
 
-    curves = _curves(log_dir, state.step + 1 if resume else None, about)
-    with curves as writer, _stop_signals() as stopped, keeping_freed_memory(device), _naming_kept(ckpt_path):
+    drawn = curves.opened(log_dir, about["settings"], state.step if resume else None)
+    ending = last_words(ckpt_path, save, config.batch_size)
+    with stop_signals() as stopped, keeping_freed_memory(device), ending, drawn as writer:
         first_epoch = state.step // state.per_epoch
         epochs = tqdm(range(first_epoch, state.epochs), "epochs", initial=first_epoch, total=state.epochs)
         for epoch in epochs:
@@ -123,13 +117,12 @@ def _score(
     said = {}
     if val_dataset is not None:
         scores = validate(state.model, val_dataset, val_hoa(), config, state.hoa.marginal.device)
-        _log(writer, "val", scores, state.step)
+        curves.log(writer, "val", scores, state.step)
         said["val_skill"] = f"{scores['hoa_skill']:.3f}"
     if evaluate is not None and distributed.is_first():
         scalars, figures = evaluate(state.model, epoch)
-        _log(writer, "test", scalars, state.step)
-        for name, figure in figures.items():
-            writer.add_figure(f"test/{name}", figure, state.step)
+        curves.log(writer, "test", scalars, state.step)
+        curves.show(writer, "test", figures, state.step)
     return said
 
 
@@ -164,7 +157,7 @@ def _train_epoch(
         if logs:
             frames = sum(len(windows) for windows, _ in recent) * batch["input"].shape[1]
             speed = frames / (time.perf_counter() - since)
-            _log(writer, "train", {**means, "lr": lr, "frames_per_second": speed}, state.step)
+            curves.log(writer, "train", {**means, "lr": lr, "frames_per_second": speed}, state.step)
             steps.set_postfix(loss=f"{means['total_loss']:.3f}", skill=f"{means['hoa_skill']:.3f}")
             since, recent = time.perf_counter(), []
         if (distributed.count() == 1 or state.step % ASK_EVERY == 0) and distributed.agreed(bool(stopped)):
@@ -209,55 +202,6 @@ def validate(
 
 def _on_device(batch: Mapping[str, Any], device: torch.device) -> dict[str, Tensor]:
     return {name: batch[name].to(device, non_blocking=True) for name in ("input", "actions", "valid")}
-
-
-def _log(writer: SummaryWriter | None, group: str, scalars: Mapping[str, float], step: int) -> None:
-    for name, value in scalars.items() if writer is not None else ():
-        writer.add_scalar(f"{group}/{name}", value, step)
-
-
-@contextmanager
-def _curves(
-    log_dir: str | Path, purge_step: int | None, about: Mapping[str, Any]
-) -> Iterator[SummaryWriter | None]:
-    """What curves are written with; None but in the first of several processes."""
-    if not distributed.is_first():
-        yield None
-        return
-    with SummaryWriter(str(log_dir), purge_step=purge_step) as writer:
-        writer.add_text("config", f"```\n{json.dumps(about['settings'], indent=1)}\n```", (purge_step or 1) - 1)
-        yield writer
-
-
-@contextmanager
-def _naming_kept(path: str | Path) -> Iterator[None]:
-    """End the message of a loss or weight that is not finite with where the last good checkpoint is."""
-    try:
-        yield
-    except FloatingPointError as error:
-        there = Path(path).exists()
-        kept = f"{path} holds the last checkpoint before this" if there else "no checkpoint was written yet"
-        raise FloatingPointError(f"{error}; {kept}") from None
-
-
-@contextmanager
-def _stop_signals() -> Iterator[list[int]]:
-    """A list that a SIGINT or SIGTERM puts its number in; the step under way is finished first."""
-    received: list[int] = []
-
-    def note(number: int, _: Any) -> None:
-        received.append(number)
-
-    try:
-        previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not in the main thread, where Python allows no handlers
-        yield received
-        return
-    try:
-        yield received
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def _not_finite(values: Mapping[str, Tensor], step: int, dataset: Any, windows: list[int]) -> str:

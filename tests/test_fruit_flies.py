@@ -313,7 +313,7 @@ def test_missing_flies_do_not_count_in_the_group(tmp_path, monkeypatch):
             "f.pt",
         ]
     )
-    settings = cli.parse(["--job", "compute_representations", "--ckpt_path", "f.pt"], "")
+    settings = cli.parse(["--job", "compute_representations", "--ckpt_path", "f.pt"], "", "custom")
     trained = cli.load_trained(settings, "fly_group")
     clip = simulate_flies(1, frames=300, seed=8, gaps=0).keypoints[0]
     clip[:2] = NAN

@@ -674,7 +674,7 @@ def test_some_short_recordings_are_skipped_with_a_notice(folder: Path, capsys: p
 
 def test_settings_come_from_flags_then_yaml_then_defaults(folder: Path):
     Path("run.yaml").write_text("epochs: 7\nlr_milestones: [3, 5]\nhoa_window: 15\n")
-    settings = cli.parse(["--config", "run.yaml", "--epochs", "9"], "", defaults={"skip_frames": 60})
+    settings = cli.parse(["--config", "run.yaml", "--epochs", "9"], "", "custom", defaults={"skip_frames": 60})
     assert settings.train.epochs == 9
     assert settings.train.lr_milestones == (3, 5)
     assert settings.train.hoa_window == 15
