@@ -183,9 +183,10 @@ def run_training(
                 return Path(run.resume)
             raise ValueError(f"{done}: there is nothing left to do; give more --epochs to go on")
     with own_checkpoint(run, name) as path:
-        log_dir = curves_folder(run.log_dir, path, resume is not None) if distributed.is_first() else run.log_dir
+        files.check_writable(run.log_dir)
         model = new_model(train_set, sizes, config.seed) if resume is None else resume.model
         print(_summary(model, train_set, val_set, config, fps))
+        log_dir = curves_folder(run.log_dir, path, resume is not None) if distributed.is_first() else run.log_dir
         begun = time.perf_counter()
         train(
             model,
