@@ -7,6 +7,7 @@ import os
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -103,14 +104,12 @@ def keep(folder: Path, build: Callable[[Path], Any], read: Callable[[Path], Kept
     """
 
     def find_or_make() -> Kept:
-        try:
+        with suppress(Exception):  # what is damaged may raise anything
             return read(folder)
-        except (ValueError, TypeError, KeyError, OSError, EOFError):
-            pass
         with claimed(folder, wait=True):
             try:
                 return read(folder)  # another process may have made it in the meantime
-            except (ValueError, TypeError, KeyError, OSError, EOFError) as error:
+            except Exception as error:
                 if folder.exists():
                     print(f"{folder} is damaged ({files.short(error)}) and made anew", file=sys.stderr)
             with files.whole_folder(folder) as part:

@@ -1,0 +1,120 @@
+"""Whether a long run stays as small as it began: thousands of short epochs, with checkpoints and read-outs.
+
+    python -m benchmarks.soak --epochs 2000
+
+One training on small simulated mice, in this process. Resident memory and open files are noted after each epoch,
+and the slope of a straight line through them, without the first quarter, is printed; TensorBoard's own reader
+reads the curves while they grow.
+"""
+
+import argparse
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from bams import evaluation, recipe, simulate
+from bams.config import FeatureConfig, TrainConfig
+from bams.keypoints import KeypointsDataset
+from bams.models import BAMS
+from bams.state import new_model
+from bams.train import train
+
+READ_EVERY = 50  # epochs between read-outs, and between readings of the curves
+# What counts as flat. The curves' points, which are read back here, are the reader's; a batch is 30 KiB.
+STEADY_MEMORY = 1.0  # KiB per epoch: of 2000 epochs, 2 MiB
+STEADY_FILES = 1e-3  # per epoch
+
+
+@dataclass
+class Soak:
+    """What was noted, epoch by epoch.
+
+    Attributes:
+        memory: resident, KiB.
+        open_files: of the process.
+        points: of the curve of the loss, each time that it was read.
+    """
+
+    memory: list[float] = field(default_factory=list)
+    open_files: list[int] = field(default_factory=list)
+    points: list[int] = field(default_factory=list)
+
+    def slopes(self) -> tuple[float, float]:
+        """KiB and open files per epoch."""
+        first = len(self.memory) // 4
+        epochs = np.arange(first, len(self.memory))
+        return tuple(float(np.polyfit(epochs, values[first:], 1)[0]) for values in (self.memory, self.open_files))
+
+    def wrong(self) -> list[str]:
+        """What is not as it should be, in words."""
+        memory, open_files = self.slopes()
+        found = []
+        if memory > STEADY_MEMORY:
+            found.append(f"memory grows by {memory:.2f} KiB per epoch")
+        if abs(open_files) > STEADY_FILES:
+            found.append(f"open files grow by {open_files:.4f} per epoch")
+        if self.points != sorted(set(self.points)) or not self.points:
+            found.append(f"the curves had {self.points} points")
+        return found
+
+
+def run(epochs: int, folder: Path) -> Soak:
+    """Train for so many epochs of two steps, with a checkpoint after each, and read labels out now and then."""
+    mice = simulate.simulate_mice(4, frames=120, seed=0)
+    dataset = KeypointsDataset(
+        mice.keypoints.reshape(-1, *mice.keypoints.shape[2:]),
+        individuals=[mice.keypoints.shape[1]] * len(mice.keypoints),
+        config=FeatureConfig(),
+        sequence_length=60,
+        annotations={"action": mice.actions.reshape(-1, mice.actions.shape[-1]).astype(int)},
+        eval_utils={"classification_tags": ["action"]},
+    )
+    noted = Soak()
+
+    def evaluate(model: BAMS, epoch: int) -> tuple[dict, dict]:
+        noted.memory.append(_resident())
+        noted.open_files.append(len(os.listdir("/proc/self/fd")))
+        if epoch % READ_EVERY:
+            return {}, {}
+        curves = EventAccumulator(str(folder / "runs"))
+        curves.Reload()
+        noted.points.append(len(curves.Scalars("train/total_loss")))
+        return evaluation.to_log(evaluation.evaluate_model(model, dataset, baselines=False, folds=2))
+
+    half = -(-len(dataset) // 2)
+    config = TrainConfig(epochs=epochs, batch_size=half, log_every_step=1, skip_frames=10, precision="float32")
+    model = new_model(dataset, recipe.sizes(pooled=True), seed=0)
+    train(model, dataset, config, ckpt_path=folder / "model.pt", log_dir=folder / "runs", evaluate=evaluate)
+    return noted
+
+
+def _resident() -> float:
+    """Memory of this process that is neither swapped nor of mapped files, KiB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return float(next(line.split()[1] for line in lines if line.startswith("RssAnon")))
+
+
+def main() -> None:
+    """Read the command line, train, and print what was noted."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--epochs", type=int, default=2000)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    with TemporaryDirectory() as folder:
+        noted = run(args.epochs, Path(folder))
+    memory, open_files = noted.slopes()
+    print(
+        f"{args.epochs} epochs, {noted.memory[-1] / 1024:.0f} MiB and {noted.open_files[-1]} open files at the end"
+    )
+    print(f"slopes: {memory:+.3f} KiB and {open_files:+.5f} open files per epoch")
+    print(f"curves read while they grew: {noted.points[0]} to {noted.points[-1]} points")
+    print("; ".join(noted.wrong()) or "flat")
+
+
+if __name__ == "__main__":
+    main()
