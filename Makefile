@@ -1,11 +1,12 @@
 # make demo   simulated mice, from nothing to figures     make test   the whole suite
+# make torture   kills, full disks, damaged files, wrong command lines: one table
 # Both set up their own environment in .venv first; only python3 (3.11 or newer) is needed.
 
 PYTHON ?= python3
 BIN := .venv/bin
 export MPLBACKEND := Agg
 
-.PHONY: demo test clean
+.PHONY: demo test torture clean
 
 demo: .venv/installed
 	rm -rf demo
@@ -28,6 +29,9 @@ test: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest
+
+torture: .venv/installed
+	OMP_NUM_THREADS=1 TQDM_DISABLE=1 $(BIN)/python -m torture
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "bams needs Python 3.11 or newer: make PYTHON=python3.12, say")'

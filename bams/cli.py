@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 from jsonargparse import ArgumentParser, set_parsing_settings
 
-from bams import checkpoint, distributed
+from bams import checkpoint, distributed, files
 from bams.checkpoint import Checkpoint
 from bams.config import RunConfig, TrainConfig, part_of
 from bams.data import Dataset

@@ -167,11 +167,12 @@ class Dataset(torch.utils.data.Dataset):
         """Raise OSError if a track that lies in a file has changed there; each is looked at once."""
         for track in self.unchecked.keys() & {int(track) for track in tracks}:
             span = slice(self.starts[track], self.starts[track + 1])
-            if checksum((self.inputs, self.actions, self.valid), span) != self.unchecked.pop(track):
+            if checksum((self.inputs, self.actions, self.valid), span) != self.unchecked[track]:
                 raise OSError(
                     f"the features kept in {Path(self.inputs.filename).parent} have changed since they were "
                     f"written (track {track}, counted from 0): delete that folder, and they are made anew"
                 )
+            del self.unchecked[track]
 
 
 def make_table(

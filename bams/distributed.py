@@ -4,6 +4,7 @@ A batch is dealt out to the processes. What each computes is its part of a sum o
 summed, are those of the whole batch on one process.
 """
 
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
@@ -153,9 +154,9 @@ def common_array(path: Path, shape: tuple[int, ...], fill: float | None = None) 
     """
 
     def make() -> np.ndarray:
-        array = np.lib.format.open_memmap(path, "w+" if is_first() else "r+", np.float32, shape)
         if is_first():
-            _reserve(path)
+            _reserve(path, shape)
+        array = np.lib.format.open_memmap(path, "r+")
         if is_first() and fill is not None:
             array[:] = fill
         return np.asarray(array)  # not a memmap: pickle would say so in the files of those who get it
@@ -163,16 +164,16 @@ def common_array(path: Path, shape: tuple[int, ...], fill: float | None = None) 
     return first_alone(make)
 
 
-def _reserve(path: Path) -> None:
-    """Take the room for a file now: a disk that is full when mapped memory is written ends the process."""
-    if not hasattr(os, "posix_fallocate"):
-        return
-    size = path.stat().st_size
+def _reserve(path: Path, shape: tuple[int, ...]) -> None:
+    """A file for an array, its room taken: a disk that is full when mapped memory is written kills a process."""
     try:
-        with path.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, size)
+        np.lib.format.open_memmap(path, "w+", np.float32, shape)
+        if hasattr(os, "posix_fallocate"):
+            with path.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     except OSError as error:
-        raise OSError(f"cannot write {size / 2**20:.0f} MiB in {path.parent}: {error.strerror}") from error
+        size = 4 * math.prod(shape) / 2**20
+        raise OSError(f"cannot write {size:.0f} MiB in {path.parent}: {error.strerror}") from error
 
 
 def told(value: Any) -> Any:

@@ -18,12 +18,13 @@ from bams.checkpoint import Checkpoint
 from bams.config import TrainConfig
 from bams.data import Dataset
 from bams.devices import pick_device, pick_precision, pick_workers
+from bams.endings import Interrupted
 from bams.keypoints import KeypointsDataset
 from bams.losses import HoALoss
 from bams.models import BAMS
 from bams.state import ENOUGH_STEPS, learning_rate_factor, steps_and_epochs
 from bams.step import training_step
-from bams.train import Interrupted, train, validate
+from bams.train import train, validate
 
 BINS = 6
 TINY = TrainConfig(

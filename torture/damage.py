@@ -21,7 +21,7 @@ Read = Callable[[], list[torch.Tensor]]
 
 
 def run(cases: int = 2_000, seed: int = 0) -> Tally:
-    """Change bytes of a checkpoint, in half of the cases, and of each file of a cache: these are the bad inputs."""
+    """Change bytes of a checkpoint, in half of the cases, and of each file of a cache: the bad inputs."""
     tally, rng = Tally("bytes of checkpoints and caches"), random.Random(seed)
     with TemporaryDirectory() as made:
         path = _write_checkpoint(Path(made) / "model.pt")

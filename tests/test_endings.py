@@ -1,0 +1,190 @@
+"""How runs end before their time."""
+
+import errno
+import os
+import resource
+import signal
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from bams import cli, curves, distributed, files
+from bams.config import TrainConfig
+from bams.data import Dataset
+from bams.devices import is_out_of_memory
+from bams.endings import Interrupted, handled, last_words, stop_signals
+from bams.state import load_batches
+
+
+def ending(error, path="m.pt"):
+    """What a run ends with on an error, and how often it has written a checkpoint."""
+    saved = []
+    with pytest.raises(Exception) as raised, last_words(path, lambda: saved.append(1), 32):
+        raise error
+    return raised.value, len(saved)
+
+
+def test_a_file_that_cannot_be_written_ends_a_run_with_a_checkpoint():
+    error, saved = ending(OSError("the curves cannot be written"))
+    assert str(error) == "the curves cannot be written; m.pt holds all until here: go on with --resume m.pt"
+    assert saved == 1
+
+
+def test_where_the_checkpoint_cannot_be_written_either_that_is_said():
+    def full():
+        raise OSError("cannot write m.pt: No space left on device")
+
+    with (
+        pytest.raises(OSError, match=r"^cannot write m\.pt: No space left on device$"),
+        last_words("m.pt", full, 1),
+    ):
+        raise OSError("curves")
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory."), MemoryError(), RuntimeError("can't allocate memory")]
+)
+def test_too_little_memory_names_the_batch_and_leaves_the_checkpoint(error, tmp_path):
+    found, saved = ending(error, tmp_path / "m.pt")
+    assert isinstance(found, MemoryError)
+    assert "batches of 32 windows: try a smaller --batch_size" in str(found)
+    assert "no checkpoint was written yet" in str(found)
+    assert saved == 0
+    (tmp_path / "m.pt").touch()
+    assert "m.pt holds the last checkpoint" in str(ending(error, tmp_path / "m.pt")[0])
+
+
+def test_other_errors_stay_as_they_are():
+    error = RuntimeError("shapes do not fit")
+    assert ending(error) == (error, 0)
+    assert not is_out_of_memory(error)
+
+
+def test_a_script_says_out_of_memory_in_one_sentence(capsys):
+    @cli.script
+    def main(argv):
+        np.ones(2**50)
+
+    with pytest.raises(SystemExit) as leaving:
+        main([])
+    assert leaving.value.code == 2
+    assert capsys.readouterr().err.startswith("error: out of memory: Unable to allocate")
+    with pytest.raises(MemoryError):
+        main(["--debug"])
+
+
+def test_a_second_ctrl_c_does_not_wait(capfd):
+    with pytest.raises(KeyboardInterrupt), stop_signals() as received:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert received == [signal.SIGTERM, signal.SIGINT]
+        os.kill(os.getpid(), signal.SIGINT)
+    assert capfd.readouterr().err.count("stopping after this step") == 2
+    assert Interrupted(signal.SIGTERM, "m.pt", 3).exit_status == 143
+
+
+def test_a_script_told_to_stop_removes_what_is_half_written(tmp_path, capsys):
+    before = signal.getsignal(signal.SIGTERM)
+
+    @cli.script
+    def main(argv):
+        with files.atomic_write(tmp_path / "half"):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(SystemExit) as leaving:
+        main([])
+    assert leaving.value.code == 143
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_handlers_are_put_back():
+    before = signal.getsignal(signal.SIGUSR1)
+    with handled(lambda *_: None, signal.SIGUSR1):
+        os.kill(os.getpid(), signal.SIGUSR1)
+    assert signal.getsignal(signal.SIGUSR1) is before
+
+
+class Dies(Dataset):
+    """Its second window kills the process that reads it."""
+
+    def __getitem__(self, index):
+        if index == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__getitem__(index)
+
+
+def test_a_lost_loader_is_an_error_of_its_own():
+    x = np.random.default_rng(0).normal(size=(2, 20, 1)).astype(np.float32)
+    batches = load_batches(Dies(x, x, None, hoa_bins=2), TrainConfig(num_workers=1), [[0], [1]])
+    with pytest.raises(ChildProcessError, match="one of 1 processes that load batches was ended by the system"):
+        list(batches)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_features_that_change_in_their_file_are_noticed(tmp_path, workers):
+    x = np.random.default_rng(0).normal(size=(3, 20, 1)).astype(np.float32)
+    made = Dataset(x, x, None, hoa_bins=2, cache=True, cache_path=tmp_path)
+    (path,) = tmp_path.glob("*/inputs.npy")
+    before = np.load(path)
+    before[25] += 1e-3
+    np.save(path, before)
+    made = Dataset(x, x, None, hoa_bins=2, cache=True, cache_path=tmp_path)
+    batches = load_batches(made, TrainConfig(num_workers=workers), [[0], [2], [1]])
+    assert torch.equal(next(batches)["input"], torch.from_numpy(x[:1]))
+    next(batches)
+    with pytest.raises(OSError, match=r"^the features kept in .* have changed .*\(track 1,.*delete that folder"):
+        next(batches)
+    with pytest.raises(OSError, match="track 1"):
+        made.place(torch.device("cpu"))
+    with pytest.raises(OSError, match="track 1"):
+        made.track_input(1)
+
+
+@pytest.mark.parametrize("name", ["inputs.npy", "actions.npy", "valid.npy", "statistics.npz"])
+def test_a_cache_that_misses_a_file_is_made_anew_with_a_notice(tmp_path, name, capsys):
+    x = np.random.default_rng(0).normal(size=(3, 20, 1)).astype(np.float32)
+    options = {"hoa_bins": 2, "cache": True, "cache_path": tmp_path}
+    first = Dataset(x, x, None, **options)
+    assert capsys.readouterr().err == ""
+    (path,) = tmp_path.glob(f"*/{name}")
+    path.unlink()
+    again = Dataset(x, x, None, **options)
+    assert "made anew" in capsys.readouterr().err
+    assert torch.equal(again.batch([0, 1, 2])["input"], first.batch([0, 1, 2])["input"])
+
+
+def test_a_full_disk_is_named_and_what_was_there_stays(tmp_path):
+    path = tmp_path / "m.pt"
+    path.write_bytes(b"before")
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, usual[1]))
+    try:
+        with pytest.raises(OSError, match=r"cannot write .*m\.pt: File too large; what was there before is kept"):
+            files.write_text(path, "x" * 2000)
+        with pytest.raises(OSError, match=r"cannot write 1 MiB in .*: File too large"):
+            distributed.common_array(tmp_path / "large.npy", (2**18,))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    assert path.read_bytes() == b"before"
+
+
+def test_curves_that_cannot_be_written_say_so(tmp_path, monkeypatch, capfd):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    said = pytest.raises(OSError, match=r"the curves cannot be written in .*runs: No space left on device")
+    with said, curves.opened(tmp_path / "runs", {}) as writer:
+        monkeypatch.setattr("tensorboard.summary.writer.record_writer.RecordWriter.write", full)
+        for step in range(1000):
+            curves.log(writer, "train", {"loss": 1.0}, step)
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of address space are those of Linux")
+def test_memory_errors_of_torch_are_known():
+    with pytest.raises(RuntimeError) as raised:
+        torch.empty(2**50)
+    assert is_out_of_memory(raised.value)
