@@ -100,10 +100,12 @@ def median_seconds(run: Callable[[], Any], device: torch.device, times: int) -> 
 
 
 def measure_step(
-    dataset: Dataset, group: str, config: TrainConfig, device: torch.device, steps: int
+    dataset: Dataset, group: str, config: TrainConfig, device: torch.device, steps: int, compiled: bool
 ) -> dict[str, Any]:
     """Seconds of a whole step and of its parts, each with its backward pass."""
     model = new_model(dataset, GROUPS[group][0].sizes, 0)
+    if compiled:
+        model.encode, model.predict_actions = map(torch.compile, (model.encode, model.predict_actions))
     state = begin(model, dataset, config, device, None)
     place_if_it_fits(device, dataset)
     windows = list(range(config.batch_size))
@@ -192,7 +194,7 @@ def measure(group: str, args: argparse.Namespace) -> dict[str, Any]:
     dataset = made_up(group, args.batch)
     found = {"precision": config.precision, "device": str(device), "rates": matrix_rates(device)}
     with keeping_freed_memory(device):
-        found |= measure_step(dataset, group, config, device, args.steps)
+        found |= measure_step(dataset, group, config, device, args.steps, args.compile)
     found |= measure_embedding(dataset, group, device, args.steps)
     found["floor"] = sum(found["arithmetic"].values()) / found["rates"][config.precision]
     found["frames_per_second"] = args.batch * dataset.sequence_length / found["step"]
@@ -238,6 +240,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto", choices=["auto", "float32", "bfloat16"])
     parser.add_argument("--hoa_frames", type=float, default=TrainConfig.hoa_frames)
+    parser.add_argument("--compile", action="store_true", help="let torch.compile have the network; takes minutes")
     parser.add_argument("--no_plain", action="store_true", help="leave the plain implementation out")
     parser.add_argument("--output", type=Path, help="write the figures to this JSON file")
     args = parser.parse_args()
