@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jsonargparse import ArgumentParser, set_parsing_settings
 
-from bams import checkpoint, distributed, files
+from bams import checkpoint, distributed, files, flags
 from bams.checkpoint import Checkpoint
 from bams.config import RunConfig, TrainConfig
 from bams.data import Dataset
@@ -71,7 +71,7 @@ def script(main: Callable[[Sequence[str]], None]) -> Callable[[Sequence[str] | N
             print("stopped", file=sys.stderr)
             sys.exit(130)
         except (ValueError, OSError, FloatingPointError, ImportError, argparse.ArgumentError) as error:
-            if "--debug" in argv:
+            if {"--debug", "--debug=true"} & set(argv):
                 raise
             print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
             sys.exit(2)
@@ -104,17 +104,20 @@ def parse(
     for cls in classes:
         parser.add_class_arguments(cls)
     parser.set_defaults(dict(defaults or {}))
-    switches = {f"--{f.name}" for cls in classes for f in dataclasses.fields(cls) if f.type is bool}
-    argv = _with_values(argv, switches)
-    values = _parse(parser, argv)
+    kinds = {f.name: f.type for cls in classes for f in dataclasses.fields(cls)}
+    argv = _with_values(argv, {f"--{name}" for name, kind in kinds.items() if kind is bool})
+    for path in flags.config_paths(argv):  # one by one, so that what is wrong is known to be in it
+        flags.check_config(path, kinds)
+        _parse(parser, ["--config", path], kinds, path)
+    values = _parse(parser, argv, kinds)
     if values["job"] not in jobs:
         raise ValueError(f"this script has no --job {values['job']}; it has {', '.join(jobs)}")
     resume = None
     if values["resume"]:
         resume = checkpoint.load(values["resume"])
-        known = {f.name for cls in classes for f in dataclasses.fields(cls)} - set(_NOT_KEPT)
+        known = set(kinds) - set(_NOT_KEPT)
         parser.set_defaults({k: v for k, v in resume.settings.items() if k in known})
-        values = _parse(parser, argv)
+        values = _parse(parser, argv, kinds)
     made = [cls(**{f.name: values[f.name] for f in dataclasses.fields(cls)}) for cls in classes]
     return Settings(made[0], made[1], made[2] if script_config else None, resume)
 
@@ -264,13 +267,13 @@ def _checkpoint_path(run: RunConfig, name: str) -> Path:
     return path
 
 
-def _parse(parser: ArgumentParser, argv: Sequence[str]) -> dict[str, Any]:
+def _parse(
+    parser: ArgumentParser, argv: Sequence[str], kinds: Mapping[str, Any], config: str = ""
+) -> dict[str, Any]:
     try:
         return parser.parse_args(argv).as_dict()
     except argparse.ArgumentError as error:
-        config = argv[argv.index("--config") + 1 :][:1] if "--config" in argv else []
-        where = f" in {config[0]}" if config and "config" in str(error) else ""
-        raise ValueError(f"{error}{where}; --help lists all settings") from error
+        raise ValueError(flags.sentence(str(error), argv, kinds, config)) from error
 
 
 def _with_values(argv: Sequence[str], switches: set[str]) -> list[str]:
