@@ -20,7 +20,7 @@ from bams.data import Dataset
 from bams.devices import pick_device, pick_precision
 from bams.models import BAMS
 from bams.recordings import choose_parts, without_absent
-from bams.state import new_model, steps_and_epochs
+from bams.state import check_same_run, new_model, steps_and_epochs
 from bams.train import Evaluate, Interrupted, train
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
@@ -85,6 +85,7 @@ def parse(
     script_config: type | None = None,
     defaults: Mapping[str, Any] | None = None,
     jobs: Sequence[str] = ("train", "compute_representations"),
+    name: str = "",
 ) -> Settings:
     """Settings from flags and a YAML file (`--config`); flags come first, then the file, then the defaults.
 
@@ -94,9 +95,11 @@ def parse(
         script_config: a dataclass of this script's own settings.
         defaults: where this script's defaults differ.
         jobs: those that this script has.
+        name: of the data set that a run to resume must have been on; any if there is none.
 
     Raises:
         ValueError: an unknown flag or key, or a value that does not fit, as one sentence.
+        OSError: checkpoints or curves cannot be written where they are to.
     """
     classes = [RunConfig, TrainConfig, *([script_config] if script_config else [])]
     parser = ArgumentParser(description=description, exit_on_error=False, allow_abbrev=False)
@@ -119,6 +122,7 @@ def parse(
         parser.set_defaults({k: v for k, v in resume.settings.items() if k in known})
         values = _parse(parser, argv, kinds)
     made = [cls(**{f.name: values[f.name] for f in dataclasses.fields(cls)}) for cls in classes]
+    _check_early(made[0], made[1], resume, name)
     return Settings(made[0], made[1], made[2] if script_config else None, resume)
 
 
@@ -150,16 +154,7 @@ def run_training(
     files.check_writable(path.parent)
     log_dir = files.check_writable(run.log_dir) / path.stem
     _, epochs = steps_and_epochs(config, len(train_set))
-    if resume is not None:
-        check_kind(resume, name, run.resume)
-        if resume.progress["epoch"] >= epochs:
-            raise ValueError(
-                f"{run.resume} has been trained for {resume.progress['epoch']} epochs already, of "
-                f"{epochs}: there is nothing left to do; give more --epochs to go on"
-            )
-        model = resume.model
-    else:
-        model = new_model(train_set, sizes, config.seed)
+    model = new_model(train_set, sizes, config.seed) if resume is None else resume.model
     print(_summary(model, train_set, val_set, config, fps))
     begun = time.perf_counter()
     train(
@@ -265,6 +260,25 @@ def _checkpoint_path(run: RunConfig, name: str) -> Path:
         number += 1
         path = path.with_name(f"{base}-{number}.pt")
     return path
+
+
+def _check_early(run: RunConfig, config: TrainConfig, resume: Checkpoint | None, name: str) -> None:
+    """Refuse, before any file is opened, what a job would end with after work that is then lost."""
+    pick_device(config.device)
+    if run.job in ("train", "all"):
+        for folder in (_checkpoint_path(run, name).parent, run.log_dir):
+            files.check_writable(folder)
+    if resume is None:
+        return
+    if name:
+        check_kind(resume, name, run.resume)
+    check_same_run(resume, {**vars(run), **vars(config)})
+    _, epochs = steps_and_epochs(config, resume.progress["windows"])
+    if resume.progress["epoch"] >= epochs:
+        raise ValueError(
+            f"{run.resume} has been trained for {resume.progress['epoch']} epochs already, of "
+            f"{epochs}: there is nothing left to do; give more --epochs to go on"
+        )
 
 
 def _parse(

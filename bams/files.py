@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -103,14 +103,21 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
         OSError: it cannot be made.
     """
     path = Path(path)
-    with tempfile.TemporaryDirectory(
-        prefix=f".{path.name}.", suffix=".part", dir=make_folder(path.parent)
-    ) as made:
-        inner = Path(made) / path.name
-        inner.mkdir()
-        yield inner
-        shutil.rmtree(path, ignore_errors=True)
-        os.replace(inner, path)
+    new = [folder for folder in (path.parent, *path.parent.parents) if not folder.exists()]
+    try:
+        with tempfile.TemporaryDirectory(
+            prefix=f".{path.name}.", suffix=".part", dir=make_folder(path.parent)
+        ) as made:
+            inner = Path(made) / path.name
+            inner.mkdir()
+            yield inner
+            shutil.rmtree(path, ignore_errors=True)
+            os.replace(inner, path)
+    except BaseException:
+        with suppress(OSError):  # of one that something else has been put in
+            for folder in new:
+                folder.rmdir()
+        raise
 
 
 def make_folder(path: str | Path) -> Path:
@@ -128,14 +135,17 @@ def make_folder(path: str | Path) -> Path:
 
 
 def check_writable(folder: str | Path) -> Path:
-    """Make `folder` and try a small file in it, so that a long job does not end in a write error.
+    """Try a small file in `folder`, or in that in which it would be made, so that a long job does not end in an error.
 
     Raises:
         OSError: the folder cannot be made or written.
     """
-    folder = make_folder(folder)
+    folder = Path(folder)
+    there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    if not there.is_dir():
+        raise OSError(f"cannot make the folder {folder}: {there} is a file")
     try:
-        with tempfile.TemporaryFile(dir=folder):
+        with tempfile.TemporaryFile(dir=there):
             return folder
     except OSError as error:
         raise OSError(f"cannot write in the folder {folder}: {error.strerror}") from error

@@ -52,7 +52,7 @@ def check_config(path: str, kinds: Mapping[str, Any]) -> None:
     seen = set()
     for name, value in ((str(key.value), value) for key, value in settings.value):
         if name not in kinds:
-            raise ValueError(f"there is no setting named as {name} in {path}{_meant(name, kinds)}")
+            raise ValueError(f"{path} has {name}, which is no setting{_meant(name, kinds)}")
         if name in seen:
             raise ValueError(f"{name} stands twice in {path}; keep one of them")
         if value.tag.endswith(":null") and NoneType not in get_args(kinds[name]):

@@ -189,6 +189,8 @@ def check_submission(rows: FrameMap, embeddings: np.ndarray, expected: FrameMap,
     frames = max(end for _, end in expected.values())
     if embeddings.ndim != 2 or len(embeddings) != frames:
         raise ValueError(f"the embeddings have axes {embeddings.shape}; expected {frames} frames")
+    if not embeddings.shape[1]:
+        raise ValueError("the embeddings have no columns")
     if embeddings.shape[1] > most_columns:
         raise ValueError(f"the embeddings have {embeddings.shape[1]} columns; at most {most_columns} are allowed")
     if embeddings.dtype != np.float32:

@@ -71,7 +71,7 @@ class GroupConfig(MabeConfig):
 def run(argv: Sequence[str], group: Group, defaults: Mapping[str, Any]) -> None:
     """Run one job of a script, whose own defaults are these."""
     description = f"BAMS on the {group.download} of MABe 2022."
-    settings = cli.parse(argv, description, GroupConfig, defaults, tuple(JOBS))
+    settings = cli.parse(argv, description, GroupConfig, defaults, tuple(JOBS), group.name)
     if settings.run.job == "evaluate":
         mabe_report.check_settings(settings.script, settings.run.ckpt_path)
     root = distributed.first_alone(lambda: data_folder(settings, group))
@@ -90,6 +90,7 @@ def data_folder(settings: cli.Settings, group: Group) -> Path:
     if settings.script.simulate:
         root = root / "simulated"
         if not all((root / name).exists() for name in names):
+            files.check_writable(root)
             print(f"simulating 2 x {settings.script.simulated_clips} clips of {group.download} in {root}")
             group.simulate(root, settings.script.simulated_clips)
         else:

@@ -176,6 +176,9 @@ def read_padded(path: str | Path) -> list[Recording]:
         raise ValueError(f"{path} has the arrays {', '.join(arrays) or 'none'}; expected one named keypoints")
     kinds = ("keypoint_names", "recording_ids", "individual_names")
     names = {kind: arrays[kind].astype(str).tolist() for kind in kinds if kind in arrays}
-    fps = float(arrays["fps"]) if np.size(arrays.get("fps")) == 1 and "fps" in arrays else None
+    fps = arrays.get("fps", np.array(None))
+    if "fps" in arrays and (fps.size != 1 or fps.dtype.kind not in "fiu"):
+        raise ValueError(f"fps has {fps.size} values of type {fps.dtype}; expected one number, of all recordings")
+    fps = None if "fps" not in arrays else float(fps.item())
     found = as_recordings(arrays["keypoints"], names, arrays.get("lengths"), fps, Path(path))
     return [replace(found[0], name=Path(path).stem)] if len(found) == 1 and "recording_ids" not in names else found

@@ -104,16 +104,26 @@ def begin(
                 f"the run to resume had {resume.progress['windows']} training windows, these data give "
                 f"{len(dataset)}: resume with the same data and settings"
             )
-        for name in ("batch_size", "hoa_window", "skip_frames"):
-            if resume.settings.get(name) != getattr(config, name):
-                raise ValueError(
-                    f"the run to resume had {name} {resume.settings.get(name)}, not {getattr(config, name)}: "
-                    "resume with the same data and settings"
-                )
+        check_same_run(resume, vars(config))
         optimizer.load_state_dict(resume.progress["optimizer"])
         scheduler.load_state_dict(resume.progress["scheduler"])
         state.step = resume.progress["step"]
     return state
+
+
+def check_same_run(resume: Checkpoint, settings: Mapping[str, Any]) -> None:
+    """Check that settings which a run cannot change half-way are those of the run to resume.
+
+    Raises:
+        ValueError: one is not; which.
+    """
+    fixed = "batch_size", "hoa_window", "skip_frames", "seed", "sequence_length", "hoa_bins", "val_share"
+    for name in (name for name in fixed if name in settings and name in resume.settings):
+        if resume.settings[name] != settings[name]:
+            raise ValueError(
+                f"the run to resume had {name} {resume.settings[name]}, not {settings[name]}: resume with the same "
+                "data and settings"
+            )
 
 
 def steps_and_epochs(config: TrainConfig, windows: int) -> tuple[int, int]:

@@ -370,7 +370,7 @@ def write_robots() -> None:
 
 
 def write_checkpoints() -> None:
-    """A trained checkpoint of each script, and what is none; `tempted` is one whose folder a file stands in."""
+    """A trained checkpoint of each script, and what is none; where `taken` would write tables is a file."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         for main, name, line in (
             (custom_dataset.main, "own", OWN),
@@ -381,6 +381,8 @@ def write_checkpoints() -> None:
         ):
             main([*line.split(), "--ckpt_path", f"{name}.pt", "--log_dir", "kept_runs"])
     whole = Path("own.pt").read_bytes()
+    Path("taken.pt").write_bytes(whole)
+    Path("taken_representations").touch()
     Path("cut.pt").write_bytes(whole[:-1000])
     Path("changed.pt").write_bytes(whole[:2000] + bytes([whole[2000] ^ 255]) + whole[2001:])
     content = torch.load("own.pt", weights_only=True)

@@ -17,9 +17,12 @@ CUSTOM = [
     Row("one keypoint", "--data_root one_keypoint.npy", ""),
     Row("a keypoint to keep", "--keypoints nose --data_root named.npz", ""),
     Row("a pattern", "--data_root 'tracks/[ab].csv' --fps 30", ""),
+    Row("a row of a table cut off", "--data_root bad/ragged.csv", ""),
+    Row("nothing tracked", "--job compute_representations --ckpt_path own.pt --data_root all_nan.npy", ""),
     Row("a batch larger than the data", "--batch_size 100000", ""),
 ]
 LABELLED = [
+    Row("names of some of the classes", "--data_root l_few_names.npz", ""),
     Row("labels that are constant measures", "--data_root l_constant.npz", ""),
     Row("more folds than recordings", "--eval_folds 50", ""),
 ]

@@ -40,7 +40,11 @@ ROWS = [
         )
     ),
     Row("no clip to simulate", "--simulate --simulated_clips 0 --data_root fresh", "clips"),
-    Row("half a clip to simulate", "--simulate --simulated_clips 1.5 --data_root fresh", "--simulated_clips is '1.5'"),
+    Row(
+        "half a clip to simulate",
+        "--simulate --simulated_clips 1.5 --data_root fresh",
+        "--simulated_clips is '1.5'",
+    ),
     Row("simulated files into a file", "--simulate --data_root file", "file"),
     Row("a switch in words", "--simulate maybe", "--simulate is 'maybe'; expected true or false"),
     Row("a flag of recordings of one's own", "--fps 30", "--fps"),
@@ -49,7 +53,11 @@ ROWS = [
     Row("a file in place of the cache", "--cache_path file", "file"),
     Row("nothing to score", "--job evaluate", "--submission"),
     Row("nothing to compare with", f"{EVALUATE}/good.npy --baselines", "--ckpt_path"),
-    Row("other animals to compare with", f"{EVALUATE}/good.npy --baselines --ckpt_path {{other}}.pt", "was trained on"),
+    Row(
+        "other animals to compare with",
+        f"{EVALUATE}/good.npy --baselines --ckpt_path {{other}}.pt",
+        "was trained on",
+    ),
     *(
         Row(what, f"{EVALUATE}/{file}.npy", says)
         for what, file, says in (

@@ -59,8 +59,12 @@ CONFIGS = [
     Row("a list of settings", "--config list.yaml", "list.yaml"),
     Row("words", "--config words.yaml", "words.yaml"),
     Row("a tab", "--config tabs.yaml", "tab"),
-    Row("a misspelt setting", "--config unknown.yaml", "epohcs in unknown.yaml; did you mean epochs"),
-    Row("settings of settings", "--config nested.yaml", "train in nested.yaml"),
+    Row(
+        "a misspelt setting",
+        "--config unknown.yaml",
+        "unknown.yaml has epohcs, which is no setting; did you mean epochs",
+    ),
+    Row("settings of settings", "--config nested.yaml", "nested.yaml has train"),
     Row("a setting twice", "--config twice.yaml", "epochs stands twice in twice.yaml"),
     Row("a setting without a value", "--config null.yaml", "epochs in null.yaml"),
     Row("a word for a number", "--config many.yaml", "epochs in many.yaml is 'many'; expected a whole number"),
@@ -72,7 +76,7 @@ CONFIGS = [
     Row("no space behind the colon", "--config no_space.yaml", "no_space.yaml"),
     Row("two documents", "--config two_files.yaml", "two_files.yaml"),
     Row("code", "--config tag.yaml", "tag.yaml"),
-    Row("a number for a name", "--config keys.yaml", "3 in keys.yaml"),
+    Row("a number for a name", "--config keys.yaml", "keys.yaml has 3"),
     Row("JSON with a wrong value", "--config settings.json", "epochs in settings.json is 'x'"),
     Row("two configs, of which one is wrong", "--config good.yaml --config many.yaml", "epochs in many.yaml"),
     Row("settings themselves", "--config '{epochs: 3}'", "{epochs: 3}"),
@@ -114,7 +118,7 @@ TARGETS = [
     Row("other batches", "--resume {own}.pt --epochs 2 --batch_size 4", "batch_size 32, not 4"),
     Row("another window of actions", "--resume {own}.pt --epochs 2 --hoa_window 20", "hoa_window 30, not 20"),
     Row("another start", "--resume {own}.pt --epochs 2 --skip_frames 11", "skip_frames"),
-    Row("shorter windows", "--resume {own}.pt --epochs 2 --sequence_length 50", "training windows"),
+    Row("shorter windows", "--resume {own}.pt --epochs 2 --sequence_length 50", "sequence_length"),
 ]
 
 
