@@ -27,8 +27,8 @@ def clean(recordings: Sequence[Recording], config: CleaningConfig) -> list[Recor
     if unknown:
         raise ValueError(f"rename has {unknown[0]!r}, a keypoint that no recording has")
     confidences = [one.confidence for one in recordings if one.confidence is not None]
-    highest = max((np.nanmax(found, initial=-np.inf) for found in confidences), default=np.inf)
-    if highest < config.min_confidence:
+    highest = max((np.fmax.reduce(found, axis=None, initial=-np.inf) for found in confidences), default=-np.inf)
+    if np.isfinite(highest) and highest < config.min_confidence:
         raise ValueError(
             f"min_confidence is {config.min_confidence:g}, above all confidences in the recordings, of which the "
             f"highest is {highest:g}: lower it"

@@ -135,7 +135,7 @@ def make_folder(path: str | Path) -> Path:
 
 
 def check_writable(folder: str | Path) -> Path:
-    """Try a small file in `folder`, or in that in which it would be made, so that a long job does not end in an error.
+    """Try a small file in `folder`, or where that would be made, so that a long job does not end in a write error.
 
     Raises:
         OSError: the folder cannot be made or written.

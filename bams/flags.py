@@ -1,6 +1,7 @@
 """What is wrong with flags and with files of settings, in sentences that their names stand in."""
 
 import difflib
+import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from types import NoneType
@@ -21,8 +22,7 @@ def config_paths(argv: Sequence[str]) -> list[str]:
         ValueError: a name is empty.
     """
     found = [flag.removeprefix("--config=") for flag in argv if flag.startswith("--config=")]
-    following = zip(argv, argv[1:], strict=False)
-    found += [path for flag, path in following if flag == "--config" and not path.startswith("--")]
+    found += [path for flag, path in itertools.pairwise(argv) if flag == "--config" and not path.startswith("--")]
     if "" in found:
         raise ValueError("--config is empty; name a YAML file with settings, or leave it out")
     return found
@@ -83,8 +83,8 @@ def sentence(error: str, argv: Sequence[str], kinds: Mapping[str, Any], config: 
             name = first.partition("=")[0]
             return f"this script has no flag {name}{_meant(name, kinds, '--')}"
         return (
-            f"{first!r} stands without a flag before it; put patterns and names with spaces in quotes; --help lists "
-            "all flags"
+            f"{first!r} stands without a flag before it; put patterns and names with spaces in quotes "
+            "(--help lists all flags)"
         )
     return f"{error}{f' in {config}' if config else ''}; --help lists all flags"
 

@@ -121,8 +121,8 @@ def check_same_run(resume: Checkpoint, settings: Mapping[str, Any]) -> None:
     for name in (name for name in fixed if name in settings and name in resume.settings):
         if resume.settings[name] != settings[name]:
             raise ValueError(
-                f"the run to resume had {name} {resume.settings[name]}, not {settings[name]}: resume with the same "
-                "data and settings"
+                f"the run to resume had {name} {resume.settings[name]}, not {settings[name]}: resume with the "
+                "same data and settings"
             )
 
 

@@ -6,9 +6,7 @@ import os
 import shlex
 import sys
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -65,7 +63,7 @@ def refusal(script: str, row: Row) -> str:
         status, err = call(script, row)
     lines = err.splitlines()
     errors = [line for line in lines if line.startswith("error: ")]
-    changed = {str(path) for path in before.items() ^ tree().items()}
+    changed = {path for path, _ in before.items() ^ tree().items()}
     if status != 2:
         return f"it ended with {status!r}, not 2, and said {err[-LONGEST:]!r}"
     if len(errors) != 1 or lines[-1] != errors[0]:
@@ -101,11 +99,15 @@ def call(script: str, row: Row) -> tuple[Any, str]:
     return 0, err.getvalue()
 
 
-def tree() -> dict[Path, tuple[int, int]]:
+def tree() -> dict[str, tuple[int, int]]:
     """Size and time of every file and folder below the current one."""
-    # a folder's own time changes with every temporary file in it
-    found = {path: path.stat() for path in Path().rglob("*")}
-    return {path: (at.st_size, at.st_mtime_ns) if path.is_file() else (0, 0) for path, at in found.items()}
+    found = {}
+    for folder, _, files in os.walk("."):
+        found[folder] = 0, 0  # its own time changes with every temporary file in it
+        for file in files:
+            at = os.stat(path := f"{folder}/{file}")
+            found[path] = at.st_size, at.st_mtime_ns
+    return found
 
 
 @contextlib.contextmanager
@@ -122,5 +124,5 @@ def no_work() -> Iterator[None]:
 @contextlib.contextmanager
 def without_module(name: str) -> Iterator[None]:
     """A package is not installed."""
-    with mock.patch.dict(sys.modules, {name: None} if name else {}):
+    with mock.patch.dict(sys.modules, {name: None}) if name else contextlib.nullcontext():
         yield

@@ -22,9 +22,12 @@ CUSTOM = [
     Row("a batch larger than the data", "--batch_size 100000", ""),
 ]
 LABELLED = [
-    Row("names of some of the classes", "--data_root l_few_names.npz", ""),
-    Row("labels that are constant measures", "--data_root l_constant.npz", ""),
-    Row("more folds than recordings", "--eval_folds 50", ""),
+    Row("names of some of the classes", "--data_root l_few_names.npz --eval_every 0", ""),
+    Row(
+        "constant measures, and more folds than recordings",
+        "--data_root l_constant.npz --eval_every 0 --eval_folds 50",
+        "",
+    ),
 ]
 MICE = [Row("a folder with a slash at its end", "--data_root mice/", "")]
 ROBOTS = [Row("axes in the other order", "--data_root turned_robots.npy", "")]
