@@ -122,7 +122,7 @@ def parse(
         parser.set_defaults({k: v for k, v in resume.settings.items() if k in known})
         values = _parse(parser, argv, kinds)
     made = [cls(**{f.name: values[f.name] for f in dataclasses.fields(cls)}) for cls in classes]
-    _check_early(made[0], made[1], resume, name)
+    _check_early(made, resume, name)
     return Settings(made[0], made[1], made[2] if script_config else None, resume)
 
 
@@ -262,8 +262,9 @@ def _checkpoint_path(run: RunConfig, name: str) -> Path:
     return path
 
 
-def _check_early(run: RunConfig, config: TrainConfig, resume: Checkpoint | None, name: str) -> None:
-    """Refuse, before any file is opened, what a job would end with after work that is then lost."""
+def _check_early(made: Sequence[Any], resume: Checkpoint | None, name: str) -> None:
+    """Refuse, before any recording is read, what a job would end with after work that is then lost."""
+    run, config = made[:2]
     pick_device(config.device)
     if run.job in ("train", "all"):
         for folder in (_checkpoint_path(run, name).parent, run.log_dir):
@@ -272,7 +273,7 @@ def _check_early(run: RunConfig, config: TrainConfig, resume: Checkpoint | None,
         return
     if name:
         check_kind(resume, name, run.resume)
-    check_same_run(resume, {**vars(run), **vars(config)})
+    check_same_run(resume, {k: v for settings in made for k, v in vars(settings).items()})
     _, epochs = steps_and_epochs(config, resume.progress["windows"])
     if resume.progress["epoch"] >= epochs:
         raise ValueError(

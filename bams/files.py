@@ -143,7 +143,7 @@ def check_writable(folder: str | Path) -> Path:
     folder = Path(folder)
     there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
     if not there.is_dir():
-        raise OSError(f"cannot make the folder {folder}: {there} is a file")
+        raise OSError(f"cannot make the folder {folder}: {there} is a file; choose another folder")
     try:
         with tempfile.TemporaryFile(dir=there):
             return folder
@@ -207,6 +207,8 @@ def read_pickled_dict(path: str | Path) -> dict[str, Any]:
     path = existing(path)
     try:
         with path.open("rb") as file:
+            if file.peek(6)[:6] != b"\x93NUMPY":
+                raise ValueError("it is no .npy file")
             version = np.lib.format.read_magic(file)
             read_header = getattr(np.lib.format, f"read_array_header_{version[0]}_0")
             shape, _, dtype = read_header(file)

@@ -57,6 +57,8 @@ def check_config(path: str, kinds: Mapping[str, Any]) -> None:
             raise ValueError(f"{name} stands twice in {path}; keep one of them")
         if value.tag.endswith(":null") and NoneType not in get_args(kinds[name]):
             raise ValueError(f"{name} in {path} has no value; expected {expected(kinds[name])}")
+        if value.tag.startswith(("!", "tag:yaml.org,2002:python")):
+            raise ValueError(f"{name} in {path} has the tag {value.tag}, which is not data; write its value alone")
         seen.add(name)
 
 

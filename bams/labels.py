@@ -181,8 +181,10 @@ def as_measures(values: np.ndarray, name: str = "label") -> np.ndarray:
         ValueError: not numbers, or infinite.
     """
     values = np.asarray(values)
-    if values.dtype.kind not in "fiub" or np.isinf(values).any():
-        raise ValueError(f"{name} holds infinite values or text; measures are numbers, NaN = not labelled")
+    if values.dtype.kind not in "fiub":
+        raise ValueError(f"{name} is of type {values.dtype}; measures are numbers, NaN = not labelled")
+    if np.isinf(values).any():
+        raise ValueError(f"{name} holds infinite values; measures are finite, NaN = not labelled")
     return values.astype(np.float64)
 
 

@@ -182,7 +182,11 @@ def write_submission(
 def check_submission(rows: FrameMap, embeddings: np.ndarray, expected: FrameMap, most_columns: int) -> None:
     """Raise ValueError where the public evaluator would refuse a submission (see `write_submission`)."""
     if set(rows) != set(expected):
-        raise ValueError(f"the submission has {len(rows)} clips, not the {len(expected)} that are expected")
+        other = sorted(set(rows) ^ set(expected))[0]
+        raise ValueError(
+            f"the submission has {len(rows)} clips, not the {len(expected)} that are expected (first difference: "
+            f"{other})"
+        )
     for name, span in rows.items():
         if not isinstance(span, tuple) or tuple(span) != tuple(expected[name]):
             raise ValueError(f"the submission has clip {name} at {span}; expected {tuple(expected[name])}")

@@ -135,6 +135,10 @@ def _numpy_kind(path: Path, head: bytes) -> Kind:
             raise ValueError(f"{path} is a damaged .npz or zip file: save it again") from error
         if any(name.startswith("xl/") for name in names):
             return Kind("an Excel file", None, "save it as CSV in the tracker's own layout")
+        if any(name.endswith("/data.pkl") for name in names):
+            return Kind("a file of PyTorch, such as a checkpoint", None, "give recordings, and it as ckpt_path")
+        if path.suffix.lower() == ".npz" and not names:
+            return Kind("an .npz without arrays", None, "save the array keypoints in it")
         if not any(name.endswith(".npy") for name in names):
             return Kind("a zip file", None, "unpack it first")
     return Kind("plain arrays of numpy", lambda path, _: read_padded(path))

@@ -183,7 +183,9 @@ def write_scores(path: str | Path, scores: Sequence[Score]) -> Path:
 def _joints(array: np.ndarray, where: str) -> tuple[np.ndarray, str]:
     """(N, T, 12) float32 and how the axes lay."""
     if array.ndim != 3 or JOINTS not in array.shape[1:] or 0 in array.shape or array.dtype.kind not in "fiu":
-        raise ValueError(f"{where} has axes {array.shape}; expected numbers (N, T, {JOINTS}) or (N, {JOINTS}, T)")
+        raise ValueError(
+            f"{where} has axes {array.shape} of {array.dtype}; expected (N, T, {JOINTS}) or (N, {JOINTS}, T)"
+        )
     if array.shape[1] == array.shape[2]:
         raise ValueError(f"{where} has axes {array.shape}: which of them is time cannot be told")
     last = array.shape[2] == JOINTS

@@ -3,7 +3,7 @@
 import math
 import platform
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from importlib.metadata import version
 from typing import Any
@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, default_collate
 
 from bams import distributed, losses
 from bams.checkpoint import Checkpoint
-from bams.config import TrainConfig
+from bams.config import CleaningConfig, TrainConfig
 from bams.data import Dataset
 from bams.devices import pick_workers
 from bams.losses import HoALoss
@@ -26,6 +26,11 @@ ENOUGH_STEPS = 1500  # of a run with `epochs` 0; see benchmarks/readout.py
 WARM_UP = 30  # steps in which the learning rates of lr_schedule cosine rise
 LAST_RATE = 0.02  # what is left of them at the end
 LARGEST_SHARE = 0.5  # of a GPU's free memory that a data set may take
+# A run that changed one of these half-way would be of other data, or other steps.
+FIXED = (
+    *("batch_size", "hoa_window", "skip_frames", "seed", "sequence_length", "hoa_bins", "val_share"),
+    *("tracks", "features", "heading", "predict", *(field.name for field in fields(CleaningConfig))),
+)
 
 
 @dataclass
@@ -117,12 +122,11 @@ def check_same_run(resume: Checkpoint, settings: Mapping[str, Any]) -> None:
     Raises:
         ValueError: one is not; which.
     """
-    fixed = "batch_size", "hoa_window", "skip_frames", "seed", "sequence_length", "hoa_bins", "val_share"
-    for name in (name for name in fixed if name in settings and name in resume.settings):
-        if resume.settings[name] != settings[name]:
+    for name in (name for name in FIXED if name in settings and name in resume.settings):
+        had, given = resume.settings[name], settings[name]
+        if had != (list(given) if isinstance(given, tuple) else given):
             raise ValueError(
-                f"the run to resume had {name} {resume.settings[name]}, not {settings[name]}: resume with the "
-                "same data and settings"
+                f"the run to resume had {name} {had}, not {given}: resume with the same data and settings"
             )
 
 

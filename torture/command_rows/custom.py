@@ -18,13 +18,13 @@ FILES = [
     Row("a text with the suffix of arrays", "--data_root text.npy", "text.npy"),
     Row("a table of Excel", "--data_root table.xlsx", "table.xlsx"),
     Row("bytes", "--data_root noise.bin", "noise.bin"),
-    Row("a checkpoint", "--data_root own.pt", "own.pt"),
+    Row("a checkpoint", "--data_root own.pt", "ckpt_path"),
     Row("a config", "--data_root good.yaml", "good.yaml"),
-    Row("a cut .npy", "--data_root cut.npy", "cut.npy"),
+    Row("a cut .npy", "--data_root cut.npy", "error: cut.npy cannot be read as plain .npy"),
     Row("a cut .npz", "--data_root cut.npz", "cut.npz"),
     Row("an .npz without keypoints", "--data_root no_keypoints.npz", "positions"),
-    Row("an .npz with nothing", "--data_root nothing.npz", "nothing.npz"),
-    Row("objects in an .npz", "--data_root object_names.npz", "object_names.npz"),
+    Row("an .npz with nothing", "--data_root nothing.npz", "without arrays"),
+    Row("objects in an .npz", "--data_root object_names.npz", "object_names.npz cannot be read as plain .npy"),
     Row("a pickle", "--data_root objects.npy", "objects.npy"),
     Row("a file of MABe", "--data_root mice/mouse_triplet_train.npy", "mouse_triplets.py"),
     Row("two axes", "--data_root flat.npy", "(120, 2)"),
@@ -147,6 +147,9 @@ EMBEDDING = [
     Row("a file in place of the tables' folder", f"{EMBED} --format csv --ckpt_path taken.pt", "taken"),
     Row("other data to go on with", "--resume own.pt --epochs 2 --data_root other_number.npy", "training windows"),
     Row("other keypoints to go on with", "--resume own.pt --epochs 2 --data_root fewer.npy", "keypoints"),
-    Row("other features to go on with", "--resume own.pt --epochs 2 --features raw", "features"),
+    Row(
+        "other keypoints of the same files", "--resume own.pt --epochs 2 --keypoints keypoint0", "keypoints , not"
+    ),
+    Row("other features to go on with", "--resume own.pt --epochs 2 --features raw", "features own, not raw"),
 ]
 ROWS = [*FILES, *SETTINGS, *EMBEDDING]

@@ -18,7 +18,7 @@ ROWS = [
     Row("a label per track for frames", "--data_root l_one_axis.npz", "act"),
     Row("an axis too many", "--data_root l_three_axes.npz", "act"),
     Row("text", "--data_root l_text.npz", "act is of type"),
-    Row("complex numbers", "--data_root l_complex.npz", "speed"),
+    Row("complex numbers", "--data_root l_complex.npz", "speed is of type complex128"),
     Row("halves of classes", "--data_root l_halves.npz", "act holds numbers that are not whole"),
     Row("infinite measures", "--data_root l_infinite.npz", "speed holds infinite"),
     Row("no class known", "--data_root l_missing.npz", "act"),

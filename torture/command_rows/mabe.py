@@ -65,7 +65,7 @@ ROWS = [
             ("an array for a submission", "array", "array.npy"),
             ("labels for a submission", "short_labels", "is it a submission"),
             ("no frame map", "no_map", "is it a submission"),
-            ("clips of other names", "renamed", "renamed.npy"),
+            ("clips of other names", "renamed", "first difference"),
             ("a clip too few", "fewer", "3 clips"),
             ("a list of clips", "lists", "frame_number_map"),
             ("a clip elsewhere", "moved", "(1, 2)"),
