@@ -26,13 +26,6 @@ def clean(recordings: Sequence[Recording], config: CleaningConfig) -> list[Recor
     unknown = sorted(set(config.renames) - {name for one in recordings for name in one.keypoint_names})
     if unknown:
         raise ValueError(f"rename has {unknown[0]!r}, a keypoint that no recording has")
-    confidences = [one.confidence for one in recordings if one.confidence is not None]
-    highest = max((np.fmax.reduce(found, axis=None, initial=-np.inf) for found in confidences), default=-np.inf)
-    if np.isfinite(highest) and highest < config.min_confidence:
-        raise ValueError(
-            f"min_confidence is {config.min_confidence:g}, above all confidences in the recordings, of which the "
-            f"highest is {highest:g}: lower it"
-        )
     return [_clean_one(recording, config) for recording in recordings]
 
 

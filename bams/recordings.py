@@ -235,7 +235,10 @@ def with_somebody(recordings: Sequence[np.ndarray]) -> list[int]:
     """
     kept = [i for i, recording in enumerate(recordings) if ever_tracked(recording).any()]
     if not kept:
-        raise ValueError("no individual is tracked in any frame of any recording: there is nothing to learn from")
+        raise ValueError(
+            "no individual is tracked in any frame of any recording: there is nothing to learn from (lower "
+            "min_confidence if it was given)"
+        )
     return kept
 
 
