@@ -10,6 +10,7 @@ For files of another form edit `load_data`. With labels to read out take custom_
 from collections.abc import Sequence
 
 from bams import Recording, cli, custom, load_poses
+from bams.checkpoint import CUSTOM
 from bams.config import CustomConfig
 
 
@@ -27,9 +28,8 @@ def load_data(path: str, fps: float | None = None, individuals: int | None = Non
 @cli.script
 def main(argv: Sequence[str]) -> None:
     """Run one job."""
-    settings = cli.parse(
-        argv, "BAMS on recordings of your own.", custom.CUSTOM, CustomConfig, custom.DEFAULTS, custom.JOBS
-    )
+    what = "BAMS on recordings of your own."
+    settings = cli.parse(argv, what, CUSTOM, CustomConfig, custom.DEFAULTS, custom.JOBS)
     custom.run(settings, custom.read_recordings(settings, load_data))
 
 

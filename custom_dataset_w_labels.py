@@ -76,6 +76,10 @@ def load_annotations(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
     Labels of S recordings are read out of all their individuals together, those of N tracks (S-major) each out of
     its own.
     """
+    if not Path(path).is_file():
+        raise ValueError(
+            f"{path} is not a file; labels are read from one .npz, with the keypoints that they are of"
+        )
     return labels.annotations_of(files.read_arrays(path))
 
 
@@ -83,7 +87,7 @@ def load_annotations(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
 def main(argv: Sequence[str]) -> None:
     """Run one job."""
     what = "BAMS on labelled recordings of your own."
-    settings = cli.parse(argv, what, custom.CUSTOM, LabelConfig, custom.DEFAULTS, custom.JOBS[:3])
+    settings = cli.parse(argv, what, checkpoint.CUSTOM, LabelConfig, custom.DEFAULTS, custom.JOBS[:3])
     recordings = custom.read_recordings(settings, load_data)
     if settings.run.job == "train":
         run_train(settings, recordings)

@@ -16,7 +16,16 @@ from bams import cli, distributed, files
 from bams.checkpoint import check_features
 from bams.data import Dataset
 from bams.devices import pick_device
-from bams.quadrupeds import JOINTS, Robots, load_robots, read_out_labels, read_out_split, table_of, write_scores
+from bams.quadrupeds import (
+    JOINTS,
+    Robots,
+    check_labels,
+    load_robots,
+    read_out_labels,
+    read_out_split,
+    table_of,
+    write_scores,
+)
 from bams.represent import compute_representations
 from bams.simulate_quadrupeds import simulate_quadrupeds
 from bams.statistics import Statistics
@@ -81,6 +90,7 @@ def data_file(settings: cli.Settings) -> Path:
     if settings.script.simulate:
         path = path.parent / "simulated" / "robot_dataset.npy"
         if not path.exists():
+            files.check_writable(path.parent)
             print(f"simulating {settings.script.simulated_sequences} sequences in {path}")
             files.write_pickled_dict(path, simulate_quadrupeds(settings.script.simulated_sequences))
         else:
@@ -127,6 +137,7 @@ def run_evaluate(settings: cli.Settings, robots: Robots) -> None:
     check_features(trained.features, FEATURES, settings.run.ckpt_path)
     target = files.check_writable(path.parent) / f"{path.stem}_scores.csv"
     train, test = read_out_split(len(robots.positions))
+    check_labels(robots.labels, train, test, settings.script.read_out_step)
     dataset = make_dataset(as_sequences(robots), settings, trained.statistics)
     embeddings = compute_representations(trained.model, dataset, pick_device(settings.train.device))
     embeddings["joined"] = np.concatenate(list(embeddings.values()), axis=-1)

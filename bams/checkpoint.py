@@ -1,5 +1,6 @@
 """What a trained model is on disk: one file that rebuilds it, and opens without running code."""
 
+import pickle
 import re
 import zipfile
 from collections.abc import Mapping
@@ -161,14 +162,19 @@ def load_released(
 
 def _read(path: str | Path) -> Any:
     path = Path(path)
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"there is no checkpoint {path}")
+    files.existing(path)
     try:
         with zipfile.ZipFile(path) as archive:  # torch itself does not look at the checksums
             damaged = archive.testzip()
         if damaged:
             raise ValueError(f"its part {damaged} has changed")
         return torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError) as error:  # torch tells how to run the code in it all the same
+        raise ValueError(
+            f"{path} is not a checkpoint, or is damaged: it holds other things than weights and plain data"
+        ) from error
     except Exception as error:  # zipfile, pickle and torch each raise their own kinds
         raise ValueError(f"{path} is not a checkpoint, or is damaged: {_short(error)}") from error
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 from jsonargparse import ArgumentParser, set_parsing_settings
 
-from bams import checkpoint, distributed, files
+from bams import checkpoint, distributed, files, flags
 from bams.checkpoint import Checkpoint
 from bams.config import RunConfig, TrainConfig, part_of
 from bams.data import Dataset
@@ -24,8 +24,8 @@ from bams.devices import is_out_of_memory, pick_device, pick_precision
 from bams.endings import Interrupted, handled
 from bams.models import BAMS
 from bams.recordings import choose_parts, without_absent
-from bams.run_files import curves_folder, newest, own_checkpoint
-from bams.state import new_model, steps_and_epochs
+from bams.run_files import check_new, newest, own_checkpoint, own_curves
+from bams.state import check_same_run, new_model, steps_and_epochs
 from bams.train import Evaluate, train
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
@@ -90,7 +90,7 @@ def script(main: Callable[[Sequence[str]], None]) -> Callable[[Sequence[str] | N
 
 
 def _end(kind: str, error: Exception, argv: Sequence[str]) -> NoReturn:
-    if "--debug" in argv:
+    if {"--debug", "--debug=true"} & set(argv):
         raise error
     print(f"error: {kind}{' '.join(str(error).split())}", file=sys.stderr)
     sys.exit(2)
@@ -114,13 +114,14 @@ def parse(
     Args:
         argv: the command line without the program's name.
         description: what `--help` says first.
-        name: of the data set.
+        name: of the data set, which a run to go on with must have been on.
         script_config: a dataclass of this script's own settings.
         defaults: where this script's defaults differ.
         jobs: those that this script has.
 
     Raises:
         ValueError: an unknown flag or key, or a value that does not fit, as one sentence.
+        OSError: checkpoints or curves cannot be written where they are to.
     """
     classes = [RunConfig, TrainConfig, *([script_config] if script_config else [])]
     parser = ArgumentParser(description=description, exit_on_error=False, allow_abbrev=False)
@@ -128,9 +129,12 @@ def parse(
     for cls in classes:
         parser.add_class_arguments(cls)
     parser.set_defaults(dict(defaults or {}))
-    switches = {f"--{f.name}" for cls in classes for f in dataclasses.fields(cls) if f.type is bool}
-    argv = _with_values(argv, switches)
-    values = _parse(parser, argv)
+    kinds = {f.name: f.type for cls in classes for f in dataclasses.fields(cls)}
+    argv = flags.with_values(argv, {f"--{name}" for name, kind in kinds.items() if kind is bool})
+    for path in flags.config_paths(argv):  # one by one, so that what is wrong is known to be in it
+        flags.check_config(path, kinds)
+        _parse(parser, ["--config", path], kinds, path)
+    values = _parse(parser, argv, kinds)
     if values["job"] not in jobs:
         raise ValueError(f"this script has no --job {values['job']}; it has {', '.join(jobs)}")
     path, resume = values["resume"], None
@@ -141,12 +145,14 @@ def parse(
     elif path:
         resume = checkpoint.load(path)
     if resume is not None:
-        known = {f.name for cls in classes for f in dataclasses.fields(cls)} - set(_NOT_KEPT)
+        known = set(kinds) - set(_NOT_KEPT)
         parser.set_defaults({k: v for k, v in resume.settings.items() if k in known})
-        values = _parse(parser, argv)
+        values = _parse(parser, argv, kinds)
     values |= {"resume": path, "ckpt_path": None if auto and path else values["ckpt_path"]}
     made = [part_of(values, cls) for cls in classes]
-    return Settings(made[0], made[1], made[2] if script_config else None, resume, auto)
+    settings = Settings(made[0], made[1], made[2] if script_config else None, resume, auto)
+    _check_early(settings, name)
+    return settings
 
 
 def run_training(
@@ -174,31 +180,25 @@ def run_training(
     """
     run, config, resume = settings.run, settings.train, settings.resume
     _, epochs = steps_and_epochs(config, len(train_set))
-    if resume is not None:
-        check_kind(resume, name, run.resume)
-        if resume.progress["epoch"] >= epochs:
-            done = f"{run.resume} has been trained for {resume.progress['epoch']} epochs already, of {epochs}"
-            if settings.auto:
-                print(f"{done}: there is nothing left to do")
-                return Path(run.resume)
-            raise ValueError(f"{done}: there is nothing left to do; give more --epochs to go on")
+    if resume is not None and resume.progress["epoch"] >= epochs:  # only --resume auto comes here with such a run
+        print(f"{_trained(settings)}: there is nothing left to do")
+        return Path(run.resume)
     with own_checkpoint(run, name) as path:
-        files.check_writable(run.log_dir)
         model = new_model(train_set, sizes, config.seed) if resume is None else resume.model
         print(_summary(model, train_set, val_set, config, fps))
-        log_dir = curves_folder(run.log_dir, path, resume is not None) if distributed.is_first() else run.log_dir
         begun = time.perf_counter()
-        train(
-            model,
-            train_set,
-            config,
-            ckpt_path=path,
-            log_dir=log_dir,
-            val_dataset=val_set,
-            resume=resume,
-            about={"dataset": name, "features": features, "settings": settings.kept()},
-            evaluate=evaluate,
-        )
+        with own_curves(run.log_dir, path, resume is not None) as log_dir:
+            train(
+                model,
+                train_set,
+                config,
+                ckpt_path=path,
+                log_dir=log_dir,
+                val_dataset=val_set,
+                resume=resume,
+                about={"dataset": name, "features": features, "settings": settings.kept()},
+                evaluate=evaluate,
+            )
     print(f"trained {epochs} epochs in {(time.perf_counter() - begun) / 60:.1f} minutes")
     print(f"checkpoint: {path}\ncurves: tensorboard --logdir {run.log_dir}")
     return path
@@ -278,16 +278,33 @@ def check_kind(found: Checkpoint, name: str, path: str) -> None:
         raise ValueError(f"{path} was trained on {found.dataset}, not on {name}; use the script it came from")
 
 
-def _parse(parser: ArgumentParser, argv: Sequence[str]) -> dict[str, Any]:
+def _check_early(settings: Settings, name: str) -> None:
+    """Refuse, before any recording is read, what a job would end with after work that is then lost."""
+    run, resume = settings.run, settings.resume
+    pick_device(settings.train.device)
+    if run.job in ("train", "all"):
+        for folder in (check_new(run), run.log_dir):
+            files.check_writable(folder)
+    if resume is None:
+        return
+    check_kind(resume, name, run.resume)
+    asked = (settings.run, settings.train, settings.script)
+    check_same_run(resume, {k: v for some in asked if some is not None for k, v in vars(some).items()})
+    _, epochs = steps_and_epochs(settings.train, resume.progress["windows"])
+    if resume.progress["epoch"] >= epochs and not settings.auto:
+        raise ValueError(f"{_trained(settings)}: there is nothing left to do; give more --epochs to go on")
+
+
+def _trained(settings: Settings) -> str:
+    _, epochs = steps_and_epochs(settings.train, settings.resume.progress["windows"])
+    done = settings.resume.progress["epoch"]
+    return f"{settings.run.resume} has been trained for {done} epochs already, of {epochs}"
+
+
+def _parse(
+    parser: ArgumentParser, argv: Sequence[str], kinds: Mapping[str, Any], config: str = ""
+) -> dict[str, Any]:
     try:
         return parser.parse_args(argv).as_dict()
     except argparse.ArgumentError as error:
-        config = argv[argv.index("--config") + 1 :][:1] if "--config" in argv else []
-        where = f" in {config[0]}" if config and "config" in str(error) else ""
-        raise ValueError(f"{error}{where}; --help lists all settings") from error
-
-
-def _with_values(argv: Sequence[str], switches: set[str]) -> list[str]:
-    """Let `--simulate` stand for `--simulate true`."""
-    followed = zip(argv, [*argv[1:], "--"], strict=False)
-    return [f"{flag}=true" if flag in switches and after.startswith("-") else flag for flag, after in followed]
+        raise ValueError(flags.sentence(str(error), argv, kinds, config)) from error

@@ -223,6 +223,8 @@ class TrainConfig:
         for name, lowest in least.items():
             if not lowest <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be finite and at least {lowest}")
+            if getattr(self, name) >= 2**63:  # which torch cannot hold
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be below 2**63")
         if not 0 <= self.hide_parts < 1:
             raise ValueError(f"hide_parts is {self.hide_parts}; it must be from 0 to below 1")
         if not 0 < self.hoa_frames <= 1:

@@ -17,7 +17,7 @@ from bams.cleaning import clean
 from bams.config import CleaningConfig, part_of
 from bams.data import Dataset
 from bams.devices import pick_device
-from bams.exports import file_names, write_embeddings
+from bams.exports import check_kind, file_names, write_embeddings
 from bams.keypoints import KeypointsDataset
 from bams.pose_report import data_report, plot_report
 from bams.recordings import Recording, track_names
@@ -52,6 +52,9 @@ def read_recordings(settings: cli.Settings, load_data: LoadData) -> list[Recordi
 def run(settings: cli.Settings, recordings: Sequence[Recording]) -> None:
     """The jobs of recordings without labels."""
     job = settings.run.job
+    kind = _kind(settings, recordings)
+    if job in ("compute_representations", "all") and kind != "arrays":
+        check_kind(kind)
     series = recordings[0].keypoints.ndim == 3
     if (job == "report" or (job == "all" and not series)) and distributed.is_first():
         report(settings, recordings)
@@ -141,20 +144,24 @@ def write_representations(settings: cli.Settings, recordings: Sequence[Recording
     path = Path(settings.run.ckpt_path)
     trained = cli.load_trained(settings, CUSTOM)
     recordings = recipe.prepare_like(recordings, trained)
-    target = path.with_name(f"{path.stem}_representations")
-    files.check_writable(target.parent)
+    target, kind = path.with_name(f"{path.stem}_representations"), _kind(settings, recordings)
+    files.check_writable(target.parent if kind == "arrays" else target)
     device = pick_device(distributed.own_device(settings.train.device))
     if distributed.is_first():
         recipe.say_drift(trained, recordings, device)
-    kind = settings.script.format
-    if kind == "auto":
-        paths = [recording.path for recording in recordings]
-        arrays = all(path is None or path.suffix.lower() in (".npy", ".npz") for path in paths)
-        kind = "arrays" if arrays else "csv"
     if kind == "arrays":
         _write_arrays(target.with_suffix(".npz"), trained, recordings, device)
     else:
         _write_tables(target, kind, trained, recordings, device)
+
+
+def _kind(settings: cli.Settings, recordings: Sequence[Recording]) -> str:
+    """Of the files to write embeddings in."""
+    if settings.script.format != "auto":
+        return settings.script.format
+    paths = [recording.path for recording in recordings]
+    arrays = all(path is None or path.suffix.lower() in (".npy", ".npz") for path in paths)
+    return "arrays" if arrays else "csv"
 
 
 def _write_arrays(

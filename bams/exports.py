@@ -134,11 +134,7 @@ def write_embeddings(
         OSError: the folder cannot be written.
         ValueError: there is no such kind, no embedding, or tracks of a recording do not fit each other.
     """
-    if kind not in KINDS:
-        raise ValueError(f"there is no kind {kind!r} of files; choose from {', '.join(KINDS)}")
-    suffix, needs, write = KINDS[kind]
-    for module in needs:
-        optional(module, purpose=f"writing {kind}")
+    suffix, _, write = check_kind(kind)
     found = _by_file(embeddings)
     folder = check_writable(folder)
     names = names or file_names(track.recording for track in embeddings)
@@ -148,6 +144,19 @@ def write_embeddings(
         with atomic_write(path) as file:
             write(file, tracks)
     return paths
+
+
+def check_kind(kind: str) -> Kind:
+    """A kind of files that can be written here.
+
+    Raises:
+        ImportError, ValueError: a package for it is not installed, or there is no such kind.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"there is no kind {kind!r} of files; choose from {', '.join(KINDS)}")
+    for module in KINDS[kind].needs:
+        optional(module, purpose=f"writing {kind}")
+    return KINDS[kind]
 
 
 def file_names(recordings: Iterable[str]) -> dict[str, str]:

@@ -10,7 +10,8 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -107,14 +108,30 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
         OSError: it cannot be made.
     """
     path = Path(path)
-    with tempfile.TemporaryDirectory(
-        prefix=f".{path.name}.", suffix=".part", dir=make_folder(path.parent)
-    ) as made:
+    temporary = partial(tempfile.TemporaryDirectory, prefix=f".{path.name}.", suffix=".part")
+    with made_folder(path.parent) as parent, temporary(dir=parent) as made:
         inner = Path(made) / path.name
         inner.mkdir()
         yield inner
         shutil.rmtree(path, ignore_errors=True)
         os.replace(inner, path)
+
+
+@contextmanager
+def made_folder(path: str | Path) -> Iterator[Path]:
+    """A folder, made with its parents; those that are new go again if they are empty at the end of the block.
+
+    Raises:
+        OSError: it cannot be made, or a file is in its place.
+    """
+    path = Path(path)
+    new = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        yield make_folder(path)
+    finally:
+        with suppress(OSError):  # of one that something has been put in
+            for folder in new:
+                folder.rmdir()
 
 
 def make_folder(path: str | Path) -> Path:
@@ -132,14 +149,17 @@ def make_folder(path: str | Path) -> Path:
 
 
 def check_writable(folder: str | Path) -> Path:
-    """Make `folder` and try a small file in it, so that a long job does not end in a write error.
+    """Try a small file in `folder`, or where that would be made, so that a long job does not end in a write error.
 
     Raises:
         OSError: the folder cannot be made or written.
     """
-    folder = make_folder(folder)
+    folder = Path(folder)
+    there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    if not there.is_dir():
+        raise OSError(f"cannot make the folder {folder}: {there} is a file; choose another folder")
     try:
-        with tempfile.TemporaryFile(dir=folder):
+        with tempfile.TemporaryFile(dir=there):
             return folder
     except OSError as error:
         raise OSError(f"cannot write in the folder {folder}: {error.strerror}") from error
@@ -201,6 +221,8 @@ def read_pickled_dict(path: str | Path) -> dict[str, Any]:
     path = existing(path)
     try:
         with path.open("rb") as file:
+            if file.peek(6)[:6] != b"\x93NUMPY":
+                raise ValueError("it is no .npy file")
             version = np.lib.format.read_magic(file)
             read_header = getattr(np.lib.format, f"read_array_header_{version[0]}_0")
             shape, _, dtype = read_header(file)

@@ -100,6 +100,8 @@ def as_annotations(
             ]
         values = [as_classes(row, name) if classes else as_measures(row, name) for row in rows]
         names = [str(n) for n in eval_utils.get("class_names", {}).get(name, ())] if classes else None
+        if len(set(names or ())) < len(names or ()):
+            raise ValueError(f"{name} has two classes of the same name: {', '.join(names)}; name each its own")
         labels[name] = Label(name, values, names, whole, per_recording)
     _ignore_classes(labels, eval_utils.get("ignore_classes", ""))
     groups = [f"recording{i}" for i in range(counts[0])]
@@ -135,6 +137,8 @@ def annotations_of(arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, Any], di
         name = key.removeprefix("seq_").removeprefix("labels_")
         if name in annotations:
             raise ValueError(f"both labels_{name} and seq_labels_{name} are given: give one of them another name")
+        if not name:
+            raise ValueError(f"the array {key} has no label's name: call it {key}X, for the label X")
         names = arrays.get(f"{key}_names")
         classes = names is not None or arrays[key].dtype.kind in "iub"
         annotations[name] = arrays[key]
@@ -177,8 +181,10 @@ def as_measures(values: np.ndarray, name: str = "label") -> np.ndarray:
         ValueError: not numbers, or infinite.
     """
     values = np.asarray(values)
-    if values.dtype.kind not in "fiub" or np.isinf(values).any():
-        raise ValueError(f"{name} holds infinite values or text; measures are numbers, NaN = not labelled")
+    if values.dtype.kind not in "fiub":
+        raise ValueError(f"{name} is of type {values.dtype}; measures are numbers, NaN = not labelled")
+    if np.isinf(values).any():
+        raise ValueError(f"{name} holds infinite values; measures are finite, NaN = not labelled")
     return values.astype(np.float64)
 
 
@@ -227,6 +233,8 @@ def _ignore_classes(labels: dict[str, Label], ignored: str) -> None:
 def _rows(name: str, values: Any, counts: tuple[int, int], axes: int) -> Sequence[Any]:
     """One entry for each recording or track."""
     recordings, tracks = counts
+    if np.ndim(values[:1] if isinstance(values, list | tuple) else values) == 0:
+        raise ValueError(f"{name} is one value; expected one for each recording, or each of its frames")
     if isinstance(values, np.ndarray) and values.shape[:2] == (recordings, tracks // recordings):
         values = values.reshape(tracks, *values.shape[2:]) if values.ndim == axes + 1 else values
     if len(values) not in counts:

@@ -30,19 +30,20 @@ def claimed(path: str | Path, wait: bool = False) -> Iterator[None]:
         OSError: its folder cannot be made or written.
     """
     path = Path(path)
-    files.check_writable(path.parent)
     lock = path.with_name(f".{path.name}.lock")
-    while True:
-        with lock.open("a+") as file:
-            _lock(file.fileno(), path, wait)
-            if not _same_file(file.fileno(), lock):
-                continue  # whoever had it has just removed it
-            _remove_leftovers(path)
-            try:
-                yield
-            finally:
-                lock.unlink(missing_ok=True)
-            return
+    with files.made_folder(path.parent):
+        files.check_writable(path.parent)
+        while True:
+            with lock.open("a+") as file:
+                _lock(file.fileno(), path, wait)
+                if not _same_file(file.fileno(), lock):
+                    continue  # whoever had it has just removed it
+                _remove_leftovers(path)
+                try:
+                    yield
+                finally:
+                    lock.unlink(missing_ok=True)
+                return
 
 
 def _lock(descriptor: int, path: Path, wait: bool) -> None:

@@ -182,13 +182,19 @@ def write_submission(
 def check_submission(rows: FrameMap, embeddings: np.ndarray, expected: FrameMap, most_columns: int) -> None:
     """Raise ValueError where the public evaluator would refuse a submission (see `write_submission`)."""
     if set(rows) != set(expected):
-        raise ValueError(f"the submission has {len(rows)} clips, not the {len(expected)} that are expected")
+        other = sorted(set(rows) ^ set(expected))[0]
+        raise ValueError(
+            f"the submission has {len(rows)} clips, not the {len(expected)} that are expected (first difference: "
+            f"{other})"
+        )
     for name, span in rows.items():
         if not isinstance(span, tuple) or tuple(span) != tuple(expected[name]):
             raise ValueError(f"the submission has clip {name} at {span}; expected {tuple(expected[name])}")
     frames = max(end for _, end in expected.values())
     if embeddings.ndim != 2 or len(embeddings) != frames:
         raise ValueError(f"the embeddings have axes {embeddings.shape}; expected {frames} frames")
+    if not embeddings.shape[1]:
+        raise ValueError("the embeddings have no columns")
     if embeddings.shape[1] > most_columns:
         raise ValueError(f"the embeddings have {embeddings.shape[1]} columns; at most {most_columns} are allowed")
     if embeddings.dtype != np.float32:

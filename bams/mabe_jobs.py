@@ -90,6 +90,7 @@ def data_folder(settings: cli.Settings, group: Group) -> Path:
     if settings.script.simulate:
         root = root / "simulated"
         if not all((root / name).exists() for name in names):
+            files.check_writable(root)
             print(f"simulating 2 x {settings.script.simulated_clips} clips of {group.download} in {root}")
             group.simulate(root, settings.script.simulated_clips)
         else:

@@ -135,6 +135,10 @@ def _numpy_kind(path: Path, head: bytes) -> Kind:
             raise ValueError(f"{path} is a damaged .npz or zip file: save it again") from error
         if any(name.startswith("xl/") for name in names):
             return Kind("an Excel file", None, "save it as CSV in the tracker's own layout")
+        if any(name.endswith("/data.pkl") for name in names):
+            return Kind("a file of PyTorch, such as a checkpoint", None, "give recordings, and it as ckpt_path")
+        if path.suffix.lower() == ".npz" and not names:
+            return Kind("an .npz without arrays", None, "save the array keypoints in it")
         if not any(name.endswith(".npy") for name in names):
             return Kind("a zip file", None, "unpack it first")
     return Kind("plain arrays of numpy", lambda path, _: read_padded(path))
@@ -176,6 +180,9 @@ def read_padded(path: str | Path) -> list[Recording]:
         raise ValueError(f"{path} has the arrays {', '.join(arrays) or 'none'}; expected one named keypoints")
     kinds = ("keypoint_names", "recording_ids", "individual_names")
     names = {kind: arrays[kind].astype(str).tolist() for kind in kinds if kind in arrays}
-    fps = float(arrays["fps"]) if np.size(arrays.get("fps")) == 1 and "fps" in arrays else None
+    fps = arrays.get("fps", np.array(None))
+    if "fps" in arrays and (fps.size != 1 or fps.dtype.kind not in "fiu"):
+        raise ValueError(f"fps has {fps.size} values of type {fps.dtype}; expected one number, of all recordings")
+    fps = None if "fps" not in arrays else float(fps.item())
     found = as_recordings(arrays["keypoints"], names, arrays.get("lengths"), fps, Path(path))
     return [replace(found[0], name=Path(path).stem)] if len(found) == 1 and "recording_ids" not in names else found

@@ -156,6 +156,8 @@ def _read_file(path: Path, fps: float | None, individuals: int | None) -> list[R
     except (ImportError, FileNotFoundError):
         raise
     except Exception as error:  # on damaged files the readers raise nearly anything
+        if isinstance(error, ValueError) and str(error).startswith(f"{path} "):  # it says all
+            raise
         raise ValueError(f"{path} cannot be read as {kind.words}: {short(error)}") from error
 
 

@@ -121,6 +121,7 @@ def read_out_labels(
     """
     some = next(iter(embeddings.values()))
     parts = read_out_split(len(some))
+    check_labels(labels, *parts, step)
     means = {name: embedding.mean(axis=1) for name, embedding in embeddings.items()}
     scores = []
     for label, (values, discrete) in labels.items():
@@ -129,26 +130,31 @@ def read_out_labels(
         known = table >= 0 if discrete else np.isfinite(table)
         rows = [(part[:, None], np.arange(0, some.shape[1], step)) if per_frame else part for part in parts]
         keep = [known[part] for part in parts]
-        if not all(mask.any() for mask in keep):
-            raise ValueError(f"the label {label} has no value in the training or the test part of the sequences")
         targets = [table[part][mask] for part, mask in zip(parts, keep, strict=True)]
         for name in embeddings:
             source = embeddings[name] if per_frame else means[name]
             train, test = (
                 (source[chosen][mask], target) for chosen, mask, target in zip(rows, keep, targets, strict=True)
             )
-            score = _read_out(label, train, test, discrete)
+            score = _read_out(train, test, discrete)
             level, metric = "frame" if per_frame else "sequence", "F1" if discrete else "R2"
             scores.append(Score(label, level, metric, name, score, len(train[1]), len(test[1])))
     return scores
 
 
-def _read_out(
-    label: str, train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray], discrete: bool
-) -> float:
+def check_labels(labels: Mapping[str, Label], train: np.ndarray, test: np.ndarray, step: int = 1) -> None:
+    """Raise ValueError unless every label can be read out; `train` and `test` are from `read_out_split`."""
+    for name, (values, discrete) in labels.items():
+        table = values[:, ::step] if values.ndim == 2 else values
+        known = [part[part >= 0] if discrete else part[np.isfinite(part)] for part in (table[train], table[test])]
+        if not all(part.size for part in known):
+            raise ValueError(f"the label {name} has no value in the training or the test part of the sequences")
+        if discrete and len(np.unique(known[0])) < 2:
+            raise ValueError(f"the label {name} has fewer than two classes in the training part of the sequences")
+
+
+def _read_out(train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray], discrete: bool) -> float:
     """Macro F1 or R2 on `test` of a linear read-out trained on `train`, both (features, targets)."""
-    if discrete and len(np.unique(train[1])) < 2:
-        raise ValueError(f"the label {label} has fewer than two classes in the training part of the sequences")
     if discrete:
         return train_linear_classifier(train, test).scores["macro F1"]
     return train_linear_regressor(train, test).scores["R2"]
@@ -177,7 +183,9 @@ def write_scores(path: str | Path, scores: Sequence[Score]) -> Path:
 def _joints(array: np.ndarray, where: str) -> tuple[np.ndarray, str]:
     """(N, T, 12) float32 and how the axes lay."""
     if array.ndim != 3 or JOINTS not in array.shape[1:] or 0 in array.shape or array.dtype.kind not in "fiu":
-        raise ValueError(f"{where} has axes {array.shape}; expected numbers (N, T, {JOINTS}) or (N, {JOINTS}, T)")
+        raise ValueError(
+            f"{where} has axes {array.shape} of {array.dtype}; expected (N, T, {JOINTS}) or (N, {JOINTS}, T)"
+        )
     if array.shape[1] == array.shape[2]:
         raise ValueError(f"{where} has axes {array.shape}: which of them is time cannot be told")
     last = array.shape[2] == JOINTS

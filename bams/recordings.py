@@ -71,9 +71,11 @@ def as_recordings(
     count, individuals = len(arrays), len(arrays[0])
     if lengths is None:
         lengths = [max(frames_present(track) for track in array) for array in arrays]
-    if len(lengths) != count or not all(1 <= length <= arrays[0].shape[1] for length in lengths):
+    lengths = np.asarray(lengths)
+    fit = lengths.shape == (count,) and lengths.dtype.kind in "fiu"
+    if not fit or not ((lengths >= 1) & (lengths <= arrays[0].shape[1]) & (lengths == np.round(lengths))).all():
         raise ValueError(
-            f"lengths must be {count} numbers from 1 to {arrays[0].shape[1]}, the frames of the array"
+            f"lengths must be {count} whole numbers from 1 to {arrays[0].shape[1]}, the frames of the array"
         )
     expected = {"recording_ids": count, "individual_names": individuals, "keypoint_names": keypoints.shape[-2]}
     names = names or {}
@@ -150,8 +152,8 @@ def choose_parts(
     Raises:
         ValueError: every recording is too short, or nobody is in any.
     """
-    kept = long_enough([recording.shape[1] for recording in recordings], least)
-    kept = kept[with_somebody([recordings[i] for i in kept])]
+    there = np.array(with_somebody(recordings))
+    kept = there[long_enough([recordings[i].shape[1] for i in there], least)]
     training, held_out = choose_held_out(len(kept), share, seed)
     return kept[training], kept[held_out]
 
@@ -233,7 +235,10 @@ def with_somebody(recordings: Sequence[np.ndarray]) -> list[int]:
     """
     kept = [i for i, recording in enumerate(recordings) if ever_tracked(recording).any()]
     if not kept:
-        raise ValueError("no individual is tracked in any frame of any recording: there is nothing to learn from")
+        raise ValueError(
+            "no individual is tracked in any frame of any recording: there is nothing to learn from (lower "
+            "min_confidence if it was given)"
+        )
     return kept
 
 

@@ -67,6 +67,11 @@ def check_skeleton(reference_names: Sequence[str], recordings: Sequence[Recordin
     """
     names = list(reference_names)
     for recording in recordings:
+        if recording.keypoints.ndim == 3:
+            raise ValueError(
+                f"{recording.name} is a series of features, and the model was trained on the keypoints "
+                f"{', '.join(names)}: give recordings of these"
+            )
         found = list(recording.keypoint_names)
         missing = [name for name in names if name not in found]
         added = [name for name in found if name not in names]

@@ -1,5 +1,6 @@
 """The files of a training run: a checkpoint and a folder of curves, which no other run writes."""
 
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -35,8 +36,7 @@ def _claim(run: RunConfig, name: str, kept: ExitStack) -> Path:
     named = run.resume or run.ckpt_path
     if named:
         kept.enter_context(claimed(named))
-        if not run.resume and Path(named).exists():
-            raise ValueError(f"{named} exists already; --resume it, or choose another --ckpt_path")
+        check_new(run)
         return Path(named)
     base = Path(run.output_dir) / f"{_prefix(name)}{time.strftime('%Y-%m-%d-%H-%M-%S')}.pt"
     for number in count(1):
@@ -50,6 +50,14 @@ def _claim(run: RunConfig, name: str, kept: ExitStack) -> Path:
         except BlockingIOError:
             continue
     raise AssertionError("there is no last number")
+
+
+def check_new(run: RunConfig) -> Path:
+    """The folder of the checkpoint that a run is to write; ValueError if it is there, and not gone on with."""
+    if run.ckpt_path and not run.resume and Path(run.ckpt_path).exists():
+        raise ValueError(f"{run.ckpt_path} exists already; --resume it, or choose another --ckpt_path")
+    named = run.resume or run.ckpt_path
+    return Path(named).parent if named else Path(run.output_dir)
 
 
 def newest(run: RunConfig, name: str) -> tuple[str, Checkpoint] | None:
@@ -73,18 +81,32 @@ def newest(run: RunConfig, name: str) -> tuple[str, Checkpoint] | None:
     return None
 
 
-def curves_folder(log_dir: str | Path, path: Path, resumed: bool) -> Path:
+@contextmanager
+def own_curves(log_dir: str | Path, path: Path, resumed: bool) -> Iterator[Path]:
     """The folder in `log_dir` for the curves of the run that writes the checkpoint `path`, and of no other run.
 
-    It has the checkpoint's name, and a number where another run has that already; a resumed run finds its own.
+    It has the checkpoint's name, and a number where another run has that already; a resumed run finds its own. If
+    nothing is drawn in it, it goes again.
 
     Raises:
         OSError: it cannot be made or written.
     """
-    owner, own = str(path.resolve()), None
-    log_dir = files.check_writable(log_dir)
+    if not distributed.is_first():
+        yield Path(log_dir)
+        return
+    with files.made_folder(log_dir) as parent:
+        folder = _folder_of(str(path.resolve()), parent, path, resumed)
+        try:
+            yield folder
+        finally:
+            if [found.name for found in folder.glob("*")] == [OWNER]:
+                shutil.rmtree(folder)
+
+
+def _folder_of(owner: str, parent: Path, path: Path, resumed: bool) -> Path:
+    own = None
     for number in count(1):
-        folder = log_dir / numbered(path, number).stem
+        folder = parent / numbered(path, number).stem
         try:
             folder.mkdir()
             break

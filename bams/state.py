@@ -5,7 +5,7 @@ import platform
 import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from importlib.metadata import version
 from typing import Any
@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, default_collate
 
 from bams import distributed, losses
 from bams.checkpoint import Checkpoint
-from bams.config import TrainConfig
+from bams.config import CleaningConfig, TrainConfig
 from bams.data import Dataset
 from bams.devices import pick_workers
 from bams.losses import HoALoss
@@ -28,6 +28,11 @@ ENOUGH_STEPS = 1500  # of a run with `epochs` 0; see benchmarks/readout.py
 WARM_UP = 30  # steps in which the learning rates of lr_schedule cosine rise
 LAST_RATE = 0.02  # what is left of them at the end
 LARGEST_SHARE = 0.5  # of a GPU's free memory that a data set may take
+# A run that changed one of these half-way would be of other data, or other steps.
+FIXED = (
+    *("batch_size", "hoa_window", "skip_frames", "seed", "sequence_length", "hoa_bins", "val_share"),
+    *("tracks", "features", "heading", "predict", *(field.name for field in fields(CleaningConfig))),
+)
 
 
 @dataclass
@@ -106,16 +111,25 @@ def begin(
                 f"the run to resume had {resume.progress['windows']} training windows, these data give "
                 f"{len(dataset)}: resume with the same data and settings"
             )
-        for name in ("batch_size", "hoa_window", "skip_frames"):
-            if resume.settings.get(name) != getattr(config, name):
-                raise ValueError(
-                    f"the run to resume had {name} {resume.settings.get(name)}, not {getattr(config, name)}: "
-                    "resume with the same data and settings"
-                )
+        check_same_run(resume, vars(config))
         optimizer.load_state_dict(resume.progress["optimizer"])
         scheduler.load_state_dict(resume.progress["scheduler"])
         state.step = resume.progress["step"]
     return state
+
+
+def check_same_run(resume: Checkpoint, settings: Mapping[str, Any]) -> None:
+    """Check that settings which a run cannot change half-way are those of the run to resume.
+
+    Raises:
+        ValueError: one is not; which.
+    """
+    for name in (name for name in FIXED if name in settings and name in resume.settings):
+        had, given = resume.settings[name], settings[name]
+        if had != (list(given) if isinstance(given, tuple) else given):
+            raise ValueError(
+                f"the run to resume had {name} {had}, not {given}: resume with the same data and settings"
+            )
 
 
 def steps_and_epochs(config: TrainConfig, windows: int) -> tuple[int, int]:

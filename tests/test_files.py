@@ -184,9 +184,20 @@ def test_a_folder_that_cannot_be_written_is_an_error_with_its_path(tmp_path):
         raise AssertionError("the block must not be entered")
 
 
-def test_check_writable_makes_the_folder_and_leaves_it_empty(tmp_path):
+def test_check_writable_leaves_nothing(tmp_path):
     assert files.check_writable(tmp_path / "a" / "b") == tmp_path / "a" / "b"
-    assert os.listdir(tmp_path / "a" / "b") == []
+    assert files.check_writable(tmp_path) == tmp_path
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_that_did_not_come_to_be_leaves_no_folders_above_it(tmp_path):
+    with pytest.raises(ValueError, match="no"), files.whole_folder(tmp_path / "a" / "b" / "c"):
+        raise ValueError("no")
+    assert os.listdir(tmp_path) == []
+    (tmp_path / "a").mkdir()
+    with pytest.raises(ValueError, match="no"), files.whole_folder(tmp_path / "a" / "b"):
+        raise ValueError("no")
+    assert os.listdir(tmp_path) == ["a"]
 
 
 # --- plain arrays ------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from bams import checkpoint
 from bams.config import RunConfig
 from bams.locks import claimed
 from bams.models import BAMS
-from bams.run_files import OWNER, curves_folder, newest, own_checkpoint, unused
+from bams.run_files import OWNER, newest, own_checkpoint, own_curves, unused
 from bams.statistics import Statistics
 
 HOLD = """
@@ -130,16 +130,24 @@ def test_the_checkpoint_that_is_named_is_gone_on_with_if_it_is_there(tmp_path):
 
 def test_each_run_has_a_folder_of_curves_and_finds_it_again(tmp_path):
     one, other = tmp_path / "a/m.v1.pt", tmp_path / "b/m.v1.pt"
-    first = curves_folder(tmp_path / "runs", one, resumed=False)
-    second = curves_folder(tmp_path / "runs", other, resumed=False)
-    assert [first.name, second.name] == ["m.v1", "m.v1-2"]
-    assert curves_folder(tmp_path / "runs", one, resumed=True) == first
-    assert curves_folder(tmp_path / "runs", other, resumed=True) == second
-    again = curves_folder(tmp_path / "runs", one, resumed=False)
-    assert again.name == "m.v1-3"
-    assert curves_folder(tmp_path / "runs", one, resumed=True) == again
-    assert curves_folder(tmp_path / "runs", tmp_path / "c/m.v1.pt", resumed=True).name == "m.v1-4"
-    assert (again / OWNER).read_text() == str(one.resolve())
+
+    def drawn(path, resumed):
+        with own_curves(tmp_path / "runs", path, resumed) as folder:
+            (folder / "events").touch()
+        return folder.name
+
+    assert [drawn(one, False), drawn(other, False)] == ["m.v1", "m.v1-2"]
+    assert [drawn(one, True), drawn(other, True)] == ["m.v1", "m.v1-2"]
+    assert drawn(one, False) == "m.v1-3"
+    assert drawn(one, True) == "m.v1-3"
+    assert drawn(tmp_path / "c/m.v1.pt", True) == "m.v1-4"
+    assert (tmp_path / "runs/m.v1-3" / OWNER).read_text() == str(one.resolve())
+
+
+def test_a_folder_in_which_nothing_was_drawn_goes_again(tmp_path):
+    with own_curves(tmp_path / "new/runs", tmp_path / "m.pt", False) as folder:
+        assert folder.is_dir()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_names_that_are_taken_get_numbers(tmp_path):

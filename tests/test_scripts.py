@@ -475,7 +475,7 @@ BAD = {
     "custom_dataset.py --data_root inf.npy": "infinite",
     "custom_dataset.py --data_root short.npy --skip_frames 20": "50 frames",
     "custom_dataset.py --data_root words.npy": "axes",
-    "custom_dataset.py --data_root nothing.npy": "too short",
+    "custom_dataset.py --data_root nothing.npy": "no individual is tracked",
     "custom_dataset.py --data_root none.npy": "(0, 300, 12, 2)",
     "custom_dataset.py --data_root dict.npy": "dict.npy",
     "custom_dataset.py --data_root other.npz": "positions",
