@@ -9,13 +9,14 @@ reads the curves while they grow.
 
 import argparse
 import os
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from bams import evaluation, recipe, simulate
 from bams.config import FeatureConfig, TrainConfig
@@ -24,7 +25,13 @@ from bams.models import BAMS
 from bams.state import new_model
 from bams.train import train
 
-READ_EVERY = 50  # epochs between read-outs, and between readings of the curves
+READ_OUT_EVERY, CURVES_EVERY = 50, 250  # epochs between read-outs, and between readings of the curves
+READER = """
+import sys
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+curves = EventAccumulator(sys.argv[1], size_guidance={"scalars": 0})
+print(len(curves.Reload().Scalars("train/total_loss")))
+"""
 # What counts as flat. The curves' points, which are read back here, are the reader's; a batch is 30 KiB.
 STEADY_MEMORY = 1.0  # KiB per epoch: of 2000 epochs, 2 MiB
 STEADY_FILES = 1e-3  # per epoch
@@ -79,11 +86,11 @@ def run(epochs: int, folder: Path) -> Soak:
     def evaluate(model: BAMS, epoch: int) -> tuple[dict, dict]:
         noted.memory.append(_resident())
         noted.open_files.append(len(os.listdir("/proc/self/fd")))
-        if epoch % READ_EVERY:
+        if epoch % CURVES_EVERY == 0:  # in a process of its own, as TensorBoard does
+            command = [sys.executable, "-c", READER, str(folder / "runs")]
+            noted.points.append(int(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+        if epoch % READ_OUT_EVERY:
             return {}, {}
-        curves = EventAccumulator(str(folder / "runs"))
-        curves.Reload()
-        noted.points.append(len(curves.Scalars("train/total_loss")))
         return evaluation.to_log(evaluation.evaluate_model(model, dataset, baselines=False, folds=2))
 
     half = -(-len(dataset) // 2)
