@@ -444,11 +444,11 @@ def test_hand_written_pickles_are_refused_and_do_not_run(tmp_path, pickled):
 def read_in_another_process(path: Path) -> subprocess.CompletedProcess:
     """Read a file and touch all of it, where a crash of the interpreter would do no harm."""
     code = (
-        "import runpy, sys; read = runpy.run_path(sys.argv[1])['read_pickled_dict']\n"
-        "try: print(read(sys.argv[2]))\n"
+        "import sys; from bams.files import read_pickled_dict as read\n"
+        "try: print(read(sys.argv[1]))\n"
         "except ValueError: sys.exit(9)\n"
     )
-    command = [sys.executable, "-W", "ignore", "-c", code, files.__file__, str(path)]
+    command = [sys.executable, "-W", "ignore", "-c", code, str(path)]
     return subprocess.run(command, capture_output=True, timeout=60)
 
 
