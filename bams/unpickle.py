@@ -143,7 +143,8 @@ class DataUnpickler(pickle._Unpickler):
 
     def load_frozenset(self) -> None:
         """A set of what stands since the mark."""
-        self.append(frozenset(map(_key, self.pop_mark())))
+        items = self.pop_mark()
+        self.append(frozenset(map(_key, items)))
 
     def _dict(self) -> dict:
         if not isinstance(self.stack[-1], dict):
@@ -160,7 +161,7 @@ def check_nesting(content: Any) -> None:
     """Refuse containers that hold themselves, lie too deep, or would be huge if each place had its own copy.
 
     Raises:
-        ValueError: it is so.
+        ValueError: they do.
     """
     root = [content]
     done: dict[int, tuple[int, int]] = {}  # by a container's id how deep it is, and its parts
@@ -169,8 +170,8 @@ def check_nesting(content: Any) -> None:
         container, left = path[-1]
         inner = next((one for one in left if id(one) not in done), None)
         if inner is not None:
-            if id(inner) in within:
-                raise ValueError("it holds a container that holds itself")
+            if id(inner) in within or len(path) > DEEPEST:
+                raise ValueError(f"it holds itself, or more than {DEEPEST} containers within each other")
             within.add(id(inner))
             path.append((inner, iter(_containers(inner))))
             continue
@@ -287,10 +288,6 @@ def _ordered(pairs: Iterable[tuple[Any, Any]] = ()) -> OrderedDict:
     return OrderedDict(_with_keys(pairs))
 
 
-def _no_bytes() -> bytes:
-    return b""
-
-
 _CONTAINERS = (dict, list, tuple, set, frozenset, np.ndarray)
 # All that a pickled dict of arrays needs; `ndarray` only ever stands as an argument.
 _STAND_INS: dict[tuple[str, str], Callable | None] = {
@@ -300,6 +297,6 @@ _STAND_INS: dict[tuple[str, str], Callable | None] = {
     ("numpy", "_frombuffer"): _array_on,
     ("numpy", "scalar"): _scalar,
     ("_codecs", "encode"): _encode,
-    ("builtins", "bytes"): _no_bytes,
+    ("builtins", "bytes"): lambda: b"",
     ("collections", "OrderedDict"): _ordered,
 }
