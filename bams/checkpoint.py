@@ -15,6 +15,7 @@ from bams.models import BAMS, InputScale
 from bams.statistics import Statistics
 
 FORMAT = "bams-checkpoint-1"
+_MISFITS = (LookupError, TypeError, ValueError, RuntimeError, AttributeError, ArithmeticError)
 CUSTOM = "custom"  # the data set of recordings of one's own, the features of which are among the settings
 
 
@@ -73,7 +74,7 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
         found = _from_content(content)
         found.model.to(device)
         return found
-    except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+    except _MISFITS as error:
         raise ValueError(
             f"{path} is a checkpoint with parts missing or of another size: {_short(error)}"
         ) from error
@@ -109,6 +110,7 @@ def _model(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> BA
     """
     encoders = [sizes for name, sizes in config.items() if name not in ("input_size", "predictor")]
     layers = sum(len(sizes["num_channels"]) * sizes.get("num_layers_per_block", 1) for sizes in encoders)
+    layers += len(config["predictor"]["hidden_layers"]) - 1
     if layers > len(weights):
         raise ValueError(f"its {len(weights)} weights are too few for {layers} layers")
     with torch.device("meta"):
@@ -168,7 +170,7 @@ def load_released(
         renamed = {_released_name(key): value for key, value in weights.items() if ".net." not in key}
         scale = InputScale(config["input_size"]).state_dict(prefix="scale.")
         model = _model(config, renamed | scale)
-    except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+    except _MISFITS as error:
         raise ValueError(f"{path} does not fit the released architecture: {_short(error)}") from error
     return model.to(device).eval()
 

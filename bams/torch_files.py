@@ -123,7 +123,7 @@ class _TensorUnpickler(DataUnpickler):
         else:
             super().load_build()
 
-    dispatch[pickle.BUILD[0]] = load_build
+    dispatch[pickle.BUILD] = load_build
 
 
 def _as_tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> torch.Tensor:
