@@ -10,7 +10,7 @@ import struct
 import warnings
 import zipfile
 from collections.abc import Sequence
-from typing import BinaryIO, NamedTuple
+from typing import IO, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -55,11 +55,12 @@ def read_npz(file: BinaryIO, size: int) -> dict[str, np.ndarray]:
         unpacked = sum(member.file_size for member in members)
         if unpacked > max(LEAST_LIMIT, SPARSEST * size):
             raise ValueError(f"it unpacks to {unpacked / 2**30:.0f} GiB, from {size} bytes")
-        return {
-            member.filename.removesuffix(".npy"): _read_member(archive, member)
-            for member in members
-            if member.filename.endswith(".npy")
-        }
+        found = {}
+        for member in members:
+            with archive.open(member) as stream:  # checks that the name is the one that stands before the part
+                if member.filename.endswith(".npy"):
+                    found[member.filename.removesuffix(".npy")] = _read_member(stream, member)
+        return found
 
 
 def check_members(archive: zipfile.ZipFile, file: BinaryIO, size: int) -> list[zipfile.ZipInfo]:
@@ -145,21 +146,20 @@ def _shaped(flat: np.ndarray, header: Header) -> np.ndarray:
     return flat.reshape(header.shape[::-1]).T if header.fortran else flat.reshape(header.shape)
 
 
-def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+def _read_member(stream: IO[bytes], member: zipfile.ZipInfo) -> np.ndarray:
     """One array, read to its end, where its checksum is checked."""
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"its part {member.filename} is compressed in a way that numpy does not use")
-    with archive.open(member) as stream:
-        head = stream.read(HEAD)
-        header = read_header(head)
-        _check_length(header, member.file_size)
-        flat = np.empty(math.prod(header.shape), header.dtype)
-        bytes_of = memoryview(flat.view(np.uint8)) if flat.nbytes else memoryview(b"")
-        at = len(head) - header.begin
-        bytes_of[:at] = head[header.begin :]
-        while block := stream.read(BLOCK):
-            bytes_of[at : at + len(block)] = block
-            at += len(block)
+    head = stream.read(HEAD)
+    header = read_header(head)
+    _check_length(header, member.file_size)
+    flat = np.empty(math.prod(header.shape), header.dtype)
+    bytes_of = memoryview(flat.view(np.uint8) if flat.nbytes else bytearray())
+    at = len(head) - header.begin
+    bytes_of[:at] = head[header.begin :]
+    while block := stream.read(BLOCK):
+        bytes_of[at : at + len(block)] = block
+        at += len(block)
     if at < len(bytes_of):
         raise ValueError(f"its part {member.filename} is cut off")
     return _shaped(flat, header)
