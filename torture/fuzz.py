@@ -1,5 +1,6 @@
 """Damaged files of every kind that the library reads, by the thousand, each read where a crash does no harm."""
 
+import faulthandler
 import os
 import pickle
 import resource
@@ -56,14 +57,17 @@ def run(cases: int = 10_000, seed: int = 0) -> Tally:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         originals = write_originals(folder)
+        contents = {kind: original.path.read_bytes() for kind, original in originals.items()}
         case = 0
         while case < cases:
             last = min(case + BATCH, cases)
-            case = _read_batch(originals, folder, range(case, last), seed, tally)
+            case = _read_batch(originals, contents, range(case, last), seed, tally)
     return tally
 
 
-def _read_batch(originals: dict[str, Original], folder: Path, cases: range, seed: int, tally: Tally) -> int:
+def _read_batch(
+    originals: dict[str, Original], contents: dict[str, bytes], cases: range, seed: int, tally: Tally
+) -> int:
     """Let a child read; the case after the last that it came to, or after the one that it died of."""
     sys.stdout.flush()
     here, there = os.pipe()
@@ -72,7 +76,7 @@ def _read_batch(originals: dict[str, Original], folder: Path, cases: range, seed
         os.close(here)
         status = 1
         try:
-            _child(originals, folder, cases, seed, there)
+            _child(originals, contents, cases, seed, there)
             status = 0
         finally:
             os._exit(status)
@@ -91,37 +95,38 @@ def _read_batch(originals: dict[str, Original], folder: Path, cases: range, seed
         return cases.stop
     reason = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
     what = "took too long" if status == -signal.SIGPROF else f"ended the process by {reason}"
-    kind, _ = damaged(originals, cases[done], seed)
+    kind, _ = damaged(contents, cases[done], seed)
+    originals[kind].path.write_bytes(contents[kind])
     tally.wrong.append(f"case {cases[done]}, {kind}: {what}")
     return cases[done] + 1
 
 
-def _child(originals: dict[str, Original], folder: Path, cases: range, seed: int, pipe: int) -> None:
+def _child(originals: dict[str, Original], contents: dict[str, bytes], cases: range, seed: int, pipe: int) -> None:
     """Read each case, and write a line about it."""
-    log = folder / "stderr"
-    sink = os.open(log, os.O_CREAT | os.O_TRUNC | os.O_RDWR | os.O_APPEND)
+    sink = os.memfd_create("stderr")
     os.dup2(sink, 1)
     os.dup2(sink, 2)
     in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (in_use + MEMORY,) * 2)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    faulthandler.disable()
     known: dict[str, bytes] = {}
     for case in cases:
-        kind, content = damaged(originals, case, seed)
+        kind, content = damaged(contents, case, seed)
         original = originals[kind]
         if kind not in known:
             known[kind] = fingerprint(original.read(original.path))
-        whole = original.path.read_bytes()
         try:
             original.path.write_bytes(content)  # at its own place, as its name may count
-            os.ftruncate(sink, 0)
+            os.ftruncate(sink, os.lseek(sink, 0, os.SEEK_SET))
             signal.setitimer(signal.ITIMER_PROF, SECONDS)
             outcome = _outcome(original, known[kind])
             signal.setitimer(signal.ITIMER_PROF, 0)
         finally:
-            original.path.write_bytes(whole)
-        said = log.read_text(errors="replace")
+            original.path.write_bytes(contents[kind])
+        sys.stderr.flush()
+        said = os.pread(sink, 10_000, 0).decode(errors="replace")
         if "Traceback" in said or "Warning" in said:
             outcome = f"wrong it printed {said[:300]}"
         name, _, what = outcome.partition(" ")
@@ -134,7 +139,7 @@ def _outcome(original: Original, known: bytes) -> str:
         found = original.read(original.path)
     except (ValueError, OSError, ImportError) as error:
         said = str(error)
-        if "\n" in said or len(said) > 1000:
+        if "\n" in said or len(said) > 10_000:
             return f"wrong not one sentence: {said[:300]}"
         if str(original.path) not in said and str(original.path.parent) not in said:
             return f"wrong the file is not named: {said[:300]}"
@@ -163,15 +168,15 @@ def fingerprint(value: Any) -> bytes:
     return repr(value).encode()
 
 
-def damaged(originals: dict[str, Original], case: int, seed: int) -> tuple[str, bytes]:
+def damaged(contents: dict[str, bytes], case: int, seed: int) -> tuple[str, bytes]:
     """The kind of a case, and the content of its file."""
     rng = np.random.default_rng((seed, case))
-    kinds = list(originals)
+    kinds = list(contents)
     kind = kinds[case % len(kinds)]
-    content = bytearray(originals[kind].path.read_bytes())
+    content = bytearray(contents[kind])
     for _ in range(rng.choice([1, 1, 2, 4])):
-        donor = originals[kinds[rng.integers(len(kinds))] if rng.random() < 0.2 else kind].path
-        _damage(content, donor.read_bytes(), rng)
+        donor = contents[kinds[rng.integers(len(kinds))] if rng.random() < 0.2 else kind]
+        _damage(content, donor, rng)
     return kind, bytes(content)
 
 

@@ -45,7 +45,7 @@ def write_originals(folder: Path) -> dict[str, Original]:
         **_tracker_files(folder / "trackers"),
         "checkpoint": Original(_checkpoint(folder / "trained" / "tiny.pt"), _read_checkpoint, sealed=True),
         **_texts(folder / "texts"),
-        "cache": Original(_cache(folder / "cache"), lambda path: tables.read_table(path.parent), sealed=True),
+        "cache": Original(_cache(folder / "cache"), _read_cache, sealed=True),
     }
 
 
@@ -196,6 +196,14 @@ def _read_config(path: Path) -> Any:
         return cli.parse(["--config", str(path)], "fuzz")
     except ValueError as error:
         raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
+
+
+def _read_cache(path: Path) -> Any:
+    """As the library does, which makes a cache anew upon these errors, see `bams.tables.keep`."""
+    try:
+        return tables.read_table(path.parent)
+    except (ValueError, TypeError, KeyError, OSError, EOFError) as error:
+        raise ValueError(f"{path} is damaged") from error
 
 
 def _cache(folder: Path) -> Path:
