@@ -214,4 +214,7 @@ def _as_classes(values: np.ndarray, where: str) -> np.ndarray:
 def _as_numbers(values: np.ndarray, where: str) -> np.ndarray:
     if values.dtype.kind not in "fiub":
         raise ValueError(f"{where} is of type {values.dtype}; expected numbers")
-    return as_float32(values)
+    found = as_float32(values)
+    if np.isinf(found).any():
+        raise ValueError(f"{where} holds infinite values")
+    return found
