@@ -284,10 +284,6 @@ def _encode(text: Any, encoding: Any) -> bytes:
     return text.encode("latin1")
 
 
-def _ordered(pairs: Iterable[tuple[Any, Any]] = ()) -> OrderedDict:
-    return OrderedDict(_with_keys(pairs))
-
-
 _CONTAINERS = (dict, list, tuple, set, frozenset, np.ndarray)
 # All that a pickled dict of arrays needs; `ndarray` only ever stands as an argument.
 _STAND_INS: dict[tuple[str, str], Callable | None] = {
@@ -298,5 +294,5 @@ _STAND_INS: dict[tuple[str, str], Callable | None] = {
     ("numpy", "scalar"): _scalar,
     ("_codecs", "encode"): _encode,
     ("builtins", "bytes"): lambda: b"",
-    ("collections", "OrderedDict"): _ordered,
+    ("collections", "OrderedDict"): lambda pairs=(): OrderedDict(_with_keys(pairs)),
 }
