@@ -1,8 +1,6 @@
 """What a trained model is on disk: one file that rebuilds it, and opens without running code."""
 
-import pickle
 import re
-import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,12 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from bams import files
+from bams import files, torch_files
 from bams.config import FeatureConfig, part_of
-from bams.models import BAMS
+from bams.models import BAMS, InputScale
 from bams.statistics import Statistics
 
 FORMAT = "bams-checkpoint-1"
+_MISFITS = (LookupError, TypeError, ValueError, RuntimeError, AttributeError, ArithmeticError)
 CUSTOM = "custom"  # the data set of recordings of one's own, the features of which are among the settings
 
 
@@ -57,9 +56,7 @@ def save(path: str | Path, checkpoint: Checkpoint) -> Path:
     Raises:
         OSError: the folder cannot be written.
     """
-    with files.atomic_write(path) as file:
-        torch.save(_content(checkpoint), file)
-    return Path(path)
+    return torch_files.write(path, _content(checkpoint))
 
 
 def load(path: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
@@ -77,7 +74,7 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
         found = _from_content(content)
         found.model.to(device)
         return found
-    except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+    except _MISFITS as error:
         raise ValueError(
             f"{path} is a checkpoint with parts missing or of another size: {_short(error)}"
         ) from error
@@ -98,12 +95,31 @@ def _content(checkpoint: Checkpoint) -> dict[str, Any]:
 def _from_content(content: Mapping[str, Any]) -> Checkpoint:
     """The opposite of `_content`; the model is in eval mode."""
     content = {name: value for name, value in content.items() if name != "format"}
-    model = BAMS(**content.pop("model"))
-    model.load_state_dict(content.pop("weights"))
+    model = _model(content.pop("model"), content.pop("weights"))
     content["statistics"] = Statistics(**_with_arrays(content["statistics"]))
     content["marginal_loss"] = content["marginal_loss"].numpy()
     content["reference"] = _with_arrays(content.get("reference", {}))
     return Checkpoint(model=model.eval(), **content)
+
+
+def _model(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> BAMS:
+    """The model of these sizes with these weights, which takes no memory but theirs.
+
+    Raises:
+        LookupError, TypeError, ValueError, RuntimeError: they do not fit.
+    """
+    encoders = [sizes for name, sizes in config.items() if name not in ("input_size", "predictor")]
+    layers = sum(len(sizes["num_channels"]) * sizes.get("num_layers_per_block", 1) for sizes in encoders)
+    layers += len(config["predictor"]["hidden_layers"]) - 1
+    if layers > len(weights):
+        raise ValueError(f"its {len(weights)} weights are too few for {layers} layers")
+    with torch.device("meta"):
+        model = BAMS(**config)
+    for name, expected in model.state_dict().items():
+        if name in weights and weights[name].dtype != expected.dtype:
+            raise ValueError(f"{name} is {weights[name].dtype}, not {expected.dtype}")
+    model.load_state_dict(weights, assign=True)
+    return model
 
 
 def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> BAMS:
@@ -151,11 +167,10 @@ def load_released(
         unknown = set(dilations or {}) - set(config)
         if unknown:
             raise ValueError(f"there is no encoder {', '.join(sorted(unknown))} in it")
-        model = BAMS(**config)
         renamed = {_released_name(key): value for key, value in weights.items() if ".net." not in key}
-        renamed |= {k: v for k, v in model.state_dict().items() if k.startswith("scale.")}
-        model.load_state_dict(renamed)
-    except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        scale = InputScale(config["input_size"]).state_dict(prefix="scale.")
+        model = _model(config, renamed | scale)
+    except _MISFITS as error:
         raise ValueError(f"{path} does not fit the released architecture: {_short(error)}") from error
     return model.to(device).eval()
 
@@ -166,15 +181,7 @@ def _read(path: str | Path) -> Any:
         raise FileNotFoundError(f"there is no checkpoint {path}")
     files.existing(path)
     try:
-        with zipfile.ZipFile(path) as archive:  # torch itself does not look at the checksums
-            damaged = archive.testzip()
-        if damaged:
-            raise ValueError(f"its part {damaged} has changed")
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError) as error:  # torch tells how to run the code in it all the same
-        raise ValueError(
-            f"{path} is not a checkpoint, or is damaged: it holds other things than weights and plain data"
-        ) from error
+        return torch_files.read(path)
     except Exception as error:  # zipfile, pickle and torch each raise their own kinds
         raise ValueError(f"{path} is not a checkpoint, or is damaged: {_short(error)}") from error
 

@@ -12,6 +12,13 @@ def part_of(settings: Mapping[str, Any], cls: type[Part]) -> Part:
     return cls(**{field.name: settings[field.name] for field in fields(cls) if field.name in settings})
 
 
+def _check_no_blanks(settings: Any) -> None:
+    """YAML takes a name that no value follows for nothing."""
+    for field in fields(settings):
+        if getattr(settings, field.name) is None and field.default is not None:
+            raise ValueError(f"{field.name} has no value; give one, or leave it out")
+
+
 @dataclass(frozen=True)
 class RunConfig:
     """What to do, with which data, and where the results go."""
@@ -44,6 +51,7 @@ class RunConfig:
     """show the full traceback of an error"""
 
     def __post_init__(self):
+        _check_no_blanks(self)
         if not 2 <= self.hoa_bins <= 256:
             raise ValueError(f"hoa_bins is {self.hoa_bins}; it must be from 2 to 256")
         if not 0 <= self.val_share < 1:
@@ -77,6 +85,7 @@ class FeatureConfig:
     points of the body; whether each keypoint is observed; distances to the other animals; the change of these"""
 
     def __post_init__(self):
+        _check_no_blanks(self)
         for name, known in CHOICES.items():
             values = getattr(self, name)
             for value in (values,) if isinstance(values, str) else values:
@@ -119,6 +128,7 @@ class CleaningConfig:
     """of positions: that of the files, or body lengths, so that cameras and sizes of animals do not matter"""
 
     def __post_init__(self):
+        _check_no_blanks(self)
         for name in ("resample", "min_confidence", "max_jump", "interpolate"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be finite and at least 0")
@@ -214,6 +224,7 @@ class TrainConfig:
     """epochs between checkpoints; one is also written at the end and on Ctrl-C"""
 
     def __post_init__(self):
+        _check_no_blanks(self)
         one = ("batch_size", "hoa_window", "log_every_step", "checkpoint_every", "views")
         zero = (
             *("epochs", "skip_frames", "seed", "lr", "bootstrap_lr", "weight_decay"),

@@ -17,54 +17,11 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from bams.plain_arrays import HEAD, read_header, read_npy, read_npz, short_shape
+from bams.unpickle import DataUnpickler
+
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 BLOCK = 2**24  # bytes of a file that are read at once for its key
-
-# All that a pickled dict of arrays needs, under the module names of every numpy and pickle protocol.
-_ARRAY_MODULES = (
-    "numpy",
-    "numpy.core.multiarray",
-    "numpy._core.multiarray",
-    "numpy.core.numeric",
-    "numpy._core.numeric",
-)
-_ARRAY_NAMES = ("_frombuffer", "scalar")
-_PLAIN_NAMES = {
-    ("_codecs", "encode"),
-    ("builtins", "bytes"),
-    ("__builtin__", "bytes"),
-    ("builtins", "bytearray"),
-    ("__builtin__", "bytearray"),
-    ("collections", "OrderedDict"),
-}
-
-
-def _empty_array(_: object, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """numpy's `_reconstruct`, for plain arrays alone."""
-    return np.ndarray.__new__(np.ndarray, shape, dtype)
-
-
-def _plain_dtype(kind: str, align: bool = False, copy: bool = False) -> np.dtype:
-    """numpy's `dtype` for numbers and text; that of objects is the shared one, which a file cannot alter."""
-    dtype = np.dtype(kind)
-    if dtype.kind == "V":
-        raise pickle.UnpicklingError("it holds records, which are not plain arrays")
-    return dtype if dtype.hasobject else np.dtype(kind, align, copy)
-
-
-# `ndarray` only ever stands as an argument; called with bytes it would make objects out of any numbers.
-_STAND_INS = {"ndarray": None, "_reconstruct": _empty_array, "dtype": _plain_dtype}
-
-
-class _DataUnpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if module in _ARRAY_MODULES and name in _STAND_INS:
-            return _STAND_INS[name]
-        arrays = module in _ARRAY_MODULES and name in _ARRAY_NAMES
-        dtypes = module == "numpy.dtypes" and name.endswith("DType")
-        if arrays or dtypes or (module, name) in _PLAIN_NAMES:
-            return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not data")
 
 
 @contextmanager
@@ -181,15 +138,12 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
             "numpy.savez"
         )
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return {"keypoints": loaded}
-        with loaded:
-            return {name: loaded[name] for name in loaded.files}
+        with path.open("rb") as file:
+            size = path.stat().st_size
+            return read_npz(file, size) if begin.startswith(b"PK") else {"keypoints": read_npy(file, size)}
     except Exception as error:  # numpy, zipfile and zlib each raise their own kinds
-        reason = "it holds Python objects" if "allow_pickle" in str(error) else short(error)
         raise ValueError(
-            f"{path} cannot be read as plain .npy or .npz arrays ({reason}); "
+            f"{path} cannot be read as plain .npy or .npz arrays ({short(error)}); "
             "save it with numpy.save or numpy.savez, without Python objects"
         ) from error
 
@@ -221,14 +175,14 @@ def read_pickled_dict(path: str | Path) -> dict[str, Any]:
     path = existing(path)
     try:
         with path.open("rb") as file:
-            if file.peek(6)[:6] != b"\x93NUMPY":
-                raise ValueError("it is no .npy file")
-            version = np.lib.format.read_magic(file)
-            read_header = getattr(np.lib.format, f"read_array_header_{version[0]}_0")
-            shape, _, dtype = read_header(file)
-            if dtype.kind != "O" or shape != ():
-                raise ValueError(f"it holds an array of {dtype} with axes {shape}, not a pickled dict")
-            content = _DataUnpickler(file).load()
+            header = read_header(file.read(HEAD))
+            if header.dtype.kind != "O" or header.shape != ():
+                shape = short_shape(header.shape)
+                raise ValueError(f"it holds an array of {header.dtype} with axes {shape}, not a pickled dict")
+            file.seek(header.begin)
+            content = DataUnpickler(file).load()
+            if file.read(1):
+                raise ValueError("something follows the end of its pickle")
     except Exception as error:  # a damaged pickle can raise nearly anything
         raise ValueError(f"{path} is not a readable file of a dict of arrays: {short(error)}") from error
     content = content.item() if isinstance(content, np.ndarray) and content.ndim == 0 else content
@@ -244,7 +198,7 @@ def unpickle_data(pickled: bytes) -> Any:
         ValueError: it is damaged, or asks for code.
     """
     try:
-        return _DataUnpickler(io.BytesIO(pickled)).load()
+        return DataUnpickler(io.BytesIO(pickled)).load()
     except Exception as error:  # a damaged pickle can raise nearly anything
         raise ValueError(f"a pickle is not plain data: {short(error)}") from error
 

@@ -59,7 +59,8 @@ def load_sequences(
                 f"{path}: clip {name} has {raw.shape[1]} individuals with {raw.shape[2]} keypoints of "
                 f"{raw.shape[3]} coordinates; expected {individuals} with {keypoints} of 2"
             )
-        array = np.array(raw.swapaxes(0, 1), dtype=np.float32, order="C")
+        with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold is infinite in it
+            array = np.array(raw.swapaxes(0, 1), dtype=np.float32, order="C")
         if np.isinf(array).any():
             raise ValueError(f"{path}: clip {name} holds infinite coordinates")
         if zero_missing:
@@ -130,7 +131,7 @@ def as_frame_map(content: Any, origin: str) -> FrameMap:
     """Plain numbers from what `origin` holds as a frame map, or ValueError."""
     try:
         return {str(name): (int(start), int(end)) for name, (start, end) in content.items()}
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ValueError(f"{origin} is not a map of clip ids to (start, end)") from error
 
 

@@ -124,7 +124,7 @@ def _read_splits(path: str | Path, rows: FrameMap) -> list[list[str]]:
 
 
 def _listed(value: Any, key: str, path: str | Path) -> list[str]:
-    if not isinstance(value, list | tuple | np.ndarray):
+    if not isinstance(value, list | tuple | np.ndarray) or not all(isinstance(name, str) for name in value):
         raise ValueError(f"{path}: '{key}' is not a list of names")
     return [str(name) for name in value]
 

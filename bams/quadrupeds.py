@@ -13,6 +13,7 @@ from sklearn.model_selection import train_test_split
 
 from bams import files
 from bams.linear_eval import train_linear_classifier, train_linear_regressor
+from bams.readers import as_float32
 
 JOINTS = 12
 TRAIN_SHARE, SEED = 0.2, 42  # of the sequences for the read-out
@@ -189,7 +190,7 @@ def _joints(array: np.ndarray, where: str) -> tuple[np.ndarray, str]:
     if array.shape[1] == array.shape[2]:
         raise ValueError(f"{where} has axes {array.shape}: which of them is time cannot be told")
     last = array.shape[2] == JOINTS
-    found = np.ascontiguousarray(array if last else array.swapaxes(1, 2), dtype=np.float32)
+    found = np.ascontiguousarray(as_float32(array if last else array.swapaxes(1, 2)))
     if not np.isfinite(found).all():
         raise ValueError(f"{where} holds NaN or infinite values")
     return found, "sequence, time, feature" if last else "sequence, feature, time"
@@ -221,4 +222,7 @@ def _as_classes(values: np.ndarray, where: str) -> np.ndarray:
 def _as_numbers(values: np.ndarray, where: str) -> np.ndarray:
     if values.dtype.kind not in "fiub":
         raise ValueError(f"{where} is of type {values.dtype}; expected numbers")
-    return values.astype(np.float32)
+    found = as_float32(values)
+    if np.isinf(found).any():
+        raise ValueError(f"{where} holds infinite values")
+    return found

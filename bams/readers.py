@@ -129,5 +129,5 @@ def as_float32(values: np.ndarray) -> np.ndarray:
     values = np.asarray(values)
     if values.dtype.kind not in "fiub":
         raise ValueError(f"its coordinates are of type {values.dtype}, not numbers")
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # and NaN that signal become those that do not
         return values.astype(np.float32, copy=False)

@@ -129,7 +129,7 @@ def check_keypoints(keypoints: np.ndarray) -> np.ndarray:
         raise ValueError(
             f"keypoints have {keypoints.shape[-1]} coordinates; expected 1, 2 or 3 (drop confidences)"
         )
-    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite in it
+    with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold is infinite in it
         keypoints = keypoints.astype(np.float32, copy=False)
     if np.isinf(keypoints).any():
         raise ValueError("keypoints hold infinite values; write NaN where a keypoint is not tracked")

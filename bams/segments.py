@@ -83,7 +83,7 @@ def _segment(cells: Sequence[str], at: Sequence[int], where: str) -> Segment:
     found = [WHOLE.fullmatch(number) for number in numbers]
     if None in found:
         raise ValueError(
-            f"{where} has the start {numbers[0]!r} and the end {numbers[1]!r}; expected frame numbers"
+            f"{where} has the start {numbers[0][:30]!r} and the end {numbers[1][:30]!r}; expected frame numbers"
         )
     return Segment(recording, *(int(match[1]) for match in found))
 

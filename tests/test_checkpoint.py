@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import bams
-from bams import checkpoint
+from bams import checkpoint, torch_files
 from bams.checkpoint import Checkpoint
 from bams.models import BAMS
 from bams.statistics import Statistics
@@ -253,6 +253,19 @@ def test_a_missing_part_is_one_sentence(tmp_path, saved, part):
         {"input_size": 4, "short_term": {"num_channels": 3}, "predictor": {"hidden_layers": [-1, 10]}},
         {"input_size": "four"},
         [1, 2],
+        *(
+            {"input_size": size, "short_term": sizes, "predictor": {"hidden_layers": [-1, *hidden]}}
+            for size, sizes, hidden in (
+                (10**9, {"num_channels": [10**9]}, [10**9, 10]),
+                (4, {"num_channels": [4, 3], "kernel_size": 10**12}, [6, 10]),
+                (4, {"num_channels": [4, 3], "num_layers_per_block": 10**12}, [6, 10]),
+                (4, {"num_channels": [4] * 10**5}, [6, 10]),
+                (4, {"num_channels": [4, 3], "dilation": 10**300}, [6, 10]),
+                (4, {"num_channels": [4, 3]}, [10**30, 10]),
+                (4, {"num_channels": [4, 3]}, [1] * 10**5),
+                (4, {"num_channels": [4, 3], "num_layers_per_block": float("nan")}, [6, 10]),
+            )
+        ),
     ],
 )
 def test_sizes_that_do_not_fit_the_weights_are_one_sentence(tmp_path, saved, model):
@@ -283,6 +296,27 @@ def test_one_changed_byte_is_noticed_or_harmless(tmp_path, saved):
     places |= set((len(whole) - 1 - rng.choice(3000, 50, replace=False)).tolist())
     noticed = [flipped_is_noticed_or_harmless(tmp_path / "a.pt", whole, place, expected) for place in places]
     assert sum(noticed) > 40
+
+
+def test_every_changed_byte_of_the_files_end_is_noticed_or_harmless(tmp_path, saved):
+    """There zip keeps its book, and the digest stands."""
+    whole, expected = saved.read_bytes(), outputs(bams.load_checkpoint(saved))
+    for place in range(len(whole) - 200, len(whole)):
+        flipped_is_noticed_or_harmless(tmp_path / "a.pt", whole, place, expected)
+        (tmp_path / "b.pt").write_bytes(whole[:place])
+        try:
+            found = outputs(bams.load_checkpoint(tmp_path / "b.pt"))
+        except ValueError as error:
+            assert_one_sentence(error, tmp_path / "b.pt")
+        else:  # what was cut is of the digest alone
+            assert all(torch.equal(a, b) for a, b in zip(expected, found, strict=True))
+
+
+def test_a_file_that_was_written_without_a_digest_is_read(tmp_path, saved):
+    torch.save(torch.load(saved, weights_only=True), tmp_path / "a.pt")
+    assert torch_files.MARK in saved.read_bytes() and torch_files.MARK not in (tmp_path / "a.pt").read_bytes()
+    found = outputs(bams.load_checkpoint(tmp_path / "a.pt"))
+    assert all(torch.equal(a, b) for a, b in zip(outputs(bams.load_checkpoint(saved)), found, strict=True))
 
 
 def test_a_changed_weight_is_noticed(tmp_path, saved):

@@ -470,3 +470,19 @@ def test_simulated_files_are_always_the_same(simulated, tmp_path):
     for name in os.listdir(simulated):
         if name.endswith(".npy"):
             assert (tmp_path / name).read_bytes() == (simulated / name).read_bytes()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", [1e300, -1e300])
+def test_coordinates_beyond_float32_are_refused_without_a_warning(tmp_path, value):
+    keypoints = np.full((5, 3, 12, 2), value)
+    files.write_pickled_dict(tmp_path / "a.npy", {"sequences": {"a": {"keypoints": keypoints}}})
+    with pytest.raises(ValueError, match="infinite"):
+        mabe.load_sequences(tmp_path / "a.npy", keypoints=12, individuals=3)
+
+
+@pytest.mark.parametrize("span", [(0, float("inf")), (0, float("nan")), (0, [1]), 3, (0,)])
+def test_a_frame_map_of_anything_but_numbers_is_refused(tmp_path, span):
+    files.write_pickled_dict(tmp_path / "a.npy", {"clip": span})
+    with pytest.raises(ValueError, match="not a map of clip ids"):
+        mabe.read_frame_map(tmp_path / "a.npy")

@@ -241,3 +241,15 @@ def test_a_file_of_either_axes_is_trained_on_and_scored_alike(tmp_path, monkeypa
     assert {row[3] for row in rows} == {"recent_past", "short_term", "long_term", "joined", "positions"}
     assert len(rows) == 5 * 7
     assert all(re.fullmatch(r"-?\d+\.\d+(e-\d+)?", row[4]) for row in rows)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", ["dof_pos", "terrain_slope"])
+def test_numbers_beyond_float32_are_refused_without_a_warning(tmp_path, name):
+    content = {"dof_pos": np.zeros((12, 20, 12)), "dof_vel": np.zeros((12, 20, 12)), "robot_type": np.zeros(12)}
+    content |= {"terrain_type": np.zeros((12, 20)), "command_vel": np.zeros(12)}
+    content |= {"terrain_slope": np.zeros((12, 20)), "terrain_difficulty": np.zeros((12, 20))}
+    content[name][0, 0] = 1e300
+    np.save(tmp_path / "a.npy", content)
+    with pytest.raises(ValueError, match=f"{name} holds .*infinite"):
+        load_robots(tmp_path / "a.npy")

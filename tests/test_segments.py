@@ -211,3 +211,11 @@ def test_what_comes_of_parts_is_written_at_the_frames_own_numbers(tmp_path):
     assert [int(row["frame"]) for row in rows] == expected * 2
     assert [float(row["short_0"]) for row in rows] == expected * 2
     assert [row["individual"] for row in rows] == ["a"] * 30 + ["b"] * 30
+
+
+def test_an_endless_number_makes_no_endless_sentence(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("recording,start,end\nday," + "9" * 5000 + ",3\n")
+    with pytest.raises(ValueError, match="expected frame numbers") as error:
+        read_segments(path)
+    assert len(str(error.value)) < 300

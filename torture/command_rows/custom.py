@@ -38,7 +38,7 @@ FILES = [
     Row("infinite positions", "--data_root infinite.npy", "infinite"),
     Row("complex numbers", "--data_root complex.npy", "complex128, not numbers"),
     Row("text", "--data_root words.npy", "not numbers"),
-    Row("dates", "--data_root dates.npy", "not numbers"),
+    Row("dates", "--data_root dates.npy", "neither numbers nor text"),
     Row("one frame", "--data_root one_frame.npy", "one_frame.npy"),
     Row("recordings that are too short", "--data_root short.npy", "30 frames"),
     Row("too few names", "--data_root few_names.npz", "2 keypoint_names for 5"),
