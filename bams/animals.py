@@ -70,7 +70,7 @@ def animal_features(
         names: K names of the keypoints; keypoint0, ... unless given.
 
     Raises:
-        ValueError: K names were expected, or the heading's keypoints are not among them.
+        ValueError: K names were expected, the heading's keypoints are not among them, or there is nothing to predict.
     """
     individuals, _, count, dims = keypoints.shape
     config = config or FeatureConfig(others=min(FeatureConfig.others, individuals - 1))
@@ -79,6 +79,8 @@ def animal_features(
     names = list(names or (f"keypoint{i}" for i in range(count)))
     if len(names) != count:
         raise ValueError(f"there are {len(names)} names for {count} keypoints")
+    if count == 1 and set(config.predict) <= {"lengths", "distances", "approach"}:
+        raise ValueError("predict has lengths, but one keypoint has none; take movement or observed")
     if config.heading and dims < 2:
         raise ValueError(f"heading is {config.heading!r}, but keypoints of one coordinate have none; leave it out")
     bodies = find_bodies(keypoints, heading_keypoints(config.heading, names))

@@ -76,6 +76,9 @@ class FeatureConfig:
     points of the body; whether each keypoint is observed; distances to the other animals; the change of these"""
 
     def __post_init__(self):
+        # of files and scripts it comes as a list, or as a word alone
+        predict = (self.predict,) if isinstance(self.predict, str) else tuple(self.predict)
+        object.__setattr__(self, "predict", predict)
         for name, known in CHOICES.items():
             values = getattr(self, name)
             for value in (values,) if isinstance(values, str) else values:

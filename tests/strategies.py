@@ -27,7 +27,9 @@ class Refusal:
     sentence: str
 
 
-def outcome(call: Callable[[], Any], *, refused: bool | None = None, errors: Sequence[type] = (ValueError,)) -> Any:
+def outcome(
+    call: Callable[[], Any], *, refused: bool | None = None, errors: Sequence[type] = (ValueError,)
+) -> Any:
     """The result of a call, or a `Refusal` where it raised a documented error, in a sentence of the library's own.
 
     Args:
@@ -137,7 +139,10 @@ HOSTILE = ("..", "../../up", "/etc/x", "a/b", "a\\b", "CON", "nul.txt", " ", "."
 
 def names() -> st.SearchStrategy[str]:
     """Names of recordings, individuals and keypoints: any text, also such as no file system takes."""
-    return st.one_of(st.sampled_from(HOSTILE), st.text(max_size=8), st.text(min_size=150, max_size=160))
+    text = st.characters(exclude_characters="\r\n")
+    return st.one_of(
+        st.sampled_from(HOSTILE), st.text(text, max_size=8), st.integers(120, 300).map(lambda count: "ü" * count)
+    )
 
 
 @st.composite
@@ -148,7 +153,7 @@ def feature_configs(draw: st.DrawFn, count: int, dims: int = 2, **fixed: Any) ->
         "features": draw(st.sampled_from(("own", "camera", "raw"))),
         "others": draw(st.integers(0, 3)),
         "predict": (
-            draw(st.sampled_from(("movement", "lengths", "observed"))),
+            draw(st.sampled_from(("movement", "observed", "lengths")[: 3 if count > 1 else 2])),
             *draw(st.lists(st.sampled_from(("distances", "approach")), unique=True)),
         ),
     } | fixed
