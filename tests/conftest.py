@@ -15,7 +15,7 @@ COMMON = {
     "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 }
 settings.register_profile("quick", max_examples=20, **COMMON)
-settings.register_profile("torture", max_examples=300, **COMMON)
+settings.register_profile("torture", max_examples=200, **COMMON)
 settings.load_profile(os.environ.get("BAMS_PROPERTIES", "quick"))
 
 FAILED: list[str] = []

@@ -44,7 +44,7 @@ def outcome(
         if type(error) not in errors or not _from_library(error):
             raise
         sentence = str(error)
-        assert len(sentence.split()) > 3 and "\n" not in sentence, f"no sentence: {sentence!r}"
+        assert len(sentence.split()) >= 3 and "\n" not in sentence, f"no sentence: {sentence!r}"
         assert refused is not False, f"refused: {sentence}"
         COUNTS["refused"] += 1
         return Refusal(sentence)
