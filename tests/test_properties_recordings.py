@@ -32,7 +32,7 @@ from bams.recordings import check_keypoints
 from bams.reference import describe
 from bams.safe_names import safe
 from bams.segments import Segment, cut_segments, read_segments
-from bams.shapes import body_length
+from bams.shapes import body_length, find_change
 
 AXES = (
     (2, 9, 3),
@@ -171,6 +171,7 @@ def test_settings_of_cleaning(options: dict):
 
 
 @pytest.mark.parametrize("flag", CLEANING)
+@share_of_examples(0.5)
 @given(st.data(), recordings(), layouts())
 def test_each_flag_of_cleaning(flag: str, data, recording: Recording, lay_out):
     config = outcome(lambda: CleaningConfig(**{flag: data.draw(CLEANING[flag])}))
@@ -322,6 +323,19 @@ def test_drift(data, count: int, dims: int, number: int):
     outcome(lambda: compare(reference, other), refused=True)
 
 
+@given(seeds(), st.integers(1, 7), st.integers(1, 3), st.sampled_from((0.0, 0.05, np.nan)))
+def test_changes_of_shape(seed: int, count: int, dims: int, spread: float):
+    rng = np.random.default_rng(seed)
+    shape, other = rng.normal(size=(2, count, dims))
+    spreads = np.where(rng.random(count) < 0.5, spread, 0.05)
+    tolerance = np.full(count, 0.08)
+    for changed in (shape, other, shape * np.where(np.arange(dims) == 0, -1, 1)):
+        found = outcome(lambda changed=changed: find_change(shape, changed, tolerance, spreads), refused=False)
+        assert sorted(found.order) == list(range(count))
+        assert changed is not shape or not (found.mirrored or found.exchanged or found.moved.any())
+
+
+@share_of_examples(0.2)
 @given(seeds(), st.integers(-70, 70))
 def test_drift_of_a_unit_alone_is_one_of_scale(seed: int, power: int):
     old = as_recordings(numbers((3, 1, 60, 4, 2), seed, "walk"))
@@ -348,7 +362,7 @@ def embeddings(draw: st.DrawFn) -> list[TrackEmbedding]:
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "hdf5", "npz", "xlsx"])
-@share_of_examples(0.5)
+@share_of_examples(0.2)
 @given(st.data(), embeddings(), st.integers(0, 10**9))
 def test_embeddings_in_files(tmp_path, kind: str, data, tracks: list[TrackEmbedding], number: int):
     around = tmp_path / kind
@@ -394,7 +408,7 @@ def drawn(figure) -> None:
     figure.savefig(io.BytesIO(), dpi=20)
 
 
-@share_of_examples(0.3)
+@share_of_examples(0.15)
 @given(st.data(), st.sampled_from((0, 1, 2, 3, 30)), st.sampled_from((0, 1, 2, 5)), st.sampled_from((1, 2, 6000)))
 def test_figures_of_latents(data, frames: int, channels: int, most: int):
     embedding = data.draw(any_numbers((frames, channels), gaps=(0.0, 0.0, 0.0, 0.3)))
@@ -408,7 +422,7 @@ def test_figures_of_latents(data, frames: int, channels: int, most: int):
         drawn(found)
 
 
-@share_of_examples(0.3)
+@share_of_examples(0.15)
 @given(st.data(), st.sampled_from((0, 1, 2, 30)), st.sampled_from((1, 2, 5)), st.sampled_from((None, 0.001, 30.0)))
 def test_figures_of_a_recording(data, frames: int, channels: int, fps: float | None):
     embedding = data.draw(any_numbers((frames, channels)))
@@ -418,7 +432,7 @@ def test_figures_of_a_recording(data, frames: int, channels: int, fps: float | N
         drawn(found)
 
 
-@share_of_examples(0.3)
+@share_of_examples(0.15)
 @given(st.data(), st.sampled_from(((0,), (1,), (30,), (1, 1), (3, 30), (2, 0), ())), st.integers(0, 10))
 def test_figures_of_classes(data, axes: tuple[int, ...], count: int):
     classes = np.random.default_rng(data.draw(seeds())).integers(-1, max(count, 1), axes)
@@ -432,7 +446,7 @@ def test_figures_of_classes(data, axes: tuple[int, ...], count: int):
         drawn(found)
 
 
-@share_of_examples(0.2)
+@share_of_examples(0.05)
 @given(st.data(), recordings())
 def test_figures_of_reports(data, recording: Recording):
     drawn(outcome(lambda: plot_report([recording]), refused=False))
