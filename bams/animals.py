@@ -70,7 +70,7 @@ def animal_features(
         names: K names of the keypoints; keypoint0, ... unless given.
 
     Raises:
-        ValueError: K names were expected, the heading's keypoints are not among them, or there is nothing to predict.
+        ValueError: K names were expected, the heading's keypoints are not among them, or nothing is to predict.
     """
     individuals, _, count, dims = keypoints.shape
     config = config or FeatureConfig(others=min(FeatureConfig.others, individuals - 1))

@@ -170,7 +170,7 @@ def as_classes(values: np.ndarray, name: str = "label") -> np.ndarray:
     classes[exact] = values[exact]
     if (classes[known] != values[known]).any():
         raise ValueError(
-            f"{name} holds numbers that are not whole, or larger than {LARGEST}, so it is a measure and not of classes"
+            f"{name} holds numbers that are not whole, or above {LARGEST}, so it is a measure and not of classes"
         )
     return np.maximum(classes, -1)
 

@@ -299,6 +299,6 @@ def _check_pair(part: Pair, check: Any) -> Pair:
         )
     if inputs.shape[1] == 0 or inputs.dtype.kind not in "fiub" or not np.isfinite(inputs).all():
         raise ValueError(
-            f"features of axes {inputs.shape} and type {inputs.dtype} are to be finite numbers, of at least one channel"
+            f"features of axes {inputs.shape} and type {inputs.dtype}; expected finite numbers, of one channel or more"
         )
     return inputs, labels

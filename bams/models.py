@@ -165,7 +165,7 @@ class MLP(nn.Module):
         super().__init__()
         if len(hidden_layers) < 2 or not _are_sizes(hidden_layers):
             raise ValueError(
-                f"hidden_layers must be whole numbers of at least 1, at least two of them, not {tuple(hidden_layers)}"
+                f"hidden_layers must be two or more whole numbers of at least 1, not {tuple(hidden_layers)}"
             )
         layers: list[nn.Module] = []
         for size_in, size_out in pairwise(hidden_layers):
@@ -284,7 +284,8 @@ class BAMS(nn.Module):
         """
         if input.ndim != 3 or input.shape[-1] != self.config["input_size"] or 0 in input.shape:
             raise ValueError(
-                f"input has axes {tuple(input.shape)}; expected (tracks, frames, {self.config['input_size']}), none 0"
+                f"input has axes {tuple(input.shape)}; expected (tracks, frames, {self.config['input_size']}), none "
+                "of them 0"
             )
         if input.dtype != (expected := self.scale.centre.dtype):
             raise ValueError(f"input is {input.dtype}; expected {expected}, as input.to({expected}) gives it")

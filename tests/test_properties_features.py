@@ -299,6 +299,9 @@ def check_items(found: Dataset) -> None:
         scaled = (item["input"].numpy() - found.statistics.centre) / found.statistics.scale
         assert np.isfinite(scaled).all()
         covered[track][first : first + found.sequence_length] = True
+        rows = np.minimum(first + np.arange(found.sequence_length), found.lengths[track] - 1)
+        same(item["input"].numpy(), found.track_input(track)[rows])
+        assert not item["valid"][found.lengths[track] - first :].any()
         assert all((item[name] == again[name]).all() for name in ("input", "actions", "valid"))
     assert all(row.all() for row in covered)
 

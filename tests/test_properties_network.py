@@ -1,7 +1,7 @@
 """From features to losses and embeddings: finite and of the documented axes, or refused.
 
-The invariances: size of batches and blocks, order of recordings and individuals, frame by frame or whole, in a file
-and back.
+The invariances: size of batches and blocks, order of recordings and individuals, frame by frame or whole, in a
+file and back.
 """
 
 from dataclasses import asdict
@@ -265,7 +265,7 @@ def test_inputs_of_other_axes_and_types(axes: tuple[int, ...], dtype: torch.dtyp
     st.data(), st.integers(1, 3), st.sampled_from((2, 30)), st.sampled_from((1, 3, 7)), st.sampled_from((1, 7, 64))
 )
 def test_embeddings_of_a_data_set(data, count: int, frames: int, points: int, block: int):
-    """Finite wherever a track has a frame; the same in blocks, in another order, frame by frame, and from a file."""
+    """Finite wherever a track has a frame; the same in blocks and frame by frame."""
     dims = data.draw(st.integers(1, 3))
     keypoints = data.draw(any_numbers((count, frames, points, dims), gaps=(0.0, 0.3, 0.9)))
     config = data.draw(feature_configs(points, dims))

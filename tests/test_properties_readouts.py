@@ -1,4 +1,4 @@
-"""Read-outs of any labels, and the files of MABe 2022: finite scores or the documented error, and the same back."""
+"""Read-outs of any labels, and the files of MABe 2022: finite scores or the documented error; the same back."""
 
 import numpy as np
 from hypothesis import example, given
@@ -104,7 +104,7 @@ def test_read_outs_with_recordings_held_out(data, kind, rows, channels, groups, 
 @share_of_examples(0.5)
 @given(seeds(), st.sampled_from(SCALES), st.permutations(range(6)), st.booleans())
 def test_read_outs_do_not_depend_on_unit_or_order(seed: int, scale: float, order: list[int], measure: bool):
-    """Of the features: these are standardised. Whole recordings in another order are in the same folds as others."""
+    """That of the features, which are standardised; with as many folds as recordings, their order."""
     rng = np.random.default_rng(seed)
     features = rng.normal(size=(60, 3)).astype(np.float32)
     values = (

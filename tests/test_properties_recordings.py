@@ -1,8 +1,9 @@
-"""Recordings from arrays, cleaned, cut, reported on, compared; embeddings written; figures of whatever there is."""
+"""Recordings of arrays, cleaned, cut, reported on, compared; embeddings written; figures of all there is."""
 
 import csv
 import io
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -177,7 +178,7 @@ def test_each_flag_of_cleaning(flag: str, data, recording: Recording, lay_out):
     config = outcome(lambda: CleaningConfig(**{flag: data.draw(CLEANING[flag])}))
     if isinstance(config, Refusal):
         return
-    given_ = replace(recording, keypoints=lay_out(recording.keypoints).astype(np.float32, copy=False))
+    given_ = replace(recording, keypoints=lay_out(recording.keypoints.copy()).astype(np.float32, copy=False))
     found = outcome(lambda: clean([given_], config))
     same(given_.keypoints, recording.keypoints)
     if isinstance(found, Refusal):
@@ -259,7 +260,7 @@ def test_another_rate(recording: Recording, fps: float):
 def test_segments(recording: Recording, segments: list[Segment]):
     first, total = recording.first_frame, recording.keypoints.shape[1]
     frames = sorted((segment.start, segment.end) for segment in segments)
-    apart = all(before[1] < after[0] for before, after in zip(frames, frames[1:], strict=False))
+    apart = all(before[1] < after[0] for before, after in pairwise(frames))
     within = all(
         segment.recording == "clip" and first <= segment.start < segment.end < first + total
         for segment in segments
