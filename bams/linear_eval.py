@@ -299,6 +299,6 @@ def _check_pair(part: Pair, check: Any) -> Pair:
         )
     if inputs.shape[1] == 0 or inputs.dtype.kind not in "fiub" or not np.isfinite(inputs).all():
         raise ValueError(
-            f"features of axes {inputs.shape} and type {inputs.dtype}; expected finite numbers, of one channel or more"
+            f"features are {inputs.dtype} of axes {inputs.shape}; expected finite numbers, of one channel or more"
         )
     return inputs, labels

@@ -284,8 +284,8 @@ class BAMS(nn.Module):
         """
         if input.ndim != 3 or input.shape[-1] != self.config["input_size"] or 0 in input.shape:
             raise ValueError(
-                f"input has axes {tuple(input.shape)}; expected (tracks, frames, {self.config['input_size']}), none "
-                "of them 0"
+                f"input has axes {tuple(input.shape)}; expected (tracks, frames, {self.config['input_size']}), "
+                "none of them 0"
             )
         if input.dtype != (expected := self.scale.centre.dtype):
             raise ValueError(f"input is {input.dtype}; expected {expected}, as input.to({expected}) gives it")
