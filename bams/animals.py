@@ -16,6 +16,7 @@ from bams.features import (
     difference,
     fill_gaps,
     keypoint_features,
+    norm,
     observed,
     rotate,
     wrap_angle,
@@ -69,7 +70,7 @@ def animal_features(
         names: K names of the keypoints; keypoint0, ... unless given.
 
     Raises:
-        ValueError: K names were expected, or the heading's keypoints are not among them.
+        ValueError: K names were expected, the heading's keypoints are not among them, or nothing is to predict.
     """
     individuals, _, count, dims = keypoints.shape
     config = config or FeatureConfig(others=min(FeatureConfig.others, individuals - 1))
@@ -78,6 +79,8 @@ def animal_features(
     names = list(names or (f"keypoint{i}" for i in range(count)))
     if len(names) != count:
         raise ValueError(f"there are {len(names)} names for {count} keypoints")
+    if count == 1 and set(config.predict) <= {"lengths", "distances", "approach"}:
+        raise ValueError("predict has lengths, but one keypoint has none; take movement or observed")
     if config.heading and dims < 2:
         raise ValueError(f"heading is {config.heading!r}, but keypoints of one coordinate have none; leave it out")
     bodies = find_bodies(keypoints, heading_keypoints(config.heading, names))
@@ -96,7 +99,7 @@ def animal_features(
     inputs = [
         Group(_flat(posture), np.repeat(bodies.seen, dims, -1), [f"{c}_relative" for c in coordinates]),
         kinds["lengths"],
-        Group(np.linalg.norm(moved, axis=-1), moved_valid, [f"{name}_speed" for name in names]),
+        Group(norm(moved), moved_valid, [f"{name}_speed" for name in names]),
         *_motion(bodies, turned),
         kinds["observed"],
     ]
@@ -125,9 +128,9 @@ def find_bodies(keypoints: np.ndarray, heading: tuple[int, int] | None = None) -
         x, y = np.moveaxis((held[:, :, heading[1]] - held[:, :, heading[0]])[..., :2], -1, 0)
         axis = np.where((x == 0) & (y == 0), np.nan, np.arctan2(y, x))
         return Bodies(seen, held, centre, wrap_angle(axis))
-    ground = np.where(known, held - centre[:, :, None], 0)[..., :2]
+    ground = np.where(known, held - centre[:, :, None], 0)[..., :2].astype(np.float64)  # squares fit in any unit
     x, y = ground[..., 0], ground[..., -1]
-    axis = 0.5 * np.arctan2(2 * (x * y).sum(axis=2, dtype=float), (x**2 - y**2).sum(axis=2, dtype=float))
+    axis = 0.5 * np.arctan2(2 * (x * y).sum(axis=2), (x**2 - y**2).sum(axis=2))
     listed = np.cumsum(known.any(axis=3), axis=2)  # place of each keypoint among those known
     front = (ground * ((listed[:, :, -1:] + 1) / 2 - listed)[..., None]).sum(axis=2)
     backwards = np.cos(axis) * front[..., 0] + np.sin(axis) * front[..., -1] < 0
@@ -198,7 +201,7 @@ def _nearest(held: np.ndarray, seen: np.ndarray, names: Sequence[str], others: i
 def _distances(held: np.ndarray, seen: np.ndarray, one: int, rest: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """Distances (O, T, n) from one animal to others, and where both ends were observed (O, T, n)."""
     _, frames, count, _ = held.shape
-    far = np.linalg.norm(held[one][None, :, :, None] - held[rest][:, :, None], axis=-1)
+    far = norm(held[one][None, :, :, None] - held[rest][:, :, None])
     known = seen[one][None, :, :, None] & seen[rest][:, :, None]
     if count <= MOST_PAIRED:
         return far.reshape(len(rest), frames, -1), known.reshape(len(rest), frames, -1)
@@ -219,11 +222,11 @@ def _lengths(bodies: Bodies, names: Sequence[str]) -> Group:
     """Lengths of each body, valid where both ends were observed."""
     count = len(names)
     if count > MOST_PAIRED:
-        lengths = np.linalg.norm(bodies.held - bodies.centre[:, :, None], axis=-1)
+        lengths = norm(bodies.held - bodies.centre[:, :, None])
         return Group(lengths, bodies.seen, [f"{name}-centre_length" for name in names])
     starts, ends = np.triu_indices(count, 1)
     return Group(
-        np.linalg.norm(bodies.held[:, :, starts] - bodies.held[:, :, ends], axis=-1),
+        norm(bodies.held[:, :, starts] - bodies.held[:, :, ends]),
         bodies.seen[:, :, starts] & bodies.seen[:, :, ends],
         [f"{names[p]}-{names[q]}_length" for p, q in zip(starts, ends, strict=True)],
     )

@@ -3,6 +3,7 @@
 Axes: A individuals, T frames, K keypoints, d coordinates.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -62,8 +63,10 @@ def resample(recording: Recording, fps: float) -> Recording:
     the confidence. The first frame stays the first.
 
     Raises:
-        ValueError: its rate is not known.
+        ValueError: its rate is not known, or the other is none.
     """
+    if not (math.isfinite(fps) and fps > 0):
+        raise ValueError(f"{fps} frames per second are no rate to resample to; give a number above 0")
     if recording.fps is None:
         raise ValueError(f"the frames per second of {recording.name} are not known, so resample needs fps too")
     if recording.fps == fps:

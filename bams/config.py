@@ -86,6 +86,9 @@ class FeatureConfig:
 
     def __post_init__(self):
         _check_no_blanks(self)
+        # of files and scripts it comes as a list, or as a word alone
+        predict = (self.predict,) if isinstance(self.predict, str) else tuple(self.predict)
+        object.__setattr__(self, "predict", predict)
         for name, known in CHOICES.items():
             values = getattr(self, name)
             for value in (values,) if isinstance(values, str) else values:

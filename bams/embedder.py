@@ -169,6 +169,8 @@ class BAMSEmbedder(TransformerMixin, BaseEstimator):
 def _as_list(recordings: Recordings) -> list[Recording]:
     if isinstance(recordings, np.ndarray):
         return as_recordings(recordings)
+    if isinstance(recordings, str) or not isinstance(recordings, Sequence):
+        raise ValueError(f"recordings are a {type(recordings).__name__}; expected a list of them, or an array")
     if len(recordings) == 0:
         raise ValueError("there is no recording")
     return [

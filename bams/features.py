@@ -87,6 +87,11 @@ def polar(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.hypot(x, y), wrap_angle(np.arctan2(y, x))
 
 
+def norm(vectors: np.ndarray) -> np.ndarray:
+    """Vectors (..., d) -> length (...) in the same unit, float32; squared in float64, so that any unit will do."""
+    return np.sqrt(np.einsum("...i,...i->...", vectors, vectors, dtype=np.float64)).astype(np.float32)
+
+
 def rotate(vectors: np.ndarray, angle: np.ndarray) -> np.ndarray:
     """Vectors (..., 2) turned by `angle` (...) radians, counter-clockwise where y points up, float32."""
     vectors = np.asarray(vectors, dtype=np.float32)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+LARGEST = 2**53  # up to which float64 holds each whole number
 TAGS = ("classification_tags", "regression_tags")
 EVAL_UTILS = (*TAGS, "sequence_level_dict", "class_names", "ignore_classes", "padded_frames")
 
@@ -168,9 +169,13 @@ def as_classes(values: np.ndarray, name: str = "label") -> np.ndarray:
     if values.dtype.kind not in "fiub":
         raise ValueError(f"{name} is of type {values.dtype}; classes are whole numbers, -1 = not labelled")
     known = np.isfinite(values)
-    classes = np.where(known, values, -1).astype(np.int64)
+    exact = known & (np.abs(values.astype(np.float64)) <= LARGEST)
+    classes = np.full(values.shape, -1)
+    classes[exact] = values[exact]
     if (classes[known] != values[known]).any():
-        raise ValueError(f"{name} holds numbers that are not whole, so it is a measure and not of classes")
+        raise ValueError(
+            f"{name} holds numbers that are not whole, or above {LARGEST}, so it is a measure and not of classes"
+        )
     return np.maximum(classes, -1)
 
 

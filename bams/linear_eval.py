@@ -297,4 +297,8 @@ def _check_pair(part: Pair, check: Any) -> Pair:
         raise ValueError(
             f"features have axes {inputs.shape}, labels {labels.shape}; expected (rows, C) and (rows,)"
         )
+    if inputs.shape[1] == 0 or inputs.dtype.kind not in "fiub" or not np.isfinite(inputs).all():
+        raise ValueError(
+            f"features are {inputs.dtype} of axes {inputs.shape}; expected finite numbers, of one channel or more"
+        )
     return inputs, labels

@@ -167,7 +167,7 @@ def marginal_loss(
     for actions, valid in batches:
         tracks, total, _ = actions.shape
         every = max(1, -(-tracks * total // most_frames)) if most_frames else 1
-        frames = torch.arange(skip_frames, total, every)
+        frames = torch.arange(min(skip_frames, total), total, every)
         target, weights = histogram_of_actions(actions, valid, bins=bins, window=window, frames=frames)
         distance += (weights * earth_mover_distance(marginal.float(), target)).sum((0, 1))
         weight += weights.sum((0, 1))

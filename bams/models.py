@@ -4,8 +4,9 @@ Axes: B tracks in a batch, T frames, F input features, C channels of one encoder
 Q bins of the histogram of actions.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import torch
@@ -116,7 +117,7 @@ class TemporalConvNet(nn.Module):
     ):
         super().__init__()
         sizes = (input_size, *num_channels, kernel_size, dilation, num_layers_per_block)
-        if len(num_channels) == 0 or any(int(size) != size or size < 1 for size in sizes):
+        if len(num_channels) == 0 or not _are_sizes(sizes):
             raise ValueError(f"an encoder's sizes must be whole numbers of at least 1, not {sizes}")
         self.output_size = num_channels[-1]
         self.receptive_field = 1 + num_layers_per_block * (kernel_size - 1) * sum(
@@ -146,15 +147,26 @@ class TemporalConvNet(nn.Module):
         return f"receptive_field={self.receptive_field} frames, output_size={self.output_size}"
 
 
+def _are_sizes(sizes: Iterable[Any]) -> bool:
+    return all(isinstance(size, Integral) and size >= 1 for size in sizes)
+
+
 class MLP(nn.Module):
     """Linear layers with a PReLU between them, one slope per layer.
 
     Args:
-        hidden_layers: sizes from the input to the output.
+        hidden_layers: sizes from the input to the output, at least these two.
+
+    Raises:
+        ValueError: sizes that make no network.
     """
 
     def __init__(self, hidden_layers: Sequence[int]):
         super().__init__()
+        if len(hidden_layers) < 2 or not _are_sizes(hidden_layers):
+            raise ValueError(
+                f"hidden_layers must be two or more whole numbers of at least 1, not {tuple(hidden_layers)}"
+            )
         layers: list[nn.Module] = []
         for size_in, size_out in pairwise(hidden_layers):
             layers += [nn.Linear(size_in, size_out), PReLU(0.1)]
@@ -194,6 +206,8 @@ class BAMS(nn.Module):
         super().__init__()
         if not encoders:
             raise ValueError("BAMS needs at least one encoder, for example short_term=dict(num_channels=(64, 64))")
+        if not _are_sizes((input_size,)):
+            raise ValueError(f"input_size must be a whole number of at least 1, not {input_size}")
         self.config: dict[str, Any] = {"input_size": input_size}
         self.bootstrap_kinds: dict[str, str] = {}
         self.scale = InputScale(input_size)
@@ -266,12 +280,15 @@ class BAMS(nn.Module):
             input: (B, T, F) float32, unscaled features (the first layer scales them).
 
         Raises:
-            ValueError: wrong axes, or a value that is NaN or infinite.
+            ValueError: wrong axes or another dtype, or a value that is NaN or infinite.
         """
-        if input.ndim != 3 or input.shape[-1] != self.config["input_size"]:
+        if input.ndim != 3 or input.shape[-1] != self.config["input_size"] or 0 in input.shape:
             raise ValueError(
-                f"input has axes {tuple(input.shape)}; expected (tracks, frames, {self.config['input_size']})"
+                f"input has axes {tuple(input.shape)}; expected (tracks, frames, {self.config['input_size']}), "
+                "none of them 0"
             )
+        if input.dtype != (expected := self.scale.centre.dtype):
+            raise ValueError(f"input is {input.dtype}; expected {expected}, as input.to({expected}) gives it")
         if not torch.isfinite(input).all():
             raise ValueError(
                 "input holds NaN or infinite values; fill gaps first with bams.features.fill_gaps, "

@@ -10,6 +10,7 @@ import numpy as np
 
 from bams import plots
 from bams.exports import TrackEmbedding
+from bams.features import norm
 from bams.recordings import Recording
 
 if TYPE_CHECKING:
@@ -66,5 +67,5 @@ def _tracks(recording: Recording, count: int) -> list[np.ndarray]:
 
 def _speed(track: np.ndarray, fps: float | None) -> np.ndarray:
     """Median over the keypoints of (T, K, d), per second, or per frame without a rate; NaN = not known."""
-    steps = np.linalg.norm(np.diff(track, axis=0, prepend=np.nan * track[:1]), axis=-1)
+    steps = norm(np.diff(track, axis=0, prepend=np.nan * track[:1]))
     return np.ma.median(np.ma.masked_invalid(steps), axis=1).filled(np.nan) * (fps or 1)

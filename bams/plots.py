@@ -51,7 +51,8 @@ def plot_latents(
         axes: labels x embeddings of them, to draw into.
 
     Raises:
-        ValueError: lengths that differ, embeddings that are not finite, classes without names or too many.
+        ValueError: lengths that differ, embeddings that are not finite or of less than two frames or channels,
+            classes without names or too many.
     """
     lengths = {name: len(embedding) for name, embedding in embeddings.items()}
     frames = _common_length(lengths | {name: len(values) for name, (values, _) in labels.items()})
@@ -60,11 +61,15 @@ def plot_latents(
     for column, (name, embedding) in enumerate(embeddings.items()):
         if not np.isfinite(embedding).all():
             raise ValueError(f"embedding {name} is not finite everywhere: leave out frames without an animal")
+        drawn = embedding[shown].astype(np.float64)
+        if min(drawn.shape) < 2:
+            raise ValueError(f"of embedding {name} axes {drawn.shape} are to be drawn: two of each are the least")
         fitted = clone(projector) if projector is not None else PCA(n_components=2, random_state=0)
-        points = np.asarray(fitted.fit_transform(embedding[shown]))
+        with np.errstate(invalid="ignore"):  # of an embedding that is the same everywhere the shares are NaN
+            points = np.asarray(fitted.fit_transform(drawn))
         kind = "component" if isinstance(fitted, PCA) else type(fitted).__name__
-        shares = getattr(fitted, "explained_variance_ratio_", None)
-        said = ("", "") if shares is None else [f" ({share:.0%} of the variance)" for share in shares]
+        shares = getattr(fitted, "explained_variance_ratio_", (np.nan, np.nan))
+        said = [f" ({share:.0%} of the variance)" if np.isfinite(share) else "" for share in shares]
         for panel, (label, (values, class_names)) in zip(panels[:, column], labels.items(), strict=True):
             _scatter(panel, points, label, np.asarray(values)[shown], class_names, column == len(embeddings) - 1)
             panel.set(xticks=[], yticks=[], ylabel=f"{kind} 2{said[1]}")
@@ -291,7 +296,7 @@ def _times(panel: "Axes", frames: int, fps: float | None, first_frame: int) -> n
 
 def _draw_speed(panel: "Axes", keypoints: np.ndarray, edges: np.ndarray, fps: float | None, unit: str) -> None:
     """Speed of each keypoint of (T, K, d), and their median, between the frames' middles."""
-    speed = np.linalg.norm(np.diff(keypoints, axis=0), axis=-1) * (fps or 1)
+    speed = np.linalg.norm(np.diff(keypoints, axis=0).astype(np.float64), axis=-1) * (fps or 1)
     known = np.isfinite(speed).any(axis=1)
     median = np.full(len(speed), np.nan)
     median[known] = np.nanmedian(speed[known], axis=1)
@@ -316,8 +321,9 @@ def _standardised_channels(embedding: np.ndarray) -> np.ndarray:
     centred = np.full(embedding.shape, np.nan)
     if not known.any():
         return centred
-    deviation = embedding[known].std(axis=0)
-    centred[known] = (embedding[known] - embedding[known].mean(axis=0)) / np.where(deviation > 0, deviation, 1)
+    rows = embedding[known].astype(np.float64)
+    deviation = rows.std(axis=0)
+    centred[known] = (rows - rows.mean(axis=0)) / np.where(deviation > 0, deviation, 1)
     *_, directions = np.linalg.svd(centred[known], full_matrices=False)
     first, second = directions[0], directions[min(1, len(directions) - 1)]
     return centred[:, np.argsort(np.arctan2(second, first))]

@@ -3,6 +3,7 @@
 Axes: S recordings, A individuals, N tracks, T frames, K keypoints, d coordinates, F features.
 """
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ def as_recordings(
         path: the file, if there is one.
 
     Raises:
-        ValueError: other axes, not numbers, infinite values, or names or lengths of another number.
+        ValueError: other axes, not numbers, infinite values, names or lengths of another number, or no such rate.
     """
     keypoints = np.asarray(keypoints)
     if keypoints.ndim not in (3, 4, 5) or 0 in keypoints.shape:
@@ -63,6 +64,8 @@ def as_recordings(
             f"keypoints have axes {keypoints.shape}; expected (tracks, frames, features), (tracks, frames, "
             "keypoints, coordinates) or (recordings, individuals, frames, keypoints, coordinates), none of them 0"
         )
+    if fps is not None and not (math.isfinite(fps) and fps > 0):
+        raise ValueError(f"fps is {fps}; it must be above 0, or None where the rate is not known")
     grouped = keypoints.ndim == 5
     found = [
         [check_keypoints(track) for track in (recording if grouped else [recording])] for recording in keypoints
@@ -80,6 +83,8 @@ def as_recordings(
     expected = {"recording_ids": count, "individual_names": individuals, "keypoint_names": keypoints.shape[-2]}
     names = names or {}
     for kind, values in names.items():
+        if kind not in expected:
+            raise ValueError(f"there are no names of kind {kind!r}; choose from {', '.join(expected)}")
         if (kind != "keypoint_names" or keypoints.ndim > 3) and len(values) != expected[kind]:
             raise ValueError(f"there are {len(values)} {kind} for {expected[kind]} in the keypoints")
     points = [f"keypoint{i}" for i in range(keypoints.shape[-2])] if keypoints.ndim > 3 else []

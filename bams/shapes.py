@@ -171,7 +171,9 @@ def find_change(
     if now.max() > 1 and shape.shape[1] > 1:
         flip = np.where(np.arange(shape.shape[1]) == 0, -1, 1)
         after = _misses(shape, other * flip, kept, tolerance)
-        apart = np.inf if spread is None else _misses(shape, shape * flip, kept, SPREADS * spread)
+        apart = np.inf
+        if spread is not None:  # that of a keypoint seen once is 0
+            apart = _misses(shape, shape * flip, kept, np.where(spread > 0, SPREADS * spread, tolerance))
         if np.sum(np.broadcast_to(apart, len(kept)) > 1) >= SIDED and _cost(after) < MUCH_LESS * _cost(now):
             other, mirrored, now = other * flip, True, after
     while now.max() > 1:
