@@ -65,7 +65,7 @@ def as_recordings(
             "keypoints, coordinates) or (recordings, individuals, frames, keypoints, coordinates), none of them 0"
         )
     if fps is not None and not (math.isfinite(fps) and fps > 0):
-        raise ValueError(f"fps is {fps}; it must be above 0, or None where the rate is not known")
+        raise ValueError(f"fps is {fps}; frames per second must be above 0; leave it out where it is not known")
     grouped = keypoints.ndim == 5
     found = [
         [check_keypoints(track) for track in (recording if grouped else [recording])] for recording in keypoints

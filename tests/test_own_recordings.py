@@ -98,7 +98,8 @@ def test_parts_are_cleaned_trained_on_and_embedded_at_their_own_frames(mice, cap
     assert [row["frame"] for row in one[:230]] == [str(i) for i in (*range(60, 180), *range(200, 310))]
     assert len(one) == 2 * 230 and len(rows_of("m_representations/day 2_embeddings.csv")) == 3 * 120
     capsys.readouterr()
-    said = refused(f"custom_dataset.py {common.replace('my tracks', 'my tracks/day 2.csv')} {QUICK}", capsys)
+    other = common.replace("my tracks", "my tracks/day 2.csv").replace("m.pt", "n.pt")
+    said = refused(f"custom_dataset.py {other} {QUICK}", capsys)
     assert "day 1" in said
 
 

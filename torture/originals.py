@@ -193,7 +193,7 @@ def _texts(folder: Path) -> dict[str, Original]:
 def _read_config(path: Path) -> Any:
     """As a script does, which says what is wrong on one line; the file is the one that the command line names."""
     try:
-        return cli.parse(["--config", str(path)], "fuzz")
+        return cli.parse(["--config", str(path)], "fuzz", "custom")
     except ValueError as error:
         raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
 
