@@ -5,8 +5,13 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import HealthCheck, settings
 from strategies import COUNTS
+
+# Two processes test side by side, see pyproject.toml; threads of several, here or in children, fight for the cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+torch.set_num_threads(1)
 
 # Tests with `tmp_path` make a file of their own name in each example, so that sharing the folder does no harm.
 COMMON = {

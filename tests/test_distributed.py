@@ -130,6 +130,7 @@ def assert_same_embeddings(one: BAMS, other: BAMS) -> None:
 # --- tests ---
 
 
+@pytest.mark.slow
 def test_what_processes_share_and_gather(tmp_path):
     on_two("share_and_gather", tmp_path)
 

@@ -61,6 +61,7 @@ def test_every_individual_of_every_recording_has_its_own_table(fitted):
     assert all(np.isfinite(one.table()).all() for one in found)
 
 
+@pytest.mark.slow
 def test_a_loaded_model_embeds_the_same_in_another_process(fitted, tmp_path):
     recordings = some_recordings()
     fitted.save(tmp_path / "m.pt")
@@ -170,6 +171,7 @@ def test_other_skeletons_and_rates_are_refused(fitted):
         BAMSEmbedder(**QUICK).fit([recordings[0], replace(recordings[1], fps=60.0)])
 
 
+@pytest.mark.slow
 def test_drift_is_named_and_what_has_not_changed_is_not(capsys):
     recordings = some_recordings((400,) * 6, (2,) * 6)
     embedder = BAMSEmbedder(**QUICK).fit(recordings)

@@ -116,6 +116,7 @@ class Dies(Dataset):
         return super().__getitem__(index)
 
 
+@pytest.mark.slow
 def test_a_lost_loader_is_an_error_of_its_own():
     x = np.random.default_rng(0).normal(size=(2, 20, 1)).astype(np.float32)
     batches = load_batches(Dies(x, x, None, hoa_bins=2), TrainConfig(num_workers=1), [[0], [1]])

@@ -85,6 +85,7 @@ def fruit_flies_own_places(pairs: np.ndarray) -> np.ndarray:
     return found.inputs[..., first : first + 38].reshape(*pairs.shape[:2], 19, 2)
 
 
+@pytest.mark.slow
 def test_sex_and_light_are_in_what_flies_do():
     flies = simulate_flies(12, frames=4500, seed=0, jitter=0, gaps=0)
     social = flies.modes == MODES.index("social")

@@ -72,6 +72,7 @@ def test_rows_are_every_fifth_frame_of_whole_windows():
     assert features.shape[1] == 1
 
 
+@pytest.mark.slow
 def test_a_row_is_trained_once_and_the_report_holds_all(tmp_path, monkeypatch):
     yardstick = walks()
     monkeypatch.setattr(readout, "ROUND", 2)

@@ -51,6 +51,7 @@ def test_who_claims_a_file_is_the_only_one_until_it_ends(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_waiting_for_another_process(tmp_path):
     other, begun = hold(tmp_path / "cache"), time.monotonic()
     stopper = subprocess.Popen(

@@ -1,8 +1,6 @@
 """The scripts as a user runs them: every README command in order, and what goes wrong."""
 
 import csv
-import json
-import os
 import re
 import shlex
 import subprocess
@@ -19,8 +17,7 @@ import custom_dataset_w_labels
 import fruit_flies
 import mouse_triplets
 import simulated_quadrupeds
-from bams import cli, mabe, mabe_simulated, simulate
-from bams.simulate_quadrupeds import simulate_quadrupeds
+from bams import cli, mabe, simulate
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = {
@@ -285,6 +282,7 @@ def test_custom_representations_of_groups_with_names_and_lengths(folder: Path):
     assert not np.isfinite(written["group_short_term"][1, 255:]).any()
 
 
+@pytest.mark.slow
 def test_animals_may_be_joined_in_one_track(folder: Path):
     keypoints = tracks(6).reshape(2, 3, 300, 12, 2).copy()
     keypoints[0, 2] = np.nan
@@ -349,257 +347,7 @@ def test_odd_data_train_with_finite_losses(keypoints: np.ndarray, folder: Path):
     assert all(torch.isfinite(w).all() for w in weights.values() if w.is_floating_point() and w.ndim)
 
 
-def write_bad_inputs(folder: Path) -> None:
-    good = tracks()
-    np.save("good.npy", good)
-    np.save("flat.npy", good[0, :, 0])
-    np.save("series.npy", good[..., 0])
-    np.save("inf.npy", np.where(np.arange(300)[:, None, None] == 7, np.inf, good))
-    np.save("short.npy", good[:, :50])
-    np.save("fewer.npy", good[:, :, :5])
-    np.save("words.npy", np.array([["a", "b"]]))
-    np.save("nothing.npy", np.full_like(good, np.nan))
-    np.save("none.npy", good[:0])
-    np.save("dict.npy", {"sequences": {"a": 1}})
-    np.savez("other.npz", positions=good)
-    np.savez("names.npz", keypoints=good, keypoint_names=["a"])
-    good_labels = labels(good)
-    np.savez("labelled.npz", keypoints=good, **good_labels)
-    for name, changes in {
-        "frames": {"labels_act": good_labels["labels_act"][:, :250]},
-        "tracks": {"labels_act": good_labels["labels_act"][:5]},
-        "text": {"labels_act": np.full((6, 300), "run")},
-        "rare": {"seq_labels_sort": np.eye(6, dtype=int)[0]},
-        "twice": {"seq_labels_act": np.arange(6)},
-        "unnamed": {"labels_mood_names": np.array(["good"])},
-        "unlabelled": {"labels_speed": np.full((6, 300), np.nan)},
-    }.items():
-        np.savez(f"{name}.npz", keypoints=good, **{**good_labels, **changes})
-    Path("empty.npy").touch()
-    Path("text.npy").write_text("x,y\n1,2\n")
-    Path("film.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + bytes(64))
-    Path("text.yaml").write_text("x,y\n1,2\n")
-    Path("cut.npy").write_bytes(Path("good.npy").read_bytes()[:5000])
-    Path("file").touch()
-    Path("broken.yaml").write_text("epochs: [")
-    Path("unknown.yaml").write_text("epohcs: 3")
-    (folder / "mabe").mkdir()
-    np.save("mabe/mouse_triplet_train.npy", good)
-    np.save("mabe/mouse_triplet_test.npy", good)
-    (folder / "two").mkdir()
-    two = {"sequences": {"a": {"keypoints": np.ones((300, 2, 12, 2))}}}
-    for name in (mouse_triplets.TRAIN_FILE, mouse_triplets.TEST_FILE):
-        np.save(folder / "two" / name, two)
-    mabe_simulated.simulate_fly_files(folder / "flies", 1, 200)
-    (folder / "other_flies").mkdir()
-    (folder / "no_flies").mkdir()
-    for name in (fruit_flies.TRAIN_FILE, fruit_flies.TEST_FILE):
-        np.save(folder / "other_flies" / name, two)
-        np.save(folder / "no_flies" / name, {"sequences": {"a": {"keypoints": np.full((300, 11, 24, 2), np.nan)}}})
-    robots = simulate_quadrupeds(8, frames=200)
-    np.save("robots.npy", robots)
-    np.save("square.npy", robots | {"dof_pos": robots["dof_pos"][:, :12]})
-    np.save("half.npy", {"dof_pos": robots["dof_pos"]})
-    torch.save({"encoders.a": torch.ones(1)}, "bare.pt")
-    Path("text.pt").write_text("hello")
-    write_bad_scores()
-
-
-def write_bad_scores() -> None:
-    """A good submission with its labels, splits and tasks, and what does not fit them."""
-    root = Path("scores")
-    mabe.simulate_mouse_files(root, 8, frames=20)
-    labels = np.load(root / "mouse_triplets_test_labels.npy", allow_pickle=True).item()
-    rows, embeddings = labels["frame_number_map"], np.random.default_rng(0).normal(size=(160, 5))
-    good = {"frame_number_map": rows, "embeddings": embeddings.astype(np.float32)}
-    fewer = {name: span for name, span in rows.items() if span[0] > 0}
-    holed = np.where(np.arange(160)[:, None] == 70, np.nan, good["embeddings"])
-    for name, changes in {
-        "good": {},
-        "fewer": {"frame_number_map": fewer},
-        "lists": {"frame_number_map": [1]},
-        "holed": {"embeddings": holed},
-        "wide": {"embeddings": np.zeros((160, 129), np.float32)},
-        "long": {"embeddings": np.zeros((161, 5), np.float32)},
-        "double": {"embeddings": embeddings},
-        "words": {"embeddings": np.full((160, 5), "a")},
-    }.items():
-        np.save(root / f"{name}.npy", {**good, **changes})
-    np.save(root / "short_labels.npy", {**labels, "label_array": labels["label_array"][:, 1:]})
-    np.save(root / "odd_labels.npy", {**labels, "label_array": labels["label_array"] + 1})
-    split = json.loads((root / "jax_split.json").read_text())
-    overlap = {**split, "publicTest": [*split["publicTest"], split["SubmissionTrain"][0]]}
-    tasks = json.loads((root / "jax_tasks.json").read_text())
-    for name, content in {
-        "overlap": overlap,
-        "strangers": {**split, "privateTest": ["A"]},
-        "untrained": {**split, "SubmissionTrain": []},
-        "unknown": {**tasks, "task_id_list": ["strain", "dances"]},
-    }.items():
-        (root / f"{name}.json").write_text(json.dumps(content))
-    Path("empty_root").mkdir()
-
-
-EVALUATE = "mouse_triplets.py --job evaluate --data_root scores --submission scores"
-BAD = {
-    "mouse_triplets.py --job evaluate --data_root scores": "--submission",
-    f"{EVALUATE}/none.npy": "none.npy",
-    f"{EVALUATE}/jax_tasks.json": "jax_tasks.json",
-    f"{EVALUATE}/mouse_triplet_test.npy": "is it a submission",
-    f"{EVALUATE}/fewer.npy": "7 clips",
-    f"{EVALUATE}/lists.npy": "frame_number_map",
-    f"{EVALUATE}/holed.npy": "NaN",
-    f"{EVALUATE}/wide.npy": "129 columns",
-    f"{EVALUATE}/long.npy": "161",
-    f"{EVALUATE}/double.npy": "float64",
-    f"{EVALUATE}/words.npy": "float32",
-    f"{EVALUATE}/good.npy --labels none.npy": "none.npy",
-    f"{EVALUATE}/good.npy --labels scores/good.npy": "label",
-    f"{EVALUATE}/good.npy --labels scores/short_labels.npy": "159 frames",
-    f"{EVALUATE}/good.npy --labels scores/odd_labels.npy": "neither 0, 1 nor NaN",
-    f"{EVALUATE}/good.npy --splits none.json": "none.json",
-    f"{EVALUATE}/good.npy --splits scores/jax_tasks.json": "SubmissionTrain",
-    f"{EVALUATE}/good.npy --splits scores/good.npy": "JSON",
-    f"{EVALUATE}/good.npy --splits scores/overlap.json": "again in publicTest",
-    f"{EVALUATE}/good.npy --splits scores/strangers.json": "not in the labels",
-    f"{EVALUATE}/good.npy --splits scores/untrained.json": "SubmissionTrain",
-    f"{EVALUATE}/good.npy --tasks scores/unknown.json": "dances",
-    f"{EVALUATE}/good.npy --tasks scores": "folder",
-    f"{EVALUATE}/good.npy --baselines": "--ckpt_path",
-    f"{EVALUATE}/good.npy --baselines --ckpt_path trained.pt": "custom",
-    "mouse_triplets.py --job evaluate --data_root empty_root --submission scores/good.npy": "download_mabe.sh",
-    "custom_dataset.py --data_root good.npy --job evaluate": "no --job evaluate",
-    "custom_dataset.py": "--data_root",
-    "custom_dataset.py --data_root missing.npy": "missing.npy",
-    "custom_dataset.py --data_root flat.npy": "(300, 2)",
-    "custom_dataset.py --data_root inf.npy": "infinite",
-    "custom_dataset.py --data_root short.npy --skip_frames 20": "50 frames",
-    "custom_dataset.py --data_root words.npy": "axes",
-    "custom_dataset.py --data_root nothing.npy": "no individual is tracked",
-    "custom_dataset.py --data_root none.npy": "(0, 300, 12, 2)",
-    "custom_dataset.py --data_root dict.npy": "dict.npy",
-    "custom_dataset.py --data_root other.npz": "positions",
-    "custom_dataset.py --data_root names.npz": "keypoint_names",
-    "custom_dataset.py --data_root empty.npy": "empty",
-    "custom_dataset.py --data_root text.npy": "text.npy is a text file",
-    "custom_dataset.py --data_root cut.npy": "cut.npy",
-    "custom_dataset.py --data_root .": "cut.pt is a damaged",
-    "custom_dataset.py --data_root 'none/*.csv'": "none/*.csv",
-    "custom_dataset.py --data_root film.mp4": "film.mp4 is a video",
-    "custom_dataset.py --data_root good.npy --fps -1": "fps is -1",
-    "custom_dataset.py --data_root good.npy --individuals many": "individuals",
-    "custom_dataset.py --data_root good.npy --hoa_window_s 1": "needs the frames per second",
-    "custom_dataset.py --data_root good.npy --segments missing.csv": "missing.csv",
-    "custom_dataset.py --data_root good.npy --segments text.yaml": "needs each of the columns",
-    "custom_dataset.py --data_root good.npy --min_confidence 0.5": "no confidences",
-    "custom_dataset.py --data_root good.npy --min_confidence high": "min_confidence",
-    "custom_dataset.py --data_root good.npy --keypoints nose,nose": "different names",
-    "custom_dataset.py --data_root good.npy --keypoints nose": "no keypoint 'nose'",
-    "custom_dataset.py --data_root good.npy --rename nose": "expected old:new",
-    "custom_dataset.py --data_root good.npy --rename nose:tail": "a keypoint that no recording has",
-    "custom_dataset.py --data_root good.npy --format xls": "format",
-    "custom_dataset.py --job report": "--data_root",
-    "custom_dataset.py --job report --data_root series.npy": "no report on series",
-    "custom_dataset.py --data_root series.npy --max_jump 1": "is a series",
-    "custom_dataset.py --data_root series.npy --unit body": "is a series",
-    "custom_dataset.py --data_root good.npy --output_dir file": "file",
-    "custom_dataset.py --data_root good.npy --output_dir file/below": "file",
-    "custom_dataset.py --data_root good.npy --log_dir file": "file",
-    "custom_dataset.py --data_root good.npy --epohcs 3": "epohcs",
-    "custom_dataset.py --data_root good.npy --epochs many": "epochs",
-    "custom_dataset.py --data_root good.npy --epochs -1": "epochs",
-    "custom_dataset.py --data_root good.npy --tracks both": "tracks",
-    "custom_dataset.py --data_root good.npy --predict [mood]": "predict",
-    "custom_dataset.py --data_root good.npy --predict [distances]": "predict must have",
-    "custom_dataset.py --data_root good.npy --heading nose:tail": "expected two keypoints as back:front",
-    "custom_dataset.py --data_root series.npy --heading nose:neck": "heading is about keypoints",
-    "custom_dataset.py --data_root series.npy --predict [lengths]": "predict is about keypoints",
-    "custom_dataset.py --data_root good.npy --others -1": "others",
-    "custom_dataset.py --data_root good.npy --precision half": "precision",
-    "custom_dataset.py --data_root good.npy --hoa_bins 1000": "hoa_bins",
-    "custom_dataset.py --data_root good.npy --val_share 1": "val_share",
-    "custom_dataset.py --data_root good.npy --device abacus": "abacus",
-    "custom_dataset.py --data_root good.npy --job dance": "job",
-    "custom_dataset.py --config missing.yaml": "missing.yaml",
-    "custom_dataset.py --config broken.yaml": "broken.yaml",
-    "custom_dataset.py --config unknown.yaml": "epohcs",
-    "custom_dataset.py --data_root good.npy --resume missing.pt": "missing.pt",
-    "custom_dataset.py --data_root good.npy --resume trained.pt": "1 epochs already",
-    "custom_dataset.py --data_root good.npy --ckpt_path trained.pt": "trained.pt exists",
-    "custom_dataset.py --data_root good.npy --job compute_representations": "--ckpt_path",
-    "custom_dataset.py --data_root good.npy --job compute_representations --ckpt_path no.pt": "no.pt",
-    "custom_dataset.py --data_root good.npy --job compute_representations --ckpt_path text.pt": "text.pt",
-    "custom_dataset.py --data_root good.npy --job compute_representations --ckpt_path bare.pt": "load_released",
-    "custom_dataset.py --data_root good.npy --job compute_representations --ckpt_path cut.pt": "cut.pt",
-    "custom_dataset.py --data_root fewer.npy --job compute_representations --ckpt_path trained.pt": "keypoints",
-    "custom_dataset_w_labels.py": "--data_root",
-    "custom_dataset_w_labels.py --data_root missing.npz": "missing.npz",
-    "custom_dataset_w_labels.py --data_root good.npy": "labels_X",
-    "custom_dataset_w_labels.py --data_root frames.npz": "act has 250 frames where the recording has 300",
-    "custom_dataset_w_labels.py --data_root tracks.npz": "act has 5 entries for 6 recordings",
-    "custom_dataset_w_labels.py --data_root text.npz": "act is of type",
-    "custom_dataset_w_labels.py --data_root rare.npz": "--ignore_classes sort:1",
-    "custom_dataset_w_labels.py --data_root rare.npz --ignore_classes sort:1": "sort has 1 classes",
-    "custom_dataset_w_labels.py --data_root twice.npz": "another name",
-    "custom_dataset_w_labels.py --data_root unnamed.npz": "labels_mood",
-    "custom_dataset_w_labels.py --data_root unlabelled.npz": "speed is known in 0 recordings",
-    "custom_dataset_w_labels.py --data_root labelled.npz --ignore_classes act:fly": "rest, walk, run",
-    "custom_dataset_w_labels.py --data_root labelled.npz --ignore_classes mood:good": "act, sort",
-    "custom_dataset_w_labels.py --data_root labelled.npz --eval_folds 1": "eval_folds",
-    "custom_dataset_w_labels.py --data_root labelled.npz --eval_every -1": "eval_every",
-    "custom_dataset_w_labels.py --data_root labelled.npz --job compute_representations": "--ckpt_path",
-    "mouse_triplets.py --simulate --job compute_representations --ckpt_path trained.pt": "custom",
-    "mouse_triplets.py --data_root nowhere": "download_mabe.sh",
-    "mouse_triplets.py --data_root mabe": "dict of arrays",
-    "mouse_triplets.py --data_root two": "2 individuals",
-    "mouse_triplets.py --simulate --simulated_clips 0 --data_root fresh": "clips",
-    "fruit_flies.py --data_root nowhere": "download_mabe.sh flies",
-    "fruit_flies.py --data_root other_flies": "2 individuals",
-    "fruit_flies.py --data_root no_flies": "no individual is tracked",
-    "fruit_flies.py --data_root flies --job compute_representations": "--ckpt_path",
-    "fruit_flies.py --data_root flies --job compute_representations --ckpt_path trained.pt": "custom",
-    "fruit_flies.py --simulate --simulated_clips 0 --data_root fresh": "clips",
-    "simulated_quadrupeds.py --data_root nowhere": "robot_dataset.npy",
-    "simulated_quadrupeds.py --data_root flat.npy": "flat.npy",
-    "simulated_quadrupeds.py --data_root half.npy": "lacks dof_vel",
-    "simulated_quadrupeds.py --data_root square.npy": "which of them is time",
-    "simulated_quadrupeds.py --data_root robots.npy --job evaluate": "--ckpt_path",
-    "simulated_quadrupeds.py --data_root robots.npy --job evaluate --ckpt_path trained.pt": "custom",
-    "simulated_quadrupeds.py --data_root robots.npy --job evaluate --ckpt_path robots.pt": "8 sequences",
-    "simulated_quadrupeds.py --data_root robots.npy --job compute_representations --ckpt_path r.pt": "evaluate",
-    "simulated_quadrupeds.py --data_root robots.npy --read_out_step 0": "read_out_step",
-    "simulated_quadrupeds.py --simulate --simulated_sequences 0 --data_root fresh": "sequences",
-}
-
-
-@pytest.fixture(scope="module")
-def bad_inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with good and bad files, a trained checkpoint and a cut one."""
-    folder = tmp_path_factory.mktemp("bad")
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        write_bad_inputs(folder)
-        run("custom_dataset.py --data_root good.npy --epochs 1 --sequence_length 150 --ckpt_path trained.pt")
-        run("simulated_quadrupeds.py --data_root robots.npy --epochs 1 --ckpt_path robots.pt")
-        Path("cut.pt").write_bytes(Path("trained.pt").read_bytes()[:-1000])
-    finally:
-        os.chdir(before)
-    return folder
-
-
-@pytest.mark.parametrize(("command", "named"), BAD.items(), ids=BAD)
-def test_bad_input_gets_one_sentence_and_leaves_nothing(
-    command: str, named: str, bad_inputs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-):
-    monkeypatch.chdir(bad_inputs)
-    if "mouse_triplets.py --simulate --job" in command:
-        mabe.simulate_mouse_files(Path("data/mabe/simulated"), 1, frames=200)
-    before = {path for path in bad_inputs.rglob("*") if path.is_file()}
-    assert named in refused(command, capsys)
-    assert {path for path in bad_inputs.rglob("*") if path.is_file()} == before
-
-
+@pytest.mark.slow
 def test_labelled_recordings_are_trained_on_and_read_out(folder: Path, capsys: pytest.CaptureFixture):
     keypoints = tracks(12).reshape(4, 3, 300, 12, 2)
     of_tracks = labels(keypoints.reshape(12, 300, 12, 2))
@@ -645,6 +393,7 @@ def test_labelled_recordings_are_trained_on_and_read_out(folder: Path, capsys: p
     assert np.load("out/l_representations.npz")["group_long_term"].shape == (4, 300, 64)
 
 
+@pytest.mark.slow
 def test_labels_change_nothing_in_training_and_a_resumed_run_equals_a_whole_one(folder: Path):
     np.savez("l.npz", keypoints=tracks(), **labels(tracks()))
     common = "--data_root l.npz --sequence_length 150 --batch_size 4 --lr_schedule steps"
@@ -682,6 +431,7 @@ def test_settings_come_from_flags_then_yaml_then_defaults(folder: Path):
     assert settings.train.batch_size == 32
 
 
+@pytest.mark.slow
 def test_resume_takes_the_settings_of_the_run_and_continues_it(folder: Path):
     np.save("k.npy", tracks())
     common = "custom_dataset.py --data_root k.npy --sequence_length 150 --batch_size 4 --hoa_window 20 --lr 0.003"

@@ -8,6 +8,8 @@ from bams import flags
 from torture import command_files, commands
 from torture.command_rows import ACCEPTED, WRONG, Row
 
+pytestmark = pytest.mark.slow  # together
+
 
 def numbered(tables: dict[str, list[Row]]) -> list:
     return [

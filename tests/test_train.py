@@ -234,6 +234,7 @@ def test_held_out_scores_are_those_of_all_tracks_at_all_frames():
     assert found["hoa_loss"] == pytest.approx(float(scores.distance), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_checkpoint_holds_the_whole_run(tmp_path):
     dataset = sine_dataset()
     about = {"dataset": "sines", "features": {"inputs": ["sin", "cos"]}, "settings": {"data_root": "here"}}
@@ -267,6 +268,7 @@ def test_training_leaves_the_data_as_they_were(tmp_path):
 # --- same seed, same run ---
 
 
+@pytest.mark.slow
 def test_same_seed_same_weights_and_other_seed_other_weights(tmp_path):
     for name, config in (("a", TINY), ("b", TINY), ("c", replace(TINY, seed=1))):
         torch.manual_seed(99)

@@ -245,6 +245,18 @@ FAULTS: dict[str, Fault] = {
         for at in (0.5, 1.0)
     },
 }
+# a little of each kind, for the short version
+SOME = (
+    *("full disk after a checkpoint", "folder of the curves deleted", "read-only folder of the checkpoint"),
+    *(
+        "SIGTERM",
+        "loader worker killed",
+        "loss not finite",
+        "two runs of one checkpoint",
+        "two runs in one folder",
+    ),
+    *("cache without inputs.npy", "cache with actions.npy changed at 0.5"),
+)
 
 
 def run(names: Sequence[str] = (), say: Callable[[str], None] = print) -> Tally:
