@@ -9,7 +9,7 @@ import torch
 from hypothesis import HealthCheck, settings
 from strategies import COUNTS
 
-# Two processes test side by side, see pyproject.toml; threads of several, here or in children, fight for the cores.
+# Two processes test side by side (see pyproject.toml), and threads of several would fight for the cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 torch.set_num_threads(1)
 

@@ -1,4 +1,4 @@
-"""A little of what `make torture` does; wrong command lines, fuzzed files and properties are tests of their own."""
+"""A little of what `make torture` does; command lines, fuzzed files and properties are tests of their own."""
 
 import subprocess
 import sys

@@ -24,7 +24,7 @@ def run(profile: str = "torture") -> Tally:
         path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
         about = {"BAMS_PROPERTIES": profile, "BAMS_PROPERTIES_COUNTS": str(counts), "PYTHONPATH": path}
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-n", "0", *tests]  # one process, which counts,
+            [sys.executable, "-m", "pytest", "-n", "0", *tests],  # in one process, which counts
             cwd=ROOT,
             env={**os.environ, **about, "MPLBACKEND": "Agg", "TQDM_DISABLE": "1"},
             stdout=subprocess.PIPE,
