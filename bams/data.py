@@ -88,6 +88,7 @@ class Dataset(torch.utils.data.Dataset):
         self.inputs, self.actions, self.valid, self.lengths, self.statistics, _ = table
         self.unchecked = {} if table.checksums is None else dict(enumerate(map(tuple, table.checksums.tolist())))
         self.placed: list[Tensor] = []
+        self.track_names: list[str] | None = None  # for messages
         self.labels = dict(labels or {})
         for name, values in self.labels.items():
             if len(values) != len(self.lengths):

@@ -20,7 +20,7 @@ from bams.exports import GROUP, TrackEmbedding
 from bams.features import Features
 from bams.keypoints import KeypointsDataset, recording_features
 from bams.poses import check_same_rate, check_same_skeleton
-from bams.recordings import Recording, choose_parts, ever_tracked, tracked_presence
+from bams.recordings import Recording, choose_parts, ever_tracked, track_names, tracked_presence
 from bams.reference import Reference, check_skeleton, describe, describe_embeddings
 from bams.represent import embed_recording, pool_individuals
 from bams.statistics import known_inputs
@@ -84,13 +84,16 @@ def feature_config(asked: FeatureConfig, recordings: Sequence[Recording]) -> Fea
 
 def make_dataset(recordings: Sequence[Recording], config: FeatureConfig, **options: Any) -> KeypointsDataset:
     """The tracks of recordings, with features that need no hand-work; `options` are those of the data set."""
-    return KeypointsDataset(
+    dataset = KeypointsDataset(
         [track for recording in recordings for track in recording.keypoints],
         individuals=[len(recording.individuals) for recording in recordings],
         keypoint_names=recordings[0].keypoint_names or None,
         config=config,
         **options,
     )
+    joint = config.tracks == "joint"
+    dataset.track_names = [one.name for one in recordings] if joint else track_names(recordings)
+    return dataset
 
 
 def split(

@@ -208,7 +208,10 @@ def _not_finite(values: Mapping[str, Tensor], step: int, dataset: Any, windows: 
     terms = ", ".join(name for name, value in values.items() if not torch.isfinite(value))
     rows = getattr(dataset, "windows", None)
     tracks = sorted({int(rows[i][0]) for i in windows}) if rows is not None else windows
+    names = getattr(dataset, "track_names", None)
+    known = ": " if names else ", counted from 0: "
+    said = ", ".join(names[track] if names else str(track) for track in tracks)
     return (
-        f"{terms} is not finite at step {step} (tracks in the batch, counted from 0: {tracks}); look for "
+        f"{terms} is not finite at step {step} (tracks in the batch{known}{said}); look for "
         "values in the data that are out of all proportion, or lower --lr"
     )
