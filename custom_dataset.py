@@ -9,7 +9,7 @@ For files of another form edit `load_data`. With labels to read out take custom_
 
 from collections.abc import Sequence
 
-from bams import Recording, cli, custom, load_poses
+from bams import Recording, cli, custom, endings, load_poses
 from bams.checkpoint import CUSTOM
 from bams.config import CustomConfig
 
@@ -25,7 +25,7 @@ def load_data(path: str, fps: float | None = None, individuals: int | None = Non
     return load_poses(path, fps=fps, individuals=individuals)
 
 
-@cli.script
+@endings.script
 def main(argv: Sequence[str]) -> None:
     """Run one job."""
     what = "BAMS on recordings of your own."

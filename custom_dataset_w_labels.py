@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bams import Recording, checkpoint, cli, custom, distributed, files, labels, load_poses
+from bams import Recording, checkpoint, cli, custom, distributed, endings, files, labels, load_poses
 from bams.config import CustomConfig
 from bams.devices import pick_device
 from bams.evaluation import evaluate_model, to_log
@@ -83,7 +83,7 @@ def load_annotations(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return labels.annotations_of(files.read_arrays(path))
 
 
-@cli.script
+@endings.script
 def main(argv: Sequence[str]) -> None:
     """Run one job."""
     what = "BAMS on labelled recordings of your own."

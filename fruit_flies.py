@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bams import cli, mabe_jobs
+from bams import endings, mabe_jobs
 from bams.animals import with_nearest
 from bams.features import Features
 from bams.mabe_simulated import simulate_fly_files
@@ -61,7 +61,7 @@ FLIES = mabe_jobs.Group(
 )
 
 
-@cli.script
+@endings.script
 def main(argv: Sequence[str]) -> None:
     """Run one job."""
     # half a clip, so that many frames of a window have the long-term encoder's 1365 frames before them

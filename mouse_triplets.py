@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bams import cli, mabe, mabe_jobs, simulate
+from bams import endings, mabe, mabe_jobs, simulate
 from bams.animals import with_nearest
 from bams.features import Body, Features, PoseTable, Segment, pose_features
 
@@ -67,7 +67,7 @@ MICE = mabe_jobs.Group(
 )
 
 
-@cli.script
+@endings.script
 def main(argv: Sequence[str]) -> None:
     """Run one job."""
     mabe_jobs.run(argv, MICE, {"data_root": "data/mabe", "skip_frames": 60})

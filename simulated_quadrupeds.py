@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bams import cli, distributed, files
+from bams import cli, distributed, endings, files
 from bams.checkpoint import check_features
 from bams.data import Dataset
 from bams.devices import pick_device
@@ -61,7 +61,7 @@ class QuadrupedConfig:
             raise ValueError(f"read_out_step is {self.read_out_step}; it must be at least 1")
 
 
-@cli.script
+@endings.script
 def main(argv: Sequence[str]) -> None:
     """Run one job."""
     settings = cli.parse(

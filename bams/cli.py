@@ -2,16 +2,11 @@
 
 import argparse
 import dataclasses
-import functools
-import os
-import signal
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import numpy as np
 from jsonargparse import ArgumentParser, set_parsing_settings
@@ -20,8 +15,7 @@ from bams import checkpoint, distributed, files, flags
 from bams.checkpoint import Checkpoint
 from bams.config import RunConfig, TrainConfig, part_of
 from bams.data import Dataset
-from bams.devices import is_out_of_memory, pick_device, pick_precision
-from bams.endings import Interrupted, handled
+from bams.devices import pick_device, pick_precision
 from bams.models import BAMS
 from bams.recordings import choose_parts, without_absent
 from bams.run_files import check_new, newest, own_checkpoint, own_curves
@@ -57,48 +51,6 @@ class Settings(NamedTuple):
         """The settings that a checkpoint keeps, without paths."""
         script = asdict(self.script) if self.script is not None else {}
         return {k: v for k, v in {**asdict(self.run), **script}.items() if k not in _NOT_KEPT}
-
-
-def script(main: Callable[[Sequence[str]], None]) -> Callable[[Sequence[str] | None], None]:
-    """Make a script's `main(argv)` end in one sentence and exit status 2 where the user is to mend something.
-
-    A run that was told to stop exits with 128 + the signal's number. `--debug` shows tracebacks.
-    """
-
-    @functools.wraps(main)
-    def wrapped(argv: Sequence[str] | None = None) -> None:
-        argv = list(sys.argv[1:] if argv is None else argv)
-        # a process that waits for others, which torchrun ends, would not come to leave by itself
-        signals = () if "WORLD_SIZE" in os.environ else (signal.SIGTERM,)
-        try:
-            with handled(_leave, *signals), distributed.started():
-                main(argv)
-        except Interrupted as stop:
-            print(stop, file=sys.stderr)
-            sys.exit(stop.exit_status)
-        except KeyboardInterrupt:
-            print("stopped", file=sys.stderr)
-            sys.exit(130)
-        except (ValueError, OSError, FloatingPointError, ImportError, argparse.ArgumentError) as error:
-            _end("", error, argv)
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            _end("out of memory: ", error, argv)
-
-    return wrapped
-
-
-def _end(kind: str, error: Exception, argv: Sequence[str]) -> NoReturn:
-    if {"--debug", "--debug=true"} & set(argv):
-        raise error
-    print(f"error: {kind}{' '.join(str(error).split())}", file=sys.stderr)
-    sys.exit(2)
-
-
-def _leave(number: int, _: FrameType | None) -> NoReturn:
-    """Told to stop where there is no checkpoint to write; temporary files are removed on the way out."""
-    sys.exit(128 + number)
 
 
 def parse(

@@ -74,12 +74,7 @@ def as_recordings(
     count, individuals = len(arrays), len(arrays[0])
     if lengths is None:
         lengths = [max(frames_present(track) for track in array) for array in arrays]
-    lengths = np.asarray(lengths)
-    fit = lengths.shape == (count,) and lengths.dtype.kind in "fiu"
-    if not fit or not ((lengths >= 1) & (lengths <= arrays[0].shape[1]) & (lengths == np.round(lengths))).all():
-        raise ValueError(
-            f"lengths must be {count} whole numbers from 1 to {arrays[0].shape[1]}, the frames of the array"
-        )
+    lengths = _checked_lengths(lengths, count, arrays[0].shape[1])
     expected = {"recording_ids": count, "individual_names": individuals, "keypoint_names": keypoints.shape[-2]}
     names = names or {}
     for kind, values in names.items():
@@ -102,6 +97,14 @@ def as_recordings(
             names.get("recording_ids", [f"recording{i}" for i in range(count)]), arrays, lengths, strict=True
         )
     ]
+
+
+def _checked_lengths(lengths: Sequence[int], count: int, most: int) -> np.ndarray:
+    found = np.asarray(lengths)
+    fit = found.shape == (count,) and found.dtype.kind in "fiu"
+    if not fit or not ((found >= 1) & (found <= most) & (found == np.round(found))).all():
+        raise ValueError(f"lengths must be {count} whole numbers from 1 to {most}, the frames of the array")
+    return found
 
 
 def track_names(recordings: Sequence[Recording]) -> list[str]:

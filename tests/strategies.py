@@ -1,16 +1,18 @@
 """What the properties are tried on: arrays of any kind, lie and size, recordings, names, settings."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from hypothesis import settings
 from hypothesis import strategies as st
 
 import bams
-from bams import FeatureConfig, Recording
+from bams import BAMS, FeatureConfig, KeypointsDataset, Recording
+from bams.checkpoint import CUSTOM, Checkpoint
 
 COUNTS = {"tried": 0, "refused": 0}
 LIBRARY = Path(bams.__file__).parent
@@ -191,3 +193,25 @@ def same(found: np.ndarray, expected: np.ndarray) -> None:
     """Check that arrays are the same to the last bit, NaN where NaN is."""
     assert found.dtype == expected.dtype
     np.testing.assert_array_equal(found, expected)
+
+
+# --- networks ---
+
+ENCODERS = {
+    "short_term": {"num_channels": (4, 3)},
+    "long_term": {"num_channels": (4, 2), "dilation": 4},
+}
+ROUNDING = 2e-6  # of float32 sums of embeddings, which are of the order of 1
+
+
+def make_model(size: int, actions: int = 2, seed: int = 0) -> BAMS:
+    torch.manual_seed(seed)
+    return BAMS(size, predictor={"hidden_layers": (-1, 4, actions)}, **ENCODERS).eval()
+
+
+def make_checkpoint(dataset: KeypointsDataset, seed: int = 0) -> Checkpoint:
+    """A network with random weights for the features of a data set."""
+    model, statistics = make_model(dataset.input_size, seed=seed), dataset.statistics
+    model.scale.set(torch.from_numpy(statistics.centre), torch.from_numpy(statistics.scale))
+    marginal = np.ones(dataset.target_size, np.float32)
+    return Checkpoint(model, CUSTOM, statistics, marginal, dataset.feature_names, asdict(dataset.config))

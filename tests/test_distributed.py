@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from bams import checkpoint, cli, distributed
+from bams import checkpoint, distributed, endings
 from bams.config import TrainConfig
 from bams.data import Dataset
 from bams.losses import HoALoss
@@ -186,7 +186,7 @@ def test_scripts_run_under_torchrun(tmp_path):
         found = dict(arrays)
     assert np.isfinite(found["group_long_term"]).all() and found["short_term"].shape == (10, 200, 32)
     os.chdir(tmp_path)
-    cli.script(__import__("custom_dataset").main)(["--job", "compute_representations", *data])
+    endings.script(__import__("custom_dataset").main)(["--job", "compute_representations", *data])
     with np.load(tmp_path / "a_representations.npz") as arrays:
         for name, array in arrays.items():
             np.testing.assert_array_equal(found[name], array)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from bams import cli, curves, distributed, files
+from bams import curves, distributed, endings, files
 from bams.config import TrainConfig
 from bams.data import Dataset
 from bams.devices import is_out_of_memory
@@ -63,7 +63,7 @@ def test_other_errors_stay_as_they_are():
 
 
 def test_a_script_says_out_of_memory_in_one_sentence(capsys):
-    @cli.script
+    @endings.script
     def main(argv):
         np.ones(2**50)
 
@@ -88,7 +88,7 @@ def test_a_second_ctrl_c_does_not_wait(capfd):
 def test_a_script_told_to_stop_removes_what_is_half_written(tmp_path, capsys):
     before = signal.getsignal(signal.SIGTERM)
 
-    @cli.script
+    @endings.script
     def main(argv):
         with files.atomic_write(tmp_path / "half"):
             os.kill(os.getpid(), signal.SIGTERM)

@@ -3,7 +3,6 @@
 The invariances: size of blocks, order of recordings and individuals, frame by frame or whole, in a file and back.
 """
 
-from dataclasses import asdict
 from unittest.mock import patch
 
 import numpy as np
@@ -11,10 +10,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import (
+    ROUNDING,
     Refusal,
     any_numbers,
     feature_configs,
     layouts,
+    make_checkpoint,
     names,
     numbers,
     outcome,
@@ -24,7 +25,6 @@ from strategies import (
 )
 
 from bams import (
-    BAMS,
     BAMSEmbedder,
     FeatureConfig,
     KeypointsDataset,
@@ -34,29 +34,6 @@ from bams import (
     pool_individuals,
     represent,
 )
-from bams.checkpoint import CUSTOM, Checkpoint
-
-ENCODERS = {
-    "short_term": {"num_channels": (4, 3)},
-    "long_term": {"num_channels": (4, 2), "dilation": 4},
-}
-
-
-ROUNDING = 2e-6  # of float32 sums of embeddings, which are of the order of 1
-
-
-def make_model(size: int, actions: int = 2, seed: int = 0) -> BAMS:
-    torch.manual_seed(seed)
-    return BAMS(size, predictor={"hidden_layers": (-1, 4, actions)}, **ENCODERS).eval()
-
-
-def make_checkpoint(dataset: KeypointsDataset, seed: int = 0) -> Checkpoint:
-    """A network with random weights for the features of a data set."""
-    model, statistics = make_model(dataset.input_size, seed=seed), dataset.statistics
-    model.scale.set(torch.from_numpy(statistics.centre), torch.from_numpy(statistics.scale))
-    marginal = np.ones(dataset.target_size, np.float32)
-    return Checkpoint(model, CUSTOM, statistics, marginal, dataset.feature_names, asdict(dataset.config))
-
 
 # --- embeddings ---
 

@@ -1,15 +1,16 @@
 """Losses and the network: finite and of the documented axes, whatever the size of the batch, or refused."""
 
-from dataclasses import asdict
-
 import numpy as np
 import torch
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from strategies import (
+    ENCODERS,
+    ROUNDING,
     Refusal,
     any_numbers,
     layouts,
+    make_model,
     names,
     outcome,
     seeds,
@@ -19,34 +20,12 @@ from bams import (
     BAMS,
     MLP,
     HoALoss,
-    KeypointsDataset,
     TemporalConvNet,
     bootstrap_loss,
     earth_mover_distance,
     histogram_of_actions,
 )
-from bams.checkpoint import CUSTOM, Checkpoint
 from bams.losses import marginal_loss, sample_kept_parts, sample_views, total_weight
-
-ENCODERS = {
-    "short_term": {"num_channels": (4, 3)},
-    "long_term": {"num_channels": (4, 2), "dilation": 4},
-}
-ROUNDING = 2e-6  # of float32 sums of embeddings, which are of the order of 1
-
-
-def make_model(size: int, actions: int = 2, seed: int = 0) -> BAMS:
-    torch.manual_seed(seed)
-    return BAMS(size, predictor={"hidden_layers": (-1, 4, actions)}, **ENCODERS).eval()
-
-
-def make_checkpoint(dataset: KeypointsDataset, seed: int = 0) -> Checkpoint:
-    """A network with random weights for the features of a data set."""
-    model, statistics = make_model(dataset.input_size, seed=seed), dataset.statistics
-    model.scale.set(torch.from_numpy(statistics.centre), torch.from_numpy(statistics.scale))
-    marginal = np.ones(dataset.target_size, np.float32)
-    return Checkpoint(model, CUSTOM, statistics, marginal, dataset.feature_names, asdict(dataset.config))
-
 
 # --- losses ---
 
