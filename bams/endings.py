@@ -1,4 +1,4 @@
-"""How a run, or a script, ends before its time: stopped, out of memory, a full disk, a lost helper, losses not finite."""
+"""How a run, or a script, ends before its time: stopped, out of memory, on a full disk, with losses not finite."""
 
 import argparse
 import functools
