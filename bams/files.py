@@ -35,26 +35,35 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
         OSError: the folder cannot be made or written.
     """
     path = Path(path)
-    make_folder(path.parent)
+    with _room(path), made_folder(path.parent):
+        try:
+            handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        except OSError as error:
+            raise OSError(f"cannot write in the folder {path.parent}: {error.strerror}") from error
+        try:
+            with os.fdopen(handle, "w+b") as file:  # HDF5 reads again what it has written
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            # mkstemp makes private files; give the result the permissions of an ordinary new file
+            umask = os.umask(0)
+            os.umask(umask)
+            os.chmod(temporary, 0o666 & ~umask)
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def _room(path: Path) -> Iterator[None]:
+    """Say what could not be written, and that nothing is lost, where a disk is full or read-only."""
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        yield
     except OSError as error:
-        raise OSError(f"cannot write in the folder {path.parent}: {error.strerror}") from error
-    try:
-        with os.fdopen(handle, "w+b") as file:  # HDF5 reads again what it has written
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp makes private files; give the result the permissions of an ordinary new file
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-    except BaseException as error:
-        Path(temporary).unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno in NO_ROOM:
-            raise OSError(f"cannot write {path}: {error.strerror}; what was there before is kept") from error
-        raise
+        if error.errno not in NO_ROOM:
+            raise
+        raise OSError(f"cannot write {path}: {error.strerror}; what was there before is kept") from error
 
 
 @contextmanager
@@ -66,7 +75,7 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     temporary = partial(tempfile.TemporaryDirectory, prefix=f".{path.name}.", suffix=".part")
-    with made_folder(path.parent) as parent, temporary(dir=parent) as made:
+    with _room(path), made_folder(path.parent) as parent, temporary(dir=parent) as made:
         inner = Path(made) / path.name
         inner.mkdir()
         yield inner

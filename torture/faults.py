@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,49 +14,22 @@ import torch
 import custom_dataset
 from bams import step
 from torture.children import Ended, run_script, start
-from torture.kills import differences, training, write_tracks
 from torture.tally import Tally
+from torture.training import (
+    EPOCHS,
+    begun,
+    differences,
+    left_behind,
+    refusal,
+    resumed,
+    train,
+    training,
+    write_tracks,
+)
 
-EPOCHS = 40
 NOBODY = 65534
 
 Fault = Callable[[Path], str]  # in a folder with tracks.npz and whole.pt; gives what went wrong, or nothing
-
-
-def train(folder: Path, *more: str, name: str = "m.pt", **limits) -> Ended:
-    """Train to the end, or to the fault."""
-    return run_script(custom_dataset.main, training(name, EPOCHS, *more), folder, **limits)
-
-
-def begun(folder: Path, *more: str, name: str = "m.pt", work: Callable | None = None):
-    """A training that has written its first checkpoint, and goes on."""
-    argv = training(name, EPOCHS, *more)
-    child = start(lambda: (work or custom_dataset.main)(argv), folder)
-    while not (folder / name).exists() and child.runs():
-        time.sleep(0.002)
-    return child
-
-
-def refusal(ended: Ended, *fragments: str, status: int = 2) -> str:
-    """What is wrong with how a run has ended, which should be with one sentence that says so much."""
-    sentence = ended.sentence() if status == 2 else ended.said
-    if ended.status == status and sentence and all(part in sentence for part in fragments):
-        return ""
-    return f"ended with {ended.status}: {ended.said[-400:]}"
-
-
-def resumed(folder: Path, name: str = "m.pt") -> str:
-    """What is wrong after going on to the end: the weights are to be those of a run without a fault."""
-    ended = train(folder, name=name)
-    if ended.status:
-        return f"going on ended with {ended.status}: {ended.said[-400:]}"
-    wrong = differences(folder / name, folder / "whole.pt")
-    return f"after going on {', '.join(wrong)} differ" if wrong else _left_behind(folder)
-
-
-def _left_behind(folder: Path) -> str:
-    left = [str(found.relative_to(folder)) for found in folder.rglob(".*")]
-    return f"left behind: {', '.join(left)}" if left else ""
 
 
 def full_disk(folder: Path) -> str:
@@ -86,6 +58,33 @@ def full_disk_for_curves(folder: Path) -> str:
 
 def _no_room(*_: object) -> None:
     raise OSError(28, "No space left on device")
+
+
+def full_disk_of_the_cache(folder: Path) -> str:
+    """The features that are to be kept find no room."""
+    return refusal(train(folder, file_size=10_000), "cache", "File too large") or resumed(folder)
+
+
+def full_disk_of_embeddings(folder: Path, *flags: str) -> str:
+    """What a trained model is to write finds no room: a sentence, and nothing is left behind."""
+    before = set(folder.iterdir())
+    embed = ["--job", "compute_representations", "--data_root", "tracks.npz", "--ckpt_path", "whole.pt", *flags]
+    ended = run_script(custom_dataset.main, embed, folder, file_size=20_000)
+    left = {path.name for path in set(folder.iterdir()) - before if not path.name.startswith("output-")}
+    return refusal(ended, "cannot write", "File too large") or (f"left behind: {left}" if left else "")
+
+
+def same_cache(folder: Path) -> str:
+    """Two runs begin by making the same features: one makes them, the other waits for it."""
+    both = [
+        start(lambda name=name: custom_dataset.main(training(name, EPOCHS)), folder) for name in ("m.pt", "n.pt")
+    ]
+    ended = [child.end() for child in both]
+    if any(one.status for one in ended):
+        return f"ended with {[one.said[-300:] for one in ended]}"
+    if len(list((folder / "cache").iterdir())) != 1:
+        return f"the cache has {sorted((folder / 'cache').iterdir())}"
+    return ", ".join(differences(folder / "m.pt", folder / "n.pt")) or resumed(folder)
 
 
 def folder_deleted(folder: Path, which: str) -> str:
@@ -194,7 +193,7 @@ def same_folder(folder: Path) -> str:
     if len(made) != 2 or len(curves) != 2:
         return f"two runs left {len(made)} checkpoints and {len(curves)} folders of curves"
     wrong = [name for path in made for name in differences(path, folder / "whole.pt")]
-    return f"{', '.join(wrong)} differ" if wrong else _left_behind(folder)
+    return f"{', '.join(wrong)} differ" if wrong else left_behind(folder)
 
 
 def damaged_cache(folder: Path, name: str, harm: Callable[[Path], object], noticed: bool = True) -> str:
@@ -230,6 +229,9 @@ FAULTS: dict[str, Fault] = {
     "full disk from the start": full_disk,
     "full disk after a checkpoint": full_disk_later,
     "full disk of the curves": full_disk_for_curves,
+    "full disk of the cache": full_disk_of_the_cache,
+    "full disk of the embeddings as arrays": full_disk_of_embeddings,
+    "full disk of the embeddings as tables": lambda folder: full_disk_of_embeddings(folder, "--format", "csv"),
     "folder of the checkpoint deleted": partial(folder_deleted, which="out"),
     "folder of the curves deleted": curves_deleted,
     "read-only folder of the checkpoint": read_only,
@@ -242,6 +244,7 @@ FAULTS: dict[str, Fault] = {
     "loss not finite": not_finite,
     "two runs of one checkpoint": same_checkpoint,
     "two runs in one folder": same_folder,
+    "two runs that make one cache": same_cache,
     **{f"cache without {name}": partial(damaged_cache, name=name, harm=Path.unlink) for name in CACHE},
     **{f"cache with {name} cut": partial(damaged_cache, name=name, harm=_cut) for name in CACHE},
     **{

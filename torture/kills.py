@@ -6,44 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
-import torch
-
 import custom_dataset
 from bams import checkpoint
 from torture.children import run_script, start
 from torture.tally import Tally
+from torture.training import differences, training, write_tracks
 
 EPOCHS_PER_KILL = 6  # more than are done between two kills, so that the training does not end before them
 SAVES = 10  # a child is killed before it has written so many checkpoints
-
-
-def write_tracks(path: Path, recordings: int = 2, frames: int = 150) -> Path:
-    """Recordings of two animals with three keypoints that move at random."""
-    steps = np.random.default_rng(0).normal(size=(recordings, 2, frames, 3, 2))
-    np.savez(path, keypoints=np.cumsum(steps, axis=2).astype(np.float32))
-    return path
-
-
-def training(name: str, epochs: int, *more: str) -> list[str]:
-    """A command line that trains, or goes on, with the checkpoint NAME in the working folder."""
-    small = ["--sequence_length", "60", "--val_share", "0", "--hoa_bins", "4", "--precision", "float32"]
-    files = ["--data_root", "tracks.npz", "--ckpt_path", name, "--resume", "auto", "--cache_path", "cache"]
-    return ["--job", "train", *files, "--epochs", str(epochs), *small, *more]
-
-
-def differences(one: Path, other: Path) -> list[str]:
-    """What is not the same, bit for bit, in the weights, the optimiser and the progress of two checkpoints."""
-    found, expected = checkpoint.load(one), checkpoint.load(other)
-    weights, wanted = found.model.state_dict(), expected.model.state_dict()
-    wrong = [name for name in wanted if not torch.equal(weights[name], wanted[name])]
-    if found.progress["step"] != expected.progress["step"]:
-        wrong.append("step")
-    states, known = (c.progress["optimizer"]["state"] for c in (found, expected))
-    for number, state in known.items():
-        if any(not torch.equal(torch.as_tensor(states[number][k]), torch.as_tensor(v)) for k, v in state.items()):
-            wrong.append(f"optimizer {number}")
-    return wrong
 
 
 def run(kills: int = 100, seed: int = 0, say: Callable[[str], None] = print) -> Tally:
