@@ -47,15 +47,6 @@ class Child:
         _, status = os.waitpid(self.pid, 0)
         return Ended(os.waitstatus_to_exitcode(status), self.output.read_text(errors="replace"))
 
-    def wait_for(self, text: str, seconds: float = 60) -> bool:
-        """Wait until it has written something, or has ended."""
-        until = time.monotonic() + seconds
-        while time.monotonic() < until and text not in self.output.read_text(errors="replace"):
-            if not self.runs():
-                return False
-            time.sleep(0.005)
-        return time.monotonic() < until
-
     def runs(self) -> bool:
         """Whether it has not ended yet."""
         return not os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
