@@ -202,6 +202,7 @@ def load_batches(
     """
     placed = bool(getattr(dataset, "placed", None))
     workers = 0 if placed else pick_workers(config.num_workers, distributed.count())
+    usual = signal.getsignal(signal.SIGCHLD)
     loader = iter(
         DataLoader(
             _Fetched(dataset),
@@ -212,9 +213,9 @@ def load_batches(
         )
     )
     if workers and threading.current_thread() is threading.main_thread():
-        # torch's handler raises wherever the program is, in the midst of a step too; that a worker has died the
-        # loader finds out by itself
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        # torch's own handler raises wherever the program is, in the midst of a step too; that a worker has died
+        # the loader finds out by itself
+        signal.signal(signal.SIGCHLD, usual or signal.SIG_DFL)
     try:
         yield from loader
     except RuntimeError as error:
@@ -225,7 +226,8 @@ def load_batches(
             "try fewer --num_workers (0 for none)"
         ) from error
     except OSError as error:  # of a worker, its traceback comes first
-        raise OSError(str(error).splitlines()[-1].removeprefix("OSError: ")) from error
+        *_, last = str(error).splitlines() or [type(error).__name__]
+        raise OSError(last.removeprefix("OSError: ")) from error
 
 
 def derived_seed(seed: int, purpose: int, index: int) -> int:
