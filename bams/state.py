@@ -202,22 +202,15 @@ def load_batches(
     """
     placed = bool(getattr(dataset, "placed", None))
     workers = 0 if placed else pick_workers(config.num_workers, distributed.count())
-    usual = signal.getsignal(signal.SIGCHLD)
-    loader = iter(
-        DataLoader(
-            _Fetched(dataset),
-            sampler=windows,
-            batch_size=None,
-            num_workers=workers,
-            pin_memory=torch.cuda.is_available() and not placed,
-        )
+    loader = DataLoader(
+        _Fetched(dataset),
+        sampler=windows,
+        batch_size=None,
+        num_workers=workers,
+        pin_memory=torch.cuda.is_available() and not placed,
     )
-    if workers and threading.current_thread() is threading.main_thread():
-        # torch's own handler raises wherever the program is, in the midst of a step too; that a worker has died
-        # the loader finds out by itself
-        signal.signal(signal.SIGCHLD, usual or signal.SIG_DFL)
     try:
-        yield from loader
+        yield from _begun(loader)
     except RuntimeError as error:
         if "DataLoader worker (pid" not in str(error):
             raise
@@ -228,6 +221,19 @@ def load_batches(
     except OSError as error:  # of a worker, its traceback comes first
         *_, last = str(error).splitlines() or [type(error).__name__]
         raise OSError(last.removeprefix("OSError: ")) from error
+
+
+def _begun(loader: DataLoader) -> Iterator[dict[str, Tensor]]:
+    """Its iterator, without torch's handler of dead workers, which raises wherever the program is, even in a step.
+
+    That a worker has died the iterator finds out by itself.
+    """
+    if not hasattr(signal, "SIGCHLD") or threading.current_thread() is not threading.main_thread():
+        return iter(loader)
+    usual = signal.getsignal(signal.SIGCHLD)
+    batches = iter(loader)
+    signal.signal(signal.SIGCHLD, usual or signal.SIG_DFL)
+    return batches
 
 
 def derived_seed(seed: int, purpose: int, index: int) -> int:
