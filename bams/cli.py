@@ -132,7 +132,8 @@ def run_training(
     """
     run, config, resume = settings.run, settings.train, settings.resume
     _, epochs = steps_and_epochs(config, len(train_set))
-    if resume is not None and resume.progress["epoch"] >= epochs:  # only --resume auto comes here with such a run
+    same_data = resume is not None and resume.progress["windows"] == len(train_set)
+    if same_data and resume.progress["epoch"] >= epochs:  # only --resume auto comes here with such a run
         print(f"{_trained(settings)}: there is nothing left to do")
         return Path(run.resume)
     with own_checkpoint(run, name) as path:

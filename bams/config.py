@@ -60,6 +60,8 @@ class RunConfig:
             raise ValueError(f"sequence_length is {self.sequence_length}; it must be at least 2")
         if self.job == "compute_representations" and not self.ckpt_path:
             raise ValueError("--job compute_representations needs --ckpt_path, the checkpoint to embed with")
+        if self.resume and self.job not in ("train", "all"):
+            raise ValueError(f"--resume goes on with a training; leave it out of --job {self.job}")
         if self.resume not in (None, "auto") and self.ckpt_path:
             raise ValueError("--resume goes on in its own file; leave --ckpt_path out")
 

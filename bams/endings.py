@@ -75,6 +75,8 @@ def last_words(path: str | Path, save: Callable[[], object], batch_size: int) ->
     except FloatingPointError as error:
         raise FloatingPointError(f"{error}; {_kept(path)}") from None
     except OSError as error:
+        if not distributed.is_first():  # which does not write
+            raise OSError(f"{error}; {_kept(path)}") from error
         save()
         raise OSError(f"{error}; {path} holds all until here: go on with --resume {path}") from error
     except (MemoryError, RuntimeError) as error:

@@ -189,3 +189,9 @@ def test_memory_errors_of_torch_are_known():
     with pytest.raises(RuntimeError) as raised:
         torch.empty(2**50)
     assert is_out_of_memory(raised.value)
+
+
+def test_only_the_first_process_says_that_it_wrote(monkeypatch):
+    monkeypatch.setattr(distributed, "is_first", lambda: False)
+    error, saved = ending(OSError("a helper has died"))
+    assert str(error) == "a helper has died; no checkpoint was written yet" and saved == 0

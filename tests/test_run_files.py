@@ -156,3 +156,11 @@ def test_names_that_are_taken_get_numbers(tmp_path):
     for name in ("report.png", "report-2.png"):
         (tmp_path / name).touch()
     assert unused(tmp_path / "report.png").name == "report-3.png"
+
+
+def test_without_locks_nothing_is_claimed_and_nothing_left(tmp_path, monkeypatch):
+    """As on Windows, where an open file could not be removed."""
+    monkeypatch.setattr("bams.locks.fcntl", None)
+    with claimed(tmp_path / "new/m.pt"), claimed(tmp_path / "new/m.pt"):
+        assert list((tmp_path / "new").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []

@@ -146,6 +146,9 @@ EMBEDDING = [
     Row("HDF5 without h5py", f"{EMBED} --format hdf5", "h5py", "h5py"),
     Row("a file in place of the tables' folder", f"{EMBED} --format csv --ckpt_path taken.pt", "taken"),
     Row("other data to go on with", "--resume own.pt --epochs 2 --data_root other_number.npy", "training windows"),
+    Row("by itself, with other data", "--resume auto --ckpt_path own.pt --data_root other_number.npy", "windows"),
+    Row("a report that goes on", "--job report --resume own.pt", "leave it out of --job report"),
+    Row("embeddings that go on", "--job compute_representations --resume auto --ckpt_path own.pt", "leave it out"),
     Row("other keypoints to go on with", "--resume own.pt --epochs 2 --data_root fewer.npy", "keypoints"),
     Row(
         "other keypoints of the same files", "--resume own.pt --epochs 2 --keypoints keypoint0", "keypoints , not"

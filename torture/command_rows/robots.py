@@ -43,5 +43,7 @@ ROWS = [
     Row("a flag of MABe", "--submission x.npy", "--submission"),
     Row("a flag of recordings of one's own", "--fps 30", "--fps"),
     Row("a file in place of the cache", "--cache_path file", "file"),
+    Row("by itself, with others", "--resume auto --ckpt_path robot.pt --data_root eight_robots.npy", "windows"),
+    Row("scores that go on", "--job evaluate --resume robot.pt", "leave it out of --job evaluate"),
     Row("other sequences to go on with", "--resume robot.pt --epochs 2 --data_root eight_robots.npy", "windows"),
 ]
