@@ -32,6 +32,7 @@ from fruit_flies import FLIES
 from mouse_triplets import MICE
 
 GROUPS = {"mice": (MICE, 1800), "flies": (FLIES, 4500)}
+EMBEDDED = 8  # tracks
 BACKWARD = 2  # arithmetic of a backward pass in that of a forward pass
 
 
@@ -171,9 +172,9 @@ def measure_plain(dataset: Dataset, group: str, config: TrainConfig, steps: int)
 
 
 def measure_embedding(dataset: Dataset, group: str, device: torch.device, times: int) -> dict[str, float]:
-    """Seconds that 8 tracks take to be embedded, and to pass through all of the network, both in float32."""
+    """Seconds that EMBEDDED tracks take to be embedded, and to pass through all of the network, both in float32."""
     model = new_model(dataset, GROUPS[group][0].sizes, 0).to(device).eval()
-    tracks = [dataset.track_input(i) for i in range(8)]
+    tracks = [dataset.track_input(i) for i in range(EMBEDDED)]
 
     def whole() -> None:
         with torch.inference_mode():
@@ -191,7 +192,7 @@ def measure(group: str, args: argparse.Namespace) -> dict[str, Any]:
         batch_size=args.batch, hoa_frames=args.hoa_frames, device=str(device), precision=args.precision
     )
     config = replace(config, precision=pick_precision(config.precision, device))
-    dataset = made_up(group, args.batch)
+    dataset = made_up(group, max(args.batch, EMBEDDED))
     found = {"precision": config.precision, "device": str(device), "rates": matrix_rates(device)}
     with keeping_freed_memory(device):
         found |= measure_step(dataset, group, config, device, args.steps, args.compile)
@@ -218,7 +219,7 @@ def table(group: str, found: Mapping[str, Any]) -> str:
         f"  {found['frames_per_second']:.0f} frames per second, {found['floor'] / found['step']:.0%} of what the "
         f"floor allows; peak memory so far {found['peak_gib']:.2f} GiB"
     )
-    rate, ratio = 8 * GROUPS[group][1] / found["embedding"], found["whole network"] / found["embedding"]
+    rate, ratio = EMBEDDED * GROUPS[group][1] / found["embedding"], found["whole network"] / found["embedding"]
     lines.append(
         f"  embedding: {rate:.0f} frames per second in float32, {ratio:.1f} times those of the whole network"
     )
