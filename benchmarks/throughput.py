@@ -172,7 +172,7 @@ def measure_plain(dataset: Dataset, group: str, config: TrainConfig, steps: int)
 
 
 def measure_embedding(dataset: Dataset, group: str, device: torch.device, times: int) -> dict[str, float]:
-    """Seconds that EMBEDDED tracks take to be embedded, and to pass through all of the network, both in float32."""
+    """Seconds that some tracks take to be embedded, and to pass through all of the network, both in float32."""
     model = new_model(dataset, GROUPS[group][0].sizes, 0).to(device).eval()
     tracks = [dataset.track_input(i) for i in range(EMBEDDED)]
 
