@@ -77,9 +77,7 @@ def load_annotations(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
     its own.
     """
     if not Path(path).is_file():
-        raise ValueError(
-            f"{path} is not a file; labels are read from one .npz, with the keypoints that they are of"
-        )
+        raise ValueError(f"{path} is not a file; labels are read from one .npz, with the keypoints that they are of")
     return labels.annotations_of(files.read_arrays(path))
 
 

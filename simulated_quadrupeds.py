@@ -102,9 +102,7 @@ def data_file(settings: cli.Settings) -> Path:
     return path
 
 
-def make_dataset(
-    sequences: list[np.ndarray], settings: cli.Settings, statistics: Statistics | None = None
-) -> Dataset:
+def make_dataset(sequences: list[np.ndarray], settings: cli.Settings, statistics: Statistics | None = None) -> Dataset:
     """State: positions; action: velocities, of (1, T, 24) each."""
     return Dataset(
         [sequence[0, :, :JOINTS] for sequence in sequences],

@@ -75,9 +75,7 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
         found.model.to(device)
         return found
     except _MISFITS as error:
-        raise ValueError(
-            f"{path} is a checkpoint with parts missing or of another size: {_short(error)}"
-        ) from error
+        raise ValueError(f"{path} is a checkpoint with parts missing or of another size: {_short(error)}") from error
 
 
 def _content(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -157,9 +157,7 @@ def run_training(
     return path
 
 
-def _summary(
-    model: BAMS, train_set: Dataset, val_set: Dataset | None, config: TrainConfig, fps: float | None
-) -> str:
+def _summary(model: BAMS, train_set: Dataset, val_set: Dataset | None, config: TrainConfig, fps: float | None) -> str:
     device = pick_device(distributed.own_device(config.device))
     held_out = f"{val_set.n_tracks} held out" if val_set is not None else "none held out"
     per_epoch, epochs = steps_and_epochs(config, len(train_set))
@@ -175,9 +173,7 @@ def _summary(
     )
 
 
-def split_recordings(
-    recordings: list[np.ndarray], settings: Settings
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def split_recordings(recordings: list[np.ndarray], settings: Settings) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Training recordings (A, T, ...) and held-out ones; those too short, or without anybody, are skipped.
 
     Raises:
@@ -254,9 +250,7 @@ def _trained(settings: Settings) -> str:
     return f"{settings.run.resume} has been trained for {done} epochs already, of {epochs}"
 
 
-def _parse(
-    parser: ArgumentParser, argv: Sequence[str], kinds: Mapping[str, Any], config: str = ""
-) -> dict[str, Any]:
+def _parse(parser: ArgumentParser, argv: Sequence[str], kinds: Mapping[str, Any], config: str = "") -> dict[str, Any]:
     try:
         return parser.parse_args(argv).as_dict()
     except argparse.ArgumentError as error:

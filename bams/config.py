@@ -99,9 +99,7 @@ class FeatureConfig:
         if not set(self.predict) - {"distances", "approach"}:
             raise ValueError("predict must have movement, lengths or observed, as there may be one animal alone")
         if self.features == "raw" and self.heading:
-            raise ValueError(
-                "heading has no use with features raw, which have no direction; leave one of them out"
-            )
+            raise ValueError("heading has no use with features raw, which have no direction; leave one of them out")
         if self.others < 0:
             raise ValueError(f"others is {self.others}; it must be at least 0")
 
@@ -142,9 +140,7 @@ class CleaningConfig:
         if self.keypoints and ("" in self.kept or len(set(self.kept)) < len(self.kept)):
             raise ValueError(f"keypoints is {self.keypoints!r}; expected different names, as name,name")
         pairs = [part.split(":") for part in self.rename.split(",")] if self.rename else []
-        if any(len(pair) != 2 or not all(map(str.strip, pair)) for pair in pairs) or len(self.renames) < len(
-            pairs
-        ):
+        if any(len(pair) != 2 or not all(map(str.strip, pair)) for pair in pairs) or len(self.renames) < len(pairs):
             raise ValueError(f"rename is {self.rename!r}; expected old:new,old:new with different old names")
 
     @property

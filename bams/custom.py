@@ -164,9 +164,7 @@ def _kind(settings: cli.Settings, recordings: Sequence[Recording]) -> str:
     return "arrays" if arrays else "csv"
 
 
-def _write_arrays(
-    target: Path, trained: Checkpoint, recordings: Sequence[Recording], device: torch.device
-) -> None:
+def _write_arrays(target: Path, trained: Checkpoint, recordings: Sequence[Recording], device: torch.device) -> None:
     """All in one `.npz`; until it is whole the embeddings lie in files, not in memory."""
     joint = trained_features(trained).tracks == "joint"
     tracks = [1 if joint else len(recording.individuals) for recording in recordings]

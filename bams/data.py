@@ -133,9 +133,7 @@ class Dataset(torch.utils.data.Dataset):
         for name, values in self.labels.items():
             value = np.array(values[track])
             if value.shape[:1] == (total,):
-                value = np.concatenate(
-                    [value[first : first + count], _no_label(value, self.sequence_length - count)]
-                )
+                value = np.concatenate([value[first : first + count], _no_label(value, self.sequence_length - count)])
             item[name] = value
         return item
 

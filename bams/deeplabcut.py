@@ -147,9 +147,7 @@ def _as_recording(table: Table, path: Path) -> Recording:
             f"its columns have {len(columns[0])} names each, not scorer, [individual,] bodypart and coordinate"
         )
     # the scorer is the network, and is the same throughout
-    keys = [
-        (*column[1:-2], *column[-2:]) if len(column) == len(ANIMALS) else ("", *column[1:]) for column in columns
-    ]
+    keys = [(*column[1:-2], *column[-2:]) if len(column) == len(ANIMALS) else ("", *column[1:]) for column in columns]
     if len(set(keys)) < len(keys):
         twice = next(key for key, later in pairwise(sorted(keys)) if key == later)
         raise ValueError(f"the column {' '.join(twice).strip()} stands in it twice; keep one scorer in a file")

@@ -77,14 +77,10 @@ def _shape_findings(reference: Reference, new: Reference) -> tuple[list[str], Sh
     change = find_change(reference.shape, new.shape, tolerance, reference.spread)
     names, found = reference.keypoint_names, []
     if change.mirrored:
-        found.append(
-            "the bodies are mirrored: is the video flipped, or are left and right exchanged in all names?"
-        )
+        found.append("the bodies are mirrored: is the video flipped, or are left and right exchanged in all names?")
     for pairs in change.exchanged:
         said = ", or ".join(f"{names[p]} and {names[q]}" for p, q in pairs)
-        found.append(
-            f"{said} are exchanged: so the bodies have the shape of training; mend the names with --rename"
-        )
+        found.append(f"{said} are exchanged: so the bodies have the shape of training; mend the names with --rename")
     if change.moved.any():
         said = ", ".join(f"{names[k]} ({change.distance[k]:.2f})" for k in np.flatnonzero(change.moved))
         found.append(f"elsewhere on the body than in training, by body lengths: {said}; are they the same points?")
@@ -104,9 +100,7 @@ def _scale_findings(reference: Reference, new: Reference, change: ShapeChange) -
 
 def _rate_findings(reference: Reference, new: Reference) -> list[str]:
     if reference.fps and new.fps and abs(math.log(new.fps / reference.fps)) > math.log(LEAST_RATE):
-        return [
-            f"there are {new.fps:g} frames per second, {reference.fps:g} in training: resample them to that rate"
-        ]
+        return [f"there are {new.fps:g} frames per second, {reference.fps:g} in training: resample them to that rate"]
     ratio = new.speed / reference.speed
     if not abs(math.log(ratio)) > max(math.log(LEAST_SPEED), _tolerance(reference, new, "speed_deviation")):
         return []
@@ -118,9 +112,7 @@ def _tracking_findings(reference: Reference, new: Reference, order: np.ndarray) 
     """Less confidence and more gaps, by keypoint, `order` being those of the new ones that are each one's."""
     missing, confidence = new.missing[order], new.confidence[order]
     more = missing - reference.missing > np.maximum(LEAST_MISSING, _tolerance(reference, new, "missing_deviation"))
-    drop = np.maximum(
-        (1 - LEAST_CONFIDENCE) * reference.confidence, _tolerance(reference, new, "confidence_deviation")
-    )
+    drop = np.maximum((1 - LEAST_CONFIDENCE) * reference.confidence, _tolerance(reference, new, "confidence_deviation"))
     less = reference.confidence - confidence > drop
     found = []
     for kind, which, here, there, form in (
@@ -128,13 +120,10 @@ def _tracking_findings(reference: Reference, new: Reference, order: np.ndarray) 
         ("have lower confidences", less, confidence, reference.confidence, ".2f"),
     ):
         said = [
-            f"{reference.keypoint_names[k]} ({here[k]:{form}} against {there[k]:{form}})"
-            for k in np.flatnonzero(which)
+            f"{reference.keypoint_names[k]} ({here[k]:{form}} against {there[k]:{form}})" for k in np.flatnonzero(which)
         ]
         if said:
-            found.append(
-                f"keypoints {kind}: {', '.join(said)}; does the tracker know these animals and this light?"
-            )
+            found.append(f"keypoints {kind}: {', '.join(said)}; does the tracker know these animals and this light?")
     return found
 
 

@@ -99,9 +99,7 @@ class BAMSEmbedder(TransformerMixin, BaseEstimator):
         about = {"dataset": checkpoint.CUSTOM, "features": dataset.feature_names, "settings": kept}
         with TemporaryDirectory() as folder:
             log_dir = self.log_dir or Path(folder) / "runs"
-            trained = train(
-                model, dataset, config, ckpt_path=Path(folder) / "model.pt", log_dir=log_dir, about=about
-            )
+            trained = train(model, dataset, config, ckpt_path=Path(folder) / "model.pt", log_dir=log_dir, about=about)
         self.checkpoint_ = recipe.with_reference(trained, recordings, pick_device(config.device))
         self.keypoint_names_ = recordings[0].keypoint_names
         return self

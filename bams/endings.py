@@ -36,9 +36,7 @@ def stop_signals() -> Iterator[list[int]]:
             raise KeyboardInterrupt
         received.append(number)
         # print could be in the midst of another line, and must not be entered twice
-        os.write(
-            2, b"\nstopping after this step, with a checkpoint; Ctrl-C once more stops at once, without one\n"
-        )
+        os.write(2, b"\nstopping after this step, with a checkpoint; Ctrl-C once more stops at once, without one\n")
 
     with handled(note, signal.SIGINT, signal.SIGTERM):
         yield received

@@ -66,9 +66,7 @@ def evaluate_model(
         kept = [np.flatnonzero(one)[::every] for one in present]
         rows: dict[str, np.ndarray] = {}
         if model is not None:
-            rows = readout_rows(
-                model, dataset, kept, baselines=baselines, second=max(round(fps), 1), device=device
-            )
+            rows = readout_rows(model, dataset, kept, baselines=baselines, second=max(round(fps), 1), device=device)
         starts = np.cumsum([0, *lengths[:-1]])
         group = np.unique(notes.groups, return_inverse=True)[1]
         table = evaluate_labels(

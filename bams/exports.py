@@ -51,9 +51,7 @@ class TrackEmbedding:
         found = ", ".join(f"{name} {emb.dtype} {emb.shape}" for name, emb in self.embs.items()) or "none"
         fit = all(emb.ndim == 2 and emb.dtype == np.float32 for emb in self.embs.values())
         if not fit or len({len(emb) for emb in self.embs.values()}) != 1:
-            raise ValueError(
-                f"{whose} are {found}; expected float32 of axes (frames, channels), of the same frames"
-            )
+            raise ValueError(f"{whose} are {found}; expected float32 of axes (frames, channels), of the same frames")
         if taken := NO_ENCODERS & set(self.embs):
             raise ValueError(f"{whose} have an encoder named {taken.pop()}, as something else is in the files")
         if self.fps is not None and not (math.isfinite(self.fps) and self.fps > 0):
@@ -187,9 +185,7 @@ def _check_fit(tracks: Tracks) -> None:
         whose = f"the embeddings of {individual!r} in {first.recording!r}"
         for part in parts:
             if part.columns != first.columns or list(part.embs) != list(first.embs):
-                raise ValueError(
-                    f"{whose} have other encoders or channels than those of {first.individual!r} there"
-                )
+                raise ValueError(f"{whose} have other encoders or channels than those of {first.individual!r} there")
             if part.fps != first.fps:
                 raise ValueError(f"{whose} have {part.fps} frames per second, others there {first.fps}")
         for before, after in itertools.pairwise(parts):

@@ -143,8 +143,7 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
         begin = file.read(6)
     if not begin.startswith((b"\x93NUMPY", b"PK")):
         raise ValueError(
-            f"{path} is not a .npy or .npz file; save the keypoints as a plain array with numpy.save or "
-            "numpy.savez"
+            f"{path} is not a .npy or .npz file; save the keypoints as a plain array with numpy.save or numpy.savez"
         )
     try:
         with path.open("rb") as file:

@@ -63,9 +63,7 @@ class KeypointsDataset(Dataset):
         if len({track.shape[1:] for track in tracks}) > 1:
             raise ValueError("the tracks differ in their keypoints or coordinates")
         if options.get("statistics") is None and max(map(len, tracks)) < 2:
-            raise ValueError(
-                "no action is valid in any frame: all tracks are one frame long, nothing to learn from"
-            )
+            raise ValueError("no action is valid in any frame: all tracks are one frame long, nothing to learn from")
         if tracks[0].ndim == 2 and config is not None:
             _check_series(config)
         recordings = group_tracks(tracks, individuals)
@@ -97,9 +95,7 @@ class KeypointsDataset(Dataset):
         self._take(make_table(found, content, **options), sequence_length, labels)
 
 
-def recording_features(
-    recording: np.ndarray, config: FeatureConfig, names: Sequence[str] | None = None
-) -> Features:
+def recording_features(recording: np.ndarray, config: FeatureConfig, names: Sequence[str] | None = None) -> Features:
     """Features of the tracks that are made of a recording's: of each individual, or of all joined.
 
     Args:
@@ -135,9 +131,7 @@ def group_tracks(tracks: Sequence[np.ndarray], individuals: int | Sequence[int])
 def _check_series(config: FeatureConfig) -> None:
     for name in ("heading", "predict"):
         if getattr(config, name) != getattr(FeatureConfig, name):
-            raise ValueError(
-                f"{name} is about keypoints, and these tracks (frames, features) have none; leave it out"
-            )
+            raise ValueError(f"{name} is about keypoints, and these tracks (frames, features) have none; leave it out")
 
 
 def _tracks(found: Features, recording: Sequence[np.ndarray]) -> Iterator[Track]:

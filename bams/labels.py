@@ -96,9 +96,7 @@ def as_annotations(
         per_recording = len(rows) == counts[0]
         if not whole:
             frames = longest if per_recording else np.asarray(lengths)
-            rows = [
-                _cut(name, np.asarray(row), int(n), padded_frames) for row, n in zip(rows, frames, strict=True)
-            ]
+            rows = [_cut(name, np.asarray(row), int(n), padded_frames) for row, n in zip(rows, frames, strict=True)]
         values = [as_classes(row, name) if classes else as_measures(row, name) for row in rows]
         names = [str(n) for n in eval_utils.get("class_names", {}).get(name, ())] if classes else None
         if len(set(names or ())) < len(names or ()):
@@ -201,9 +199,7 @@ def _check_names(annotations: Mapping[str, Any], eval_utils: Mapping[str, Any]) 
     given = [name for name in annotations if name != "video_name"]
     for name in tagged:
         if name not in given:
-            raise ValueError(
-                f"eval_utils names the label {name}, annotations do not; they have {', '.join(given)}"
-            )
+            raise ValueError(f"eval_utils names the label {name}, annotations do not; they have {', '.join(given)}")
         if tagged.count(name) > 1:
             raise ValueError(f"label {name} stands twice in the classification_tags and regression_tags")
     for name in given:
@@ -246,9 +242,7 @@ def _rows(name: str, values: Any, counts: tuple[int, int], axes: int) -> Sequenc
         expected = f"{recordings} recordings" + (f" or {tracks} tracks" if tracks != recordings else "")
         raise ValueError(f"{name} has {len(values)} entries for {expected}")
     if any(np.ndim(row) != axes - 1 for row in values):
-        kind = (
-            "one value per recording or track" if axes == 1 else "one value per frame of each recording or track"
-        )
+        kind = "one value per recording or track" if axes == 1 else "one value per frame of each recording or track"
         raise ValueError(f"{name} has entries with axes {np.shape(values[0])}; expected {kind}")
     return values
 

@@ -191,9 +191,7 @@ def _evaluate_classes(
     confusions["chance"] = list(true[:, :, None] * drawn[:, None, :])
     return LabelScores(
         **_about(name, "classification", unit, kept, folds, int((values >= 0).sum())),
-        rows={
-            row: with_spread(lambda c: class_scores(c, class_names), sum(c), c) for row, c in confusions.items()
-        },
+        rows={row: with_spread(lambda c: class_scores(c, class_names), sum(c), c) for row, c in confusions.items()},
         confusions={row: normalised(sum(parts)) for row, parts in confusions.items()},
         class_names=class_names,
     )
@@ -294,9 +292,7 @@ def _with_rows(name: str, table: np.ndarray, total: int, frames: np.ndarray) -> 
 def _check_pair(part: Pair, check: Any) -> Pair:
     inputs, labels = np.asarray(part[0]), check(part[1])
     if inputs.ndim != 2 or labels.shape != inputs.shape[:1]:
-        raise ValueError(
-            f"features have axes {inputs.shape}, labels {labels.shape}; expected (rows, C) and (rows,)"
-        )
+        raise ValueError(f"features have axes {inputs.shape}, labels {labels.shape}; expected (rows, C) and (rows,)")
     if inputs.shape[1] == 0 or inputs.dtype.kind not in "fiub" or not np.isfinite(inputs).all():
         raise ValueError(
             f"features are {inputs.dtype} of axes {inputs.shape}; expected finite numbers, of one channel or more"

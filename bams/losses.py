@@ -207,9 +207,7 @@ def sample_views(admissible: Tensor, back: int, ahead: int, draws: Tensor) -> Vi
     return Views(*(part.flatten() for part in (track, first, second, usable)))
 
 
-def sample_kept_parts(
-    tracks: int, encoders: int, share: float, generator: torch.Generator | None = None
-) -> Tensor:
+def sample_kept_parts(tracks: int, encoders: int, share: float, generator: torch.Generator | None = None) -> Tensor:
     """Which parts of its input the action predictor sees, so that each encoder learns to do without the others.
 
     Args:

@@ -232,9 +232,7 @@ def write_protocol(
     half, rest = len(test) // 2, (len(test) + len(test) // 2) // 2
     parts = {"SubmissionTrain": shuffled[:half], "publicTest": shuffled[half:rest], "privateTest": shuffled[rest:]}
     files.write_json(splits, {"UserTrain": list(train), **parts})
-    files.write_json(
-        tasks, {"seeds": SEEDS, "task_id_list": list(names), "sequence_level_tasks": list(sequence_level)}
-    )
+    files.write_json(tasks, {"seeds": SEEDS, "task_id_list": list(names), "sequence_level_tasks": list(sequence_level)})
 
 
 def simulate_mouse_files(root: str | Path, clips: int, frames: int = 1800) -> None:

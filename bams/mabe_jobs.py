@@ -212,9 +212,7 @@ def run_evaluate(settings: cli.Settings, group: Group, root: Path) -> None:
     mabe_report.run_evaluate(settings.script, defaults, group.most_columns, others)
 
 
-def baselines(
-    settings: cli.Settings, group: Group, root: Path
-) -> dict[str, Callable[[mabe.FrameMap], np.ndarray]]:
+def baselines(settings: cli.Settings, group: Group, root: Path) -> dict[str, Callable[[mabe.FrameMap], np.ndarray]]:
     """Embeddings of the test clips that a submission is to beat, by name, for a frame map."""
     ids, clips = load_clips(group, root / group.test_file)
     trained = load_trained(settings, group)

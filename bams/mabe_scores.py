@@ -81,9 +81,7 @@ def _fit(
     embeddings: np.ndarray, rows: FrameMap, protocol: Protocol, tasks: dict[str, Task], origin: np.ndarray
 ) -> np.ndarray:
     """Coefficients of all read-outs, (seeds, tasks, C+1)."""
-    chosen = [
-        set(train_test_split(protocol.train, test_size=0.1, random_state=seed)[0]) for seed in protocol.seeds
-    ]
+    chosen = [set(train_test_split(protocol.train, test_size=0.1, random_state=seed)[0]) for seed in protocol.seeds]
     size = embeddings.shape[1] + 1
     sums = np.zeros((len(chosen), len(tasks), 2, size, size))  # of the positive and the negative frames
     moments = np.zeros((len(chosen), len(tasks), size))

@@ -32,9 +32,7 @@ def simulate_fly_files(root: str | Path, clips: int, frames: int = 4500) -> None
     mabe.write_labels(root / "fly_groups_test_labels.npy", rows, tasks)
     train_names = mabe.clip_ids(clips, seed=2)
     by_clip = [name for name in tasks if name in ("strain", "female_share") or name.startswith("female_single")]
-    mabe.write_protocol(
-        root / "flies_split.json", root / "fly_tasks.json", train_names, names, list(tasks), by_clip
-    )
+    mabe.write_protocol(root / "flies_split.json", root / "fly_tasks.json", train_names, names, list(tasks), by_clip)
     files.write_pickled_dict(root / "flies_frame_number_map.npy", rows)
     causes = {name: getattr(test, name) for name in ("actions", "modes", "sex", "strain", "light")}
     files.write_arrays(root / "fly_group_test_causes.npz", **causes)

@@ -296,8 +296,7 @@ class BAMS(nn.Module):
             )
         embs = self.encode(input)
         byol_preds = {
-            name: predictor(embs[name].flatten(0, 1)).view_as(embs[name])
-            for name, predictor in self.bootstrap.items()
+            name: predictor(embs[name].flatten(0, 1)).view_as(embs[name]) for name, predictor in self.bootstrap.items()
         }
         return BAMSOutput(embs, self.predict_actions(embs, input), byol_preds)
 

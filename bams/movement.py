@@ -48,9 +48,7 @@ def read_dataset(dataset: "xarray.Dataset", path: Path | None = None) -> Recordi
     individuals = _dimension(position, INDIVIDUALS)
     keypoints = _dimension(position, KEYPOINTS)
     if TIME not in position.dims or SPACE not in position.dims or keypoints is None:
-        raise ValueError(
-            f"its position has the axes {', '.join(map(str, position.dims))}; keypoints need {NEEDED}"
-        )
+        raise ValueError(f"its position has the axes {', '.join(map(str, position.dims))}; keypoints need {NEEDED}")
     if individuals is None:
         individuals = INDIVIDUALS[0]
         dataset = dataset.drop_vars(individuals, errors="ignore").expand_dims(individuals)

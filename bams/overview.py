@@ -21,9 +21,7 @@ MOST_FRAMES = 5000
 SHOWN_S, USUAL_FPS = 60, 30
 
 
-def draw_overview(
-    recordings: Sequence[Recording], embedded: Sequence[Sequence[TrackEmbedding]]
-) -> dict[str, "Figure"]:
+def draw_overview(recordings: Sequence[Recording], embedded: Sequence[Sequence[TrackEmbedding]]) -> dict[str, "Figure"]:
     """What has been learnt, at a glance.
 
     Args:

@@ -56,9 +56,7 @@ class Dropout(nn.Module):
         dropped = min(round(self.probability * 2**16), 2**16 - 1)
         draws = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
         # laid out in memory as x is, over which it then runs in one pass
-        kept = (
-            draws[: x.numel()].as_strided(x.shape, torch.empty_like(x, device="meta").stride()) >= dropped - 2**15
-        )
+        kept = draws[: x.numel()].as_strided(x.shape, torch.empty_like(x, device="meta").stride()) >= dropped - 2**15
         return x * (kept * torch.tensor(1 / (1 - dropped / 2**16), dtype=x.dtype))
 
     def extra_repr(self) -> str:

@@ -111,15 +111,10 @@ def suspected_swaps(keypoints: np.ndarray, length: float) -> np.ndarray:
     return np.array(sorted(found), int)
 
 
-def _mean_moves(
-    one: np.ndarray, other: np.ndarray, one_before: np.ndarray, other_before: np.ndarray
-) -> np.ndarray:
+def _mean_moves(one: np.ndarray, other: np.ndarray, one_before: np.ndarray, other_before: np.ndarray) -> np.ndarray:
     """Mean distances (2, T - 1) of two animals to places of the frame before, over keypoints known in all four."""
     far = np.stack(
-        [
-            np.linalg.norm(now[1:] - before[:-1], axis=-1)
-            for now, before in ((one, one_before), (other, other_before))
-        ]
+        [np.linalg.norm(now[1:] - before[:-1], axis=-1) for now, before in ((one, one_before), (other, other_before))]
     )
     known = np.isfinite(far).all(axis=0)
     mean = np.where(known, far, 0).sum(axis=-1) / np.maximum(known.sum(axis=-1), 1)

@@ -134,9 +134,7 @@ def _tracking_warnings(reports: Sequence[RecordingReport]) -> list[str]:
     return [
         *_sentence("keypoints never tracked", never, "leave them out, --keypoints names those to keep"),
         *_sentence(f"individuals tracked in less than {HARDLY:.0%} of the frames", hardly, fragments),
-        *_sentence(
-            f"less than {LITTLE:.0%} is tracked", little, "a better tracker, or a lower threshold, would help"
-        ),
+        *_sentence(f"less than {LITTLE:.0%} is tracked", little, "a better tracker, or a lower threshold, would help"),
     ]
 
 
@@ -174,9 +172,7 @@ def _common_warnings(reports: Sequence[RecordingReport]) -> list[str]:
         found.append(f"frame rates differ ({said}): a model learns one rate; resample, or give fps where unknown")
     names = _all_keypoints(reports)
     lacking = [(one.name, name) for one in reports for name in names if name not in one.keypoint_names]
-    found += _sentence(
-        "keypoints lacking that others have", lacking, "give all the same, --rename and --keypoints"
-    )
+    found += _sentence("keypoints lacking that others have", lacking, "give all the same, --rename and --keypoints")
     if not lacking and len({tuple(one.keypoint_names) for one in reports}) > 1:
         found.append("keypoints stand in different orders: --keypoints gives them one")
     if len({one.dims for one in reports}) > 1:

@@ -211,8 +211,7 @@ def _with_own_names(recordings: list[Recording]) -> list[Recording]:
     """Recordings whose names differ, by as much of the path as that takes."""
     paths = [recording.path or Path() for recording in recordings]
     stems = [
-        "" if one.name.startswith(path.stem) else f"{path.stem}/"
-        for one, path in zip(recordings, paths, strict=True)
+        "" if one.name.startswith(path.stem) else f"{path.stem}/" for one, path in zip(recordings, paths, strict=True)
     ]
     folders = [f"{path.parent.name}/{stem}" for path, stem in zip(paths, stems, strict=True)]
     for before in ([""] * len(paths), stems, folders, [f"{path}/" for path in paths]):

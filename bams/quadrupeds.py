@@ -106,9 +106,7 @@ def read_out_split(sequences: int) -> tuple[np.ndarray, np.ndarray]:
     return train, test
 
 
-def read_out_labels(
-    embeddings: Mapping[str, np.ndarray], labels: Mapping[str, Label], step: int = 1
-) -> list[Score]:
+def read_out_labels(embeddings: Mapping[str, np.ndarray], labels: Mapping[str, Label], step: int = 1) -> list[Score]:
     """Linear read-outs of every label from every embedding, on the split of the paper.
 
     Labels of a sequence are read out of the embedding's mean over time. Classes: macro F1 over those in the

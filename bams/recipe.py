@@ -205,9 +205,7 @@ def with_reference(trained: Checkpoint, recordings: Sequence[Recording], device:
     return replace(trained, reference=asdict(replace(describe(recordings), embeddings=embeddings)))
 
 
-def find_drift(
-    trained: Checkpoint, recordings: Sequence[Recording], device: str | torch.device = "cpu"
-) -> DriftReport:
+def find_drift(trained: Checkpoint, recordings: Sequence[Recording], device: str | torch.device = "cpu") -> DriftReport:
     """In what recordings, cleaned as those in training, differ from these.
 
     Raises:

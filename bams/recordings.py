@@ -67,9 +67,7 @@ def as_recordings(
     if fps is not None and not (math.isfinite(fps) and fps > 0):
         raise ValueError(f"fps is {fps}; frames per second must be above 0; leave it out where it is not known")
     grouped = keypoints.ndim == 5
-    found = [
-        [check_keypoints(track) for track in (recording if grouped else [recording])] for recording in keypoints
-    ]
+    found = [[check_keypoints(track) for track in (recording if grouped else [recording])] for recording in keypoints]
     arrays = [np.stack(tracks) for tracks in found]
     count, individuals = len(arrays), len(arrays[0])
     if lengths is None:
@@ -134,9 +132,7 @@ def check_keypoints(keypoints: np.ndarray) -> np.ndarray:
     if keypoints.dtype.kind not in "fiub":
         raise ValueError(f"keypoints are of type {keypoints.dtype}, not numbers")
     if keypoints.ndim == 3 and keypoints.shape[-1] not in (1, 2, 3):
-        raise ValueError(
-            f"keypoints have {keypoints.shape[-1]} coordinates; expected 1, 2 or 3 (drop confidences)"
-        )
+        raise ValueError(f"keypoints have {keypoints.shape[-1]} coordinates; expected 1, 2 or 3 (drop confidences)")
     with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold is infinite in it
         keypoints = keypoints.astype(np.float32, copy=False)
     if np.isinf(keypoints).any():
@@ -197,9 +193,7 @@ def assign_folds(groups: np.ndarray, classes: np.ndarray, most: int, name: str =
     """
     found, group = np.unique(groups, return_inverse=True)
     if len(found) < 2 or most < 2:
-        raise ValueError(
-            f"{name} is known in {len(found)} recordings, for {most} folds; at least 2 of both are needed"
-        )
+        raise ValueError(f"{name} is known in {len(found)} recordings, for {most} folds; at least 2 of both are needed")
     count = int(classes.max()) + 1
     shares = np.bincount(group * count + classes, minlength=len(found) * count).reshape(-1, count).astype(float)
     shares /= np.maximum(shares.sum(axis=0), 1)

@@ -75,9 +75,7 @@ def check_skeleton(reference_names: Sequence[str], recordings: Sequence[Recordin
         found = list(recording.keypoint_names)
         missing = [name for name in names if name not in found]
         added = [name for name in found if name not in names]
-        said = [f"it lacks {', '.join(missing)}"] * bool(missing) + [f"it also has {', '.join(added)}"] * bool(
-            added
-        )
+        said = [f"it lacks {', '.join(missing)}"] * bool(missing) + [f"it also has {', '.join(added)}"] * bool(added)
         if not said and found != names:
             said = [f"they stand in the order {', '.join(found)}"]
         if said:
@@ -159,9 +157,7 @@ def _shapes(parts: Sequence[np.ndarray], lengths: np.ndarray) -> tuple[np.ndarra
     least = max(2, math.ceil(ever.sum() / 2))
     most = math.ceil(FRAMES_OF_SHAPE / len(parts))
     frames = [
-        sample(part, least, most) / length
-        for part, length in zip(parts, lengths, strict=True)
-        if np.isfinite(length)
+        sample(part, least, most) / length for part, length in zip(parts, lengths, strict=True) if np.isfinite(length)
     ]
     if not frames:
         unknown = np.full(parts[0].shape[-2:], np.nan)

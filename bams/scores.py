@@ -135,9 +135,7 @@ def normalised(confusion: np.ndarray) -> np.ndarray:
     return np.where(true > 0, confusion / np.maximum(true, 1e-300), np.nan)
 
 
-def with_spread(
-    score: Callable[[Any], Mapping[str, float]], together: Any, parts: Sequence[Any]
-) -> dict[str, Score]:
+def with_spread(score: Callable[[Any], Mapping[str, float]], together: Any, parts: Sequence[Any]) -> dict[str, Score]:
     """`score` of all held-out predictions together, with the deviation over the folds in which it is defined."""
     of_parts = [score(part) for part in parts]
     found = {}

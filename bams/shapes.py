@@ -191,9 +191,7 @@ def find_change(
     return ShapeChange(mirrored, exchanged, order, now > 1, distance, scale)
 
 
-def _exchanges(
-    shape: np.ndarray, other: np.ndarray, kept: np.ndarray, tolerance: np.ndarray
-) -> list[tuple[int, int]]:
+def _exchanges(shape: np.ndarray, other: np.ndarray, kept: np.ndarray, tolerance: np.ndarray) -> list[tuple[int, int]]:
     """Pairs of keypoints whose exchange brings the other shape much nearer: all that explain it, else the best."""
     now = _misses(shape, other, kept, tolerance)
     found = []

@@ -48,9 +48,7 @@ def simulate_quadrupeds(sequences: int, *, frames: int = 400, seed: int = 0) -> 
     difficulty = per_bout(terrain, rng.uniform(0, 1, shape))
 
     hertz = (1.2 + 1.2 * command[:, :1]) * rng.normal(1, 0.03, (sequences, 1))
-    phase = rng.uniform(0, 2 * np.pi, (sequences, 1)) + np.cumsum(
-        np.broadcast_to(2 * np.pi * hertz / FPS, shape), 1
-    )
+    phase = rng.uniform(0, 2 * np.pi, (sequences, 1)) + np.cumsum(np.broadcast_to(2 * np.pi * hertz / FPS, shape), 1)
     phase = phase[..., None] + LEG_PHASE[robot][:, None]
     turning = 1 + 0.5 * command[:, 2, None, None] * [1, -1, 1, -1]
     lift = (LIFT[terrain] * (0.2 + 0.8 * difficulty))[..., None]

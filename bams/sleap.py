@@ -34,9 +34,7 @@ def read_slp(path: Path, individuals: int | None = None) -> list[Recording]:
     frames = [frame for frame in labels if frame.instances]
     if not any(frame.predicted_instances for frame in frames):
         by_hand = sum(len(frame.instances) for frame in frames)
-        raise ValueError(
-            f"it holds no predictions ({by_hand} labels made by hand); run inference and give its file"
-        )
+        raise ValueError(f"it holds no predictions ({by_hand} labels made by hand); run inference and give its file")
     skeletons = {tuple(skeleton.node_names) for skeleton in labels.skeletons}
     if len(skeletons) != 1:
         raise ValueError(f"it holds {len(skeletons)} skeletons that differ; export each by itself")
@@ -76,9 +74,7 @@ def _of_video(
     try:
         check_size((count, length, *sightings.points.shape[1:]), path)
     except ValueError as error:
-        raise ValueError(
-            f"{error}; if its {count} tracks are fragments, give individuals=N to join them"
-        ) from error
+        raise ValueError(f"{error}; if its {count} tracks are fragments, give individuals=N to join them") from error
     keypoints, confidence = place(sightings, chosen, length)
     return Recording(
         name=name,

@@ -67,9 +67,7 @@ def new_model(dataset: Dataset, sizes: Mapping[str, Any], seed: int) -> BAMS:
     torch.manual_seed(seed)
     encoders = {name: options for name, options in sizes.items() if name != "hidden_layers"}
     outputs = dataset.target_size * dataset.statistics.bins
-    return BAMS(
-        dataset.input_size, predictor={"hidden_layers": (-1, *sizes["hidden_layers"], outputs)}, **encoders
-    )
+    return BAMS(dataset.input_size, predictor={"hidden_layers": (-1, *sizes["hidden_layers"], outputs)}, **encoders)
 
 
 def begin(
@@ -94,9 +92,7 @@ def begin(
         groups.append({"params": list(model.bootstrap.parameters()), "lr": config.bootstrap_lr})
     fused = device.type == "cuda"
     optimizer = torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay, fused=fused)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, partial(learning_rate_factor, config, per_epoch, epochs)
-    )
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(learning_rate_factor, config, per_epoch, epochs))
     hoa = HoALoss(
         bins=dataset.statistics.bins,
         window=config.hoa_window,
@@ -127,9 +123,7 @@ def check_same_run(resume: Checkpoint, settings: Mapping[str, Any]) -> None:
     for name in (name for name in FIXED if name in settings and name in resume.settings):
         had, given = resume.settings[name], settings[name]
         if had != (list(given) if isinstance(given, tuple) else given):
-            raise ValueError(
-                f"the run to resume had {name} {had}, not {given}: resume with the same data and settings"
-            )
+            raise ValueError(f"the run to resume had {name} {had}, not {given}: resume with the same data and settings")
 
 
 def steps_and_epochs(config: TrainConfig, windows: int) -> tuple[int, int]:
@@ -147,9 +141,7 @@ def learning_rate_factor(config: TrainConfig, per_epoch: int, epochs: int, step:
     return min((step + 1) / WARM_UP, 1) * cosine
 
 
-def snapshot(
-    state: State, data: torch.utils.data.Dataset, settings: Mapping[str, Any], **about: Any
-) -> Checkpoint:
+def snapshot(state: State, data: torch.utils.data.Dataset, settings: Mapping[str, Any], **about: Any) -> Checkpoint:
     """The run as a checkpoint; `about` are its `dataset` (a name) and `features`."""
     return Checkpoint(
         model=state.model,

@@ -75,9 +75,7 @@ class StreamingEncoder:
         if features is not None and keypoint_names is not None:
             raise ValueError("keypoint_names are for features of the checkpoint; leave one of the two out")
         names = None if keypoint_names is None else [str(name) for name in keypoint_names]
-        self._make_features = features or partial(
-            recording_features, config=trained_features(trained), names=names
-        )
+        self._make_features = features or partial(recording_features, config=trained_features(trained), names=names)
         self._feature_names, self._statistics = trained.features, trained.statistics
         self._scale = deepcopy(trained.model.scale).cpu()
         self._encoders = {name: _read_blocks(encoder) for name, encoder in trained.model.encoders.items()}
@@ -108,9 +106,7 @@ class StreamingEncoder:
         x = self._scale(torch.from_numpy(self._inputs(frames))).numpy()
         if self._before is None:
             self._windows = {name: _begin(blocks, len(x)) for name, blocks in self._encoders.items()}
-        embs = {
-            name: _encode(blocks, self._windows[name], x, self._frame) for name, blocks in self._encoders.items()
-        }
+        embs = {name: _encode(blocks, self._windows[name], x, self._frame) for name, blocks in self._encoders.items()}
         self._before = carry_over(frames)
         self._frame += 1
         return embs
@@ -178,9 +174,7 @@ def _begin(blocks: Sequence[Block], tracks: int) -> list[list[np.ndarray]]:
     ]
 
 
-def _encode(
-    blocks: Sequence[Block], windows: Sequence[Sequence[np.ndarray]], x: np.ndarray, frame: int
-) -> np.ndarray:
+def _encode(blocks: Sequence[Block], windows: Sequence[Sequence[np.ndarray]], x: np.ndarray, frame: int) -> np.ndarray:
     """The embedding (tracks, C) of a frame of that number from its scaled input (tracks, F); windows move on."""
     for block, block_windows in zip(blocks, windows, strict=True):
         y = x

@@ -130,9 +130,7 @@ class _TensorUnpickler(DataUnpickler):
 
 def _as_tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> torch.Tensor:
     """torch's `_rebuild_tensor_v2`, if each of the tensor's numbers has a place of its own."""
-    if not isinstance(storage, torch.Tensor) or not all(
-        type(n) is int and n >= 0 for n in (offset, *size, *stride)
-    ):
+    if not isinstance(storage, torch.Tensor) or not all(type(n) is int and n >= 0 for n in (offset, *size, *stride)):
         raise pickle.UnpicklingError("it has a tensor without numbers or axes")
     if math.prod(size) > len(storage) or (0 in size and max(size) > 2**31):
         raise pickle.UnpicklingError(f"it has a tensor of axes {short_shape(size)} on {len(storage)} numbers")

@@ -93,9 +93,7 @@ def train(
     return save()
 
 
-def _save(
-    state: State, dataset: torch.utils.data.Dataset, path: str | Path, about: Mapping[str, Any]
-) -> Checkpoint:
+def _save(state: State, dataset: torch.utils.data.Dataset, path: str | Path, about: Mapping[str, Any]) -> Checkpoint:
     if not all(torch.isfinite(p).all() for p in state.model.parameters()):
         raise FloatingPointError(f"weights are not finite after step {state.step}; lower --lr")
     done = snapshot(state, dataset, **about)

@@ -57,9 +57,7 @@ class DataUnpickler(pickle._Unpickler):
             while True:
                 code = next_byte()
                 if code not in operations:
-                    raise pickle.UnpicklingError(
-                        f"it is cut off, or has an operation, {code!r}, that no data need"
-                    )
+                    raise pickle.UnpicklingError(f"it is cut off, or has an operation, {code!r}, that no data need")
                 operations[code](self)
         except pickle._Stop as stop:
             check_nesting(stop.value)

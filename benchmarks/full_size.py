@@ -63,9 +63,7 @@ def make_files(folder: Path, size: Size, tracks: int | None) -> None:
     Both are of the real size, or the training file has so many tracks and the test file a few clips.
     """
     few = None if tracks is None else (-(-tracks // size.group.individuals), 8)
-    for name, clips in zip(
-        (size.group.train_file, size.group.test_file), few or (size.train, size.test), strict=True
-    ):
+    for name, clips in zip((size.group.train_file, size.group.test_file), few or (size.train, size.test), strict=True):
         if not (folder / name).exists():
             rng = np.random.default_rng(clips)
             some = [_smooth(rng, size) for _ in range(8)]
@@ -81,9 +79,7 @@ def _smooth(rng: np.random.Generator, size: Size) -> np.ndarray:
     """Keypoints (T, A, K, 2) of animals that wander in an arena."""
     individuals, count = size.group.individuals, size.group.keypoints
     body = rng.normal(0, 15, (individuals, count, 2))
-    way = rng.normal(0, 2, (size.frames, individuals, 1, 2)).cumsum(axis=0) + rng.uniform(
-        100, 700, (individuals, 1, 2)
-    )
+    way = rng.normal(0, 2, (size.frames, individuals, 1, 2)).cumsum(axis=0) + rng.uniform(100, 700, (individuals, 1, 2))
     return (way + body + rng.normal(0, 0.5, (size.frames, individuals, count, 2))).astype(np.float32)
 
 
@@ -171,9 +167,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data_root", type=Path, required=True)
     parser.add_argument("--groups", nargs="+", default=list(SIZES), choices=list(SIZES))
-    parser.add_argument(
-        "--tracks", type=int, nargs="+", default=[None], help="so many; all of MABe's unless given"
-    )
+    parser.add_argument("--tracks", type=int, nargs="+", default=[None], help="so many; all of MABe's unless given")
     parser.add_argument("--seconds", type=float, default=30.0, help="of training in each start")
     parser.add_argument("--output", type=Path, help="write the figures to this JSON file")
     args = parser.parse_args()

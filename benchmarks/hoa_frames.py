@@ -27,9 +27,7 @@ SEQUENCE_LENGTH, CLIPS, BATCH = 600, 40, 16
 
 def train_and_score(share: float, seed: int, steps: int) -> tuple[list[float], float]:
     """Seconds of each step, and the skill on held-out clips after the last."""
-    config = TrainConfig(
-        batch_size=BATCH, skip_frames=60, hoa_frames=share, seed=seed, lr_milestones=(), device="cpu"
-    )
+    config = TrainConfig(batch_size=BATCH, skip_frames=60, hoa_frames=share, seed=seed, lr_milestones=(), device="cpu")
     settings = cli.Settings(cli.RunConfig(sequence_length=SEQUENCE_LENGTH), config)
     clips = list(simulate.simulate_mice(CLIPS, seed=seed).keypoints)
     train_set, val_set = cli.split_datasets(

@@ -43,9 +43,7 @@ def main() -> None:
         f"{took:.0f} s; peak memory {peak_gib():.2f} GiB, of which {before:.2f} GiB before"
     )
     some = slice(None, None, 10)
-    ours = evaluate_labels(
-        {"x": emb[some]}, {"classes0": labels["classes0"][some]}, groups[some], folds=args.folds
-    )
+    ours = evaluate_labels({"x": emb[some]}, {"classes0": labels["classes0"][some]}, groups[some], folds=args.folds)
     begun = time.perf_counter()
     plain = evaluate_labels(
         {"x": emb[some]},

@@ -48,9 +48,7 @@ class PlainBlock(nn.Module):
 class PlainModel(nn.Module):
     """Encoders, action predictor and bootstrap predictors, all on every frame."""
 
-    def __init__(
-        self, input_size: int, outputs: int, encoders: Mapping[str, Mapping[str, Any]], hidden: Sequence[int]
-    ):
+    def __init__(self, input_size: int, outputs: int, encoders: Mapping[str, Mapping[str, Any]], hidden: Sequence[int]):
         super().__init__()
         self.encoders, self.bootstraps = nn.ModuleList(), nn.ModuleList()
         joined = input_size

@@ -57,9 +57,7 @@ def _line(name: str, scores: list[dict[str, Any]], task: str, runs: list[dict[st
         values = np.array([[s[task][part]["mean_f1"], s[task][part]["macro_f1"]] for s in scores])
         text = " / ".join(f"{mean:.3f}" for mean in values.mean(axis=0))
         if part == "all" and len(values) > 1:
-            text = " / ".join(
-                f"{m:.3f} ± {s:.3f}" for m, s in zip(values.mean(0), values.std(0, ddof=1), strict=True)
-            )
+            text = " / ".join(f"{m:.3f} ± {s:.3f}" for m, s in zip(values.mean(0), values.std(0, ddof=1), strict=True))
         cells.append(f"{text:>{27 if part == 'all' else 15}s}")
     cells.append(f"{scores[0][task]['width']:>15d}")
     for key in ("minutes", "skill"):

@@ -115,9 +115,7 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         noted = run(args.epochs, Path(folder))
     memory, open_files = noted.slopes()
-    print(
-        f"{args.epochs} epochs, {noted.memory[-1] / 1024:.0f} MiB and {noted.open_files[-1]} open files at the end"
-    )
+    print(f"{args.epochs} epochs, {noted.memory[-1] / 1024:.0f} MiB and {noted.open_files[-1]} open files at the end")
     print(f"slopes: {memory:+.3f} KiB and {open_files:+.5f} open files per epoch")
     print(f"curves read while they grew: {noted.points[0]} to {noted.points[-1]} points")
     print("; ".join(noted.wrong()) or "flat")

@@ -61,9 +61,7 @@ def make_checkpoint(mice: np.ndarray, features: MakeFeatures, sizes: dict) -> Ch
     return Checkpoint(model, "simulated", dataset.statistics, np.ones(1), {"inputs": list(found.input_names)})
 
 
-def stream(
-    trained: Checkpoint, features: MakeFeatures, mice: np.ndarray
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def stream(trained: Checkpoint, features: MakeFeatures, mice: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Seconds (3, frames after the warm-up) of all, of the features, and of the rest; the embeddings (A, T, C)."""
     of_features, of_all, found = [], [], []
 
@@ -82,9 +80,7 @@ def stream(
     return seconds, {name: np.stack([embs[name] for embs in found], axis=1) for name in found[0]}
 
 
-def difference(
-    trained: Checkpoint, features: MakeFeatures, mice: np.ndarray, embs: dict[str, np.ndarray]
-) -> float:
+def difference(trained: Checkpoint, features: MakeFeatures, mice: np.ndarray, embs: dict[str, np.ndarray]) -> float:
     """The largest difference of any number from the embeddings of the whole recording."""
 
     def make_inputs(part: np.ndarray) -> np.ndarray:

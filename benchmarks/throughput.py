@@ -220,9 +220,7 @@ def table(group: str, found: Mapping[str, Any]) -> str:
         f"floor allows; peak memory so far {found['peak_gib']:.2f} GiB"
     )
     rate, ratio = EMBEDDED * GROUPS[group][1] / found["embedding"], found["whole network"] / found["embedding"]
-    lines.append(
-        f"  embedding: {rate:.0f} frames per second in float32, {ratio:.1f} times those of the whole network"
-    )
+    lines.append(f"  embedding: {rate:.0f} frames per second in float32, {ratio:.1f} times those of the whole network")
     if "plain" in found:
         plain = found["plain"]["step"]
         lines.append(

@@ -77,9 +77,7 @@ class Yardstick:
         return np.concatenate(features), np.concatenate(classes).astype(int), np.concatenate(group)
 
 
-def score(
-    features: np.ndarray, classes: np.ndarray, group: np.ndarray, recordings: Sequence[int], count: int
-) -> Score:
+def score(features: np.ndarray, classes: np.ndarray, group: np.ndarray, recordings: Sequence[int], count: int) -> Score:
     """Score features on a part of the recordings.
 
     Args:

@@ -173,9 +173,7 @@ def draw_encoders(fig: Figure, page: Axes) -> None:
     page.text(left + 128, ROWS[1] + 8, "dilation × 4", **label("left", QUIET))
 
 
-def draw_strip(
-    fig: Figure, page: Axes, values: np.ndarray, middle: float, color: str, pair: tuple[int, int]
-) -> None:
+def draw_strip(fig: Figure, page: Axes, values: np.ndarray, middle: float, color: str, pair: tuple[int, int]) -> None:
     """Embeddings (C, T) as shades of one colour; below, the two frames that should agree."""
     left, width, height = *STRIP, 84
     frames = values.shape[1]

@@ -13,9 +13,7 @@ import numpy as np
 SCORER = "DLC_resnet50_test"
 
 
-def columns(
-    keypoints: Sequence[str], individuals: Sequence[str] = (), coords: str = "x y likelihood"
-) -> list[tuple]:
+def columns(keypoints: Sequence[str], individuals: Sequence[str] = (), coords: str = "x y likelihood") -> list[tuple]:
     """Names of the columns of DeepLabCut, in its order."""
     animals = [(name,) for name in individuals] or [()]
     return [(SCORER, *animal, k, c) for animal in animals for k in keypoints for c in coords.split()]
@@ -24,9 +22,7 @@ def columns(
 def write_csv(path: Path, names: Sequence[tuple], frames: Sequence[Any], values: np.ndarray) -> Path:
     """A CSV of DeepLabCut, values (R, C); NaN is an empty cell."""
     titles = (
-        ("scorer", "bodyparts", "coords")
-        if len(names[0]) == 3
-        else ("scorer", "individuals", "bodyparts", "coords")
+        ("scorer", "bodyparts", "coords") if len(names[0]) == 3 else ("scorer", "individuals", "bodyparts", "coords")
     )
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -68,9 +64,7 @@ def write_table(
     return path
 
 
-def write_analysis(
-    path: Path, tracks: np.ndarray, nodes: Sequence[str], names: Sequence[str], scores=None
-) -> Path:
+def write_analysis(path: Path, tracks: np.ndarray, nodes: Sequence[str], names: Sequence[str], scores=None) -> Path:
     """An .analysis.h5 of SLEAP; tracks as they are to stand in it."""
     with h5py.File(path, "w") as file:
         file["tracks"] = tracks
@@ -129,9 +123,7 @@ def write_slp(
             corrects = order.index(one["corrects"]) if "corrects" in one else -1
             kind = 0 if one.get("by_hand") else 1
             end = len(mine)
-            instances.append(
-                (len(instances), kind, place_id, 0, one.get("track", -1), corrects, 0.9, first, end, 0.0)
-            )
+            instances.append((len(instances), kind, place_id, 0, one.get("track", -1), corrects, 0.9, first, end, 0.0))
         frames.append((place_id, video, frame, start, len(instances)))
     with h5py.File(path, "w") as file:
         file.create_group("metadata").attrs.update(format_id=1.2, json=np.bytes_(json.dumps(metadata)))

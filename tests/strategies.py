@@ -29,9 +29,7 @@ class Refusal:
     sentence: str
 
 
-def outcome(
-    call: Callable[[], Any], *, refused: bool | None = None, errors: Sequence[type] = (ValueError,)
-) -> Any:
+def outcome(call: Callable[[], Any], *, refused: bool | None = None, errors: Sequence[type] = (ValueError,)) -> Any:
     """The result of a call, or a `Refusal` where it raised a documented error, in a sentence of the library's own.
 
     Args:
@@ -67,9 +65,7 @@ def share_of_examples(share: float) -> settings:
     return settings(max_examples=max(2, round(settings().max_examples * share)))
 
 
-def numbers(
-    shape: tuple[int, ...], seed: int, kind: str = "walk", scale: float = 1.0, gaps: float = 0.0
-) -> np.ndarray:
+def numbers(shape: tuple[int, ...], seed: int, kind: str = "walk", scale: float = 1.0, gaps: float = 0.0) -> np.ndarray:
     """(..., T, K, d), or other axes, of which the third last is time; float32, NaN in whole last axes = a gap.
 
     Args:

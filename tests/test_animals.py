@@ -69,9 +69,7 @@ def plain_features(keypoints: np.ndarray, others: int) -> tuple[dict, dict, dict
                 if len(known) > 1:
                     headings[a, t] = np.arctan2(axis[1], axis[0])
             for k in range(count):
-                inputs[a, t, f"keypoint{k}_observed"] = actions[a, t, f"keypoint{k}_observed"] = float(
-                    seen[a, t, k]
-                )
+                inputs[a, t, f"keypoint{k}_observed"] = actions[a, t, f"keypoint{k}_observed"] = float(seen[a, t, k])
                 valid[a, t, f"keypoint{k}_observed"] = tracked[0] <= t <= tracked[-1]
                 both = t > 0 and seen[a, t, k] and seen[a, t - 1, k]
                 step = keypoints[a, t, k] - keypoints[a, t - 1, k] if both else np.zeros(dims)
@@ -129,9 +127,7 @@ def plain_turn(vector: np.ndarray, angle: float) -> np.ndarray:
     return np.array([rotated.real, rotated.imag])
 
 
-@pytest.mark.parametrize(
-    ("individuals", "dims", "others"), [(3, 2, 2), (3, 2, 1), (2, 3, 1), (1, 2, 0), (2, 2, 3)]
-)
+@pytest.mark.parametrize(("individuals", "dims", "others"), [(3, 2, 2), (3, 2, 1), (2, 3, 1), (1, 2, 0), (2, 2, 3)])
 def test_animal_features_equal_a_loop(individuals, dims, others):
     keypoints = animals(individuals, individuals, dims=dims)
     found = animal_features(keypoints, replace(ALL, others=others))

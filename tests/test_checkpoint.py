@@ -88,9 +88,7 @@ def test_a_saved_model_comes_back_bit_for_bit(tmp_path):
     given = tiny_checkpoint()
     loaded = checkpoint.load(checkpoint.save(tmp_path / "a.pt", given))
     assert not loaded.model.training
-    assert (
-        loaded.model.config == given.model.config and loaded.model.bootstrap_kinds == given.model.bootstrap_kinds
-    )
+    assert loaded.model.config == given.model.config and loaded.model.bootstrap_kinds == given.model.bootstrap_kinds
     for before, after in zip(outputs(given.model.eval()), outputs(loaded.model), strict=True):
         assert torch.equal(before, after)
     state, again = given.model.state_dict(), loaded.model.state_dict()
@@ -357,9 +355,7 @@ def compare(model: BAMS, expected, prefix: str = "") -> None:
     assert set(embs) == set(byol_preds) == {"short_term", "long_term"}
     for name in embs:
         np.testing.assert_allclose(embs[name].numpy(), expected[f"{prefix}embs/{name}"], atol=1e-5, rtol=0)
-        np.testing.assert_allclose(
-            byol_preds[name].numpy(), expected[f"{prefix}byol_preds/{name}"], atol=1e-5, rtol=0
-        )
+        np.testing.assert_allclose(byol_preds[name].numpy(), expected[f"{prefix}byol_preds/{name}"], atol=1e-5, rtol=0)
 
 
 def test_released_weights_give_the_outputs_of_the_released_code():
@@ -397,9 +393,7 @@ def test_the_tiny_file_is_what_its_script_makes():
 
 def test_a_released_model_can_be_saved_as_a_checkpoint(tmp_path):
     model = bams.load_released(TINY)
-    given = Checkpoint(
-        model=model, dataset="released", statistics=STATISTICS, marginal_loss=np.zeros(0, np.float32)
-    )
+    given = Checkpoint(model=model, dataset="released", statistics=STATISTICS, marginal_loss=np.zeros(0, np.float32))
     compare(bams.load_checkpoint(checkpoint.save(tmp_path / "a.pt", given)), np.load(TINY.with_suffix(".npz")))
 
 

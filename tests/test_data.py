@@ -150,9 +150,7 @@ def test_items_are_the_windows_of_the_tracks():
 def test_every_item_is_the_same_when_read_again_even_if_it_was_changed_in_between():
     labels = {"frame": np.arange(75.0).reshape(3, 25), "track": np.arange(6.0).reshape(3, 2), "one": np.arange(3)}
     dataset = Dataset(*random_tracks(4, lengths=(25, 25, 25)), sequence_length=10, labels=labels)
-    first = [
-        {name: np.array(np.asarray(value)) for name, value in dataset[i].items()} for i in range(len(dataset))
-    ]
+    first = [{name: np.array(np.asarray(value)) for name, value in dataset[i].items()} for i in range(len(dataset))]
     for i in range(len(dataset)):
         for value in dataset[i].values():
             np.asarray(value)[...] = 1
@@ -165,9 +163,7 @@ def test_arguments_are_neither_changed_nor_shared():
     x, y, valid = (np.stack(arrays) for arrays in random_tracks(5))
     kept = [array.copy() for array in (x, y, valid)]
     dataset = Dataset(x, y, valid)
-    before = [
-        {name: np.array(np.asarray(value)) for name, value in dataset[i].items()} for i in range(len(dataset))
-    ]
+    before = [{name: np.array(np.asarray(value)) for name, value in dataset[i].items()} for i in range(len(dataset))]
     for array, old in zip((x, y, valid), kept, strict=True):
         np.testing.assert_array_equal(array, old)
         array[...] = 0
@@ -274,9 +270,7 @@ def test_statistics_equal_a_slow_definition(bins):
         def percentile(share: float, ordered: list[float] = seen) -> float:
             position = share * (len(ordered) - 1)
             below = int(position)
-            return ordered[below] + (position - below) * (
-                ordered[min(below + 1, len(ordered) - 1)] - ordered[below]
-            )
+            return ordered[below] + (position - below) * (ordered[min(below + 1, len(ordered) - 1)] - ordered[below])
 
         np.testing.assert_allclose(found.centre[f], percentile(0.5), rtol=1e-5)
         np.testing.assert_allclose(found.scale[f], (percentile(0.99) - percentile(0.01)) / 2, rtol=1e-5)
@@ -421,9 +415,7 @@ def test_statistics_are_sound_in_tiny_and_huge_units(mice, factor):
     plain = KeypointsDataset(mice)
     names = dataset.feature_names
     lengths = [i for i, name in enumerate(names["inputs"]) if not name.endswith(("observed", "turn"))]
-    np.testing.assert_allclose(
-        dataset.statistics.scale[lengths], plain.statistics.scale[lengths] * factor, rtol=1e-3
-    )
+    np.testing.assert_allclose(dataset.statistics.scale[lengths], plain.statistics.scale[lengths] * factor, rtol=1e-3)
     graded = [i for i, name in enumerate(names["actions"]) if name.endswith("moved")]
     assert (dataset.statistics.counts[graded] > 0).mean() > 0.99
 

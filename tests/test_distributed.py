@@ -88,8 +88,7 @@ def train_until_stopped(folder: Path) -> None:
 
 def share_and_gather(folder: Path) -> None:
     rows = (
-        torch.arange(distributed.shares(5)[distributed.rank()], dtype=torch.float32)[:, None]
-        + 10 * distributed.rank()
+        torch.arange(distributed.shares(5)[distributed.rank()], dtype=torch.float32)[:, None] + 10 * distributed.rank()
     )
     found = distributed.joined(rows, distributed.shares(5))[:, 0].tolist()
     assert found == [0, 1, 2, 10, 11]

@@ -166,9 +166,7 @@ def test_the_reference_by_hand():
 @pytest.mark.parametrize("factor", [2.0**-10, 1024.0])
 def test_the_unit_only_changes_the_body_length(factor):
     here = describe([animals(i) for i in range(3)])
-    there = describe(
-        [replace(one, keypoints=one.keypoints * np.float32(factor)) for one in map(animals, range(3))]
-    )
+    there = describe([replace(one, keypoints=one.keypoints * np.float32(factor)) for one in map(animals, range(3))])
     for field in fields(here):
         one, other = getattr(here, field.name), getattr(there, field.name)
         if field.name == "body_length":
@@ -198,9 +196,7 @@ def test_animals_and_keypoints_never_tracked_one_frame_and_one_keypoint():
     nobody = compare(REFERENCE, [replace(one, keypoints=one.keypoints * np.float32(NAN))]).findings
     assert len(nobody) == 1
     assert "nose (100% against" in nobody[0]
-    alone = [
-        replace(animals(i), keypoints=animals(i).keypoints[:, :, :1], keypoint_names=["nose"]) for i in (0, 1)
-    ]
+    alone = [replace(animals(i), keypoints=animals(i).keypoints[:, :, :1], keypoint_names=["nose"]) for i in (0, 1)]
     alone = [replace(each, confidence=None) for each in alone]
     assert compare(describe(alone), alone[:1]).findings == []
     compare(REFERENCE, [animals(5, frames=1, gaps=0)])
@@ -321,8 +317,7 @@ def test_exchanges_that_explain_a_shape_alike_are_all_named():
 def test_simulated_mice():
     mice = simulate_mice(16, frames=150)
     clips = [
-        Recording(f"clip{i}", clip, None, ["0", "1", "2"], list(KEYPOINTS))
-        for i, clip in enumerate(mice.keypoints)
+        Recording(f"clip{i}", clip, None, ["0", "1", "2"], list(KEYPOINTS)) for i, clip in enumerate(mice.keypoints)
     ]
     reference = describe(clips[::2])
     assert compare(reference, clips[1::2]).findings == []
@@ -347,9 +342,7 @@ def test_real_rats():
     keypoints = rats["keypoints"][:24, :, :1500]
     clips = [Recording(f"rats{i}", one, None, ["0", "1"], names) for i, one in enumerate(keypoints)]
     reference = describe(clips[::2])
-    assert reference.body_length == pytest.approx(
-        np.median([body_length(one) for one in keypoints[::2]]), rel=1e-3
-    )
+    assert reference.body_length == pytest.approx(np.median([body_length(one) for one in keypoints[::2]]), rel=1e-3)
     new = clips[1::2]
     assert compare(reference, new).findings == []
     swapped = [replace(one, keypoints=one.keypoints[:, :, [0, 1, 3, 2, 4]]) for one in new]

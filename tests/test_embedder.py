@@ -26,9 +26,7 @@ def some_recordings(lengths=(260, 200, 330, 240), individuals=(2, 1, 2, 3), fps=
     """Simulated mice, in recordings that differ in length and in number of individuals."""
     mice = simulate.simulate_mice(len(lengths), frames=max(lengths), individuals=max(individuals), seed=seed)
     return [
-        Recording(
-            f"r{i}", points[:count, :total], None, [f"m{k}" for k in range(count)], list(simulate.KEYPOINTS), fps
-        )
+        Recording(f"r{i}", points[:count, :total], None, [f"m{k}" for k in range(count)], list(simulate.KEYPOINTS), fps)
         for i, (points, total, count) in enumerate(zip(mice.keypoints, lengths, individuals, strict=True))
     ]
 
@@ -194,9 +192,7 @@ def test_checkpoints_of_the_scripts_are_taken(fitted, tmp_path):
 
 
 def test_parts_of_recordings_keep_their_frame_numbers(fitted):
-    parts = cut_segments(
-        some_recordings(), [Segment("r0", 10, 109), Segment("r0", 150, 249), Segment("r2", 0, 99)]
-    )
+    parts = cut_segments(some_recordings(), [Segment("r0", 10, 109), Segment("r0", 150, 249), Segment("r2", 0, 99)])
     found = fitted.transform(parts)
     assert [(one.recording, one.individual, one.first_frame) for one in found] == [
         *(("r0", "m0", 10), ("r0", "m1", 10), ("r0", "m0", 150), ("r0", "m1", 150)),
@@ -208,9 +204,7 @@ def test_somebody_who_is_never_there_is_no_drift_and_nothing_to_embed_is_nothing
     recordings = some_recordings()
     nobody = [np.full_like(one.keypoints[:1], np.nan) for one in recordings]
     slots = [
-        replace(
-            one, keypoints=np.concatenate([one.keypoints, *[empty] * 6]), individuals=[*one.individuals, *"uvwxyz"]
-        )
+        replace(one, keypoints=np.concatenate([one.keypoints, *[empty] * 6]), individuals=[*one.individuals, *"uvwxyz"])
         for one, empty in zip(recordings, nobody, strict=True)
     ]
     found = recipe._some_embeddings(fitted.checkpoint_, slots, "cpu")

@@ -21,9 +21,7 @@ def random_embs(frames, seed=0, sizes=(8, 3)):
     """Any float32 numbers that there are, and those that are easily lost."""
     rng = np.random.default_rng(seed)
     names = ("short_term", "long_term")
-    bits = {
-        name: rng.integers(0, 2**32, (frames, size), np.uint32) for name, size in zip(names, sizes, strict=True)
-    }
+    bits = {name: rng.integers(0, 2**32, (frames, size), np.uint32) for name, size in zip(names, sizes, strict=True)}
     embs = {name: value.view(np.float32) for name, value in bits.items()}
     embs["short_term"][0] = ODD[: sizes[0]]
     embs["long_term"][1] = np.nan

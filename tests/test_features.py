@@ -346,9 +346,7 @@ def test_one_lost_keypoint_silences_only_itself():
     lost[:, 10:20, 2] = NAN
     whole, part = keypoint_features(keypoints), keypoint_features(lost)
     for k in (0, 1, 3):
-        np.testing.assert_array_equal(
-            columns(part, f"keypoint{k}_", "valid"), columns(whole, f"keypoint{k}_", "valid")
-        )
+        np.testing.assert_array_equal(columns(part, f"keypoint{k}_", "valid"), columns(whole, f"keypoint{k}_", "valid"))
         for name in (f"keypoint{k}_x_moved", f"keypoint{k}_y_moved", f"keypoint{k}_observed"):
             np.testing.assert_array_equal(column(part, name), column(whole, name))
         np.testing.assert_array_equal(
@@ -378,9 +376,7 @@ def test_a_never_seen_keypoint_changes_no_other_feature():
 def test_where_the_animal_is_changes_only_its_centre():
     keypoints = random_keypoints(1)
     here, there = keypoint_features(keypoints), keypoint_features(keypoints + np.float32([64, -32]))
-    np.testing.assert_allclose(
-        columns(there, "centre"), columns(here, "centre") + np.float32([64, -32]), atol=1e-4
-    )
+    np.testing.assert_allclose(columns(there, "centre"), columns(here, "centre") + np.float32([64, -32]), atol=1e-4)
     np.testing.assert_allclose(columns(there, "relative"), columns(here, "relative"), atol=1e-4)
     np.testing.assert_array_equal(columns(there, "moved"), columns(here, "moved"))
     np.testing.assert_array_equal(there.actions, here.actions)

@@ -321,9 +321,7 @@ def test_missing_flies_do_not_count_in_the_group(tmp_path, monkeypatch):
     settings = settings._replace(train=TrainConfig(device="cpu"))
     tables = [
         standardise(
-            mabe_jobs.embed_clips(
-                settings, fruit_flies.FLIES, trained.model, trained.statistics, [(0, 300)], [flies]
-            )
+            mabe_jobs.embed_clips(settings, fruit_flies.FLIES, trained.model, trained.statistics, [(0, 300)], [flies])
         )
         for flies in (clip, clip[2:], clip[::-1])
     ]

@@ -171,9 +171,7 @@ def keypoints(recordings: int = 6, individuals: int = 2, frames: int = 60, seed:
     rng = np.random.default_rng(seed)
     made = []
     for i in range(recordings):
-        walk = rng.normal(0, 1, (individuals, frames - i, 3, 2)).cumsum(1) + rng.normal(
-            0, 20, (individuals, 1, 3, 2)
-        )
+        walk = rng.normal(0, 1, (individuals, frames - i, 3, 2)).cumsum(1) + rng.normal(0, 20, (individuals, 1, 3, 2))
         walk[rng.random(walk.shape[:3]) < 0.1] = np.nan
         walk[0, : 2 * i] = np.nan
         made.append(walk.astype(np.float32))

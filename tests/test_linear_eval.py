@@ -216,9 +216,7 @@ def test_there_are_as_many_folds_as_groups_if_those_are_fewer():
 
 def test_frame_classes_equal_plain_scikit_learn_with_missing_labels():
     features, classes, _, group = data()
-    classes = np.where(
-        np.random.default_rng(1).random(900) < 0.2, np.nan, classes + 1
-    )  # classes 1 to 3, as floats
+    classes = np.where(np.random.default_rng(1).random(900) < 0.2, np.nan, classes + 1)  # classes 1 to 3, as floats
     classes[group == 4] = np.nan  # a recording without any
     table = evaluate_labels({"x": features}, {"c": classes}, group, class_names={"c": ["none", "a", "b", "d"]})
     known = np.isfinite(classes)
@@ -260,9 +258,7 @@ def test_labels_of_sequences_are_read_out_of_the_mean_over_their_frames():
     kind[[3, 8]] = -1
     size[5] = np.nan
     video = np.array([f"video{s // 2}" for s in range(40)])  # two sequences in each
-    features = rng.standard_normal((len(sequence), 4)) + np.outer(
-        kind[sequence] + 0.1 * size[sequence], [1, 0, 2, 0]
-    )
+    features = rng.standard_normal((len(sequence), 4)) + np.outer(kind[sequence] + 0.1 * size[sequence], [1, 0, 2, 0])
     features[np.isnan(features)] = 0
     frames = np.flatnonzero((rng.random(len(sequence)) < 0.7) & (sequence != 7))  # of the seventh nothing is left
     table = evaluate_labels(
@@ -279,9 +275,7 @@ def test_labels_of_sequences_are_read_out_of_the_mean_over_their_frames():
     group = np.unique(video, return_inverse=True)[1][kept]
     fold = folds_of(group, kind[kept])
     predicted = plain_predictions(means, kind[kept], fold, balanced_ridge)
-    assert table["kind"].rows["x"]["macro F1"].value == pytest.approx(
-        f1_score(kind[kept], predicted, average="macro")
-    )
+    assert table["kind"].rows["x"]["macro F1"].value == pytest.approx(f1_score(kind[kept], predicted, average="macro"))
     assert table["kind"].level == "sequence"
     assert (table["kind"].read_out, table["kind"].labelled, table["kind"].groups) == (len(kept), 38, 20)
     kept = [s for s in range(40) if s not in (5, 7)]
@@ -307,9 +301,7 @@ def test_other_estimators_give_what_they_give_alone():
         assert one.value == pytest.approx(other.value, rel=1e-5)
         assert one.spread == pytest.approx(other.spread, rel=1e-4)
     other = evaluate_labels({"x": features}, {"c": classes}, group, classifier=LogisticRegression(max_iter=500))
-    predicted = plain_predictions(
-        features, classes, folds_of(group, classes), lambda: LogisticRegression(max_iter=500)
-    )
+    predicted = plain_predictions(features, classes, folds_of(group, classes), lambda: LogisticRegression(max_iter=500))
     assert other["c"].rows["x"]["macro F1"].value == pytest.approx(f1_score(classes, predicted, average="macro"))
 
 

@@ -281,9 +281,7 @@ def test_every_frame_is_predicted_equally_often():
 
 
 def test_same_generator_same_frames():
-    first, again, other = (
-        hoa_loss().predicted_frames(99, 0.2, torch.Generator().manual_seed(s)) for s in (3, 3, 4)
-    )
+    first, again, other = (hoa_loss().predicted_frames(99, 0.2, torch.Generator().manual_seed(s)) for s in (3, 3, 4))
     assert torch.equal(first, again) and not torch.equal(first, other)
 
 

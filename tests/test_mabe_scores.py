@@ -140,9 +140,7 @@ def test_the_order_of_the_clips_in_the_splits_to_score_on_does_not_matter():
     embeddings, labels, protocol = small_world(6)
     turned = protocol._replace(public=protocol.public[::-1], private=protocol.private[::-1])
     for one, other in zip(score(embeddings, labels, protocol), score(embeddings, labels, turned), strict=True):
-        np.testing.assert_allclose(
-            [one.private, one.public, one.pooled], [other.private, other.public, other.pooled]
-        )
+        np.testing.assert_allclose([one.private, one.public, one.pooled], [other.private, other.public, other.pooled])
 
 
 def test_any_seed_makes_a_frame_positive():

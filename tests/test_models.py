@@ -285,9 +285,7 @@ def test_activations_start_at_a_slope_of_a_tenth():
 
 def test_dilation_grows_by_its_base_from_block_to_block():
     network = TemporalConvNet(3, (4, 4, 4), dilation=4)
-    assert [conv.dilation for block in network.blocks for conv in block.convs] == [(1,)] * 2 + [(4,)] * 2 + [
-        (16,)
-    ] * 2
+    assert [conv.dilation for block in network.blocks for conv in block.convs] == [(1,)] * 2 + [(4,)] * 2 + [(16,)] * 2
 
 
 def test_mlp_equals_a_plain_recomputation():

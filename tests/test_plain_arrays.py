@@ -105,9 +105,7 @@ def test_parts_of_one_name_are_refused(tmp_path):
 
 def test_a_part_that_the_book_of_the_zip_passes_over_is_missed(tmp_path):
     """A comment's length that swallows the next part: zipfile itself does not count."""
-    whole = bytearray(
-        zipped(tmp_path / "a.npz", {"a.npy": npy(np.arange(3)), "b.npy": npy(np.arange(3))}).read_bytes()
-    )
+    whole = bytearray(zipped(tmp_path / "a.npz", {"a.npy": npy(np.arange(3)), "b.npy": npy(np.arange(3))}).read_bytes())
     first, second = whole.index(b"PK\1\2"), whole.rindex(b"PK\1\2")
     whole[first + 32] = second - first
     (tmp_path / "b.npz").write_bytes(whole)

@@ -233,9 +233,7 @@ def test_a_slp_without_predictions_is_refused(tmp_path, by_hand):
         load_poses(path)
 
 
-@pytest.mark.parametrize(
-    "axes", [(0, 3, 2, 1), (1, 2, 3, 0), (1, 0, 2, 3)], ids=["SLEAP", "untransposed", "standard"]
-)
+@pytest.mark.parametrize("axes", [(0, 3, 2, 1), (1, 2, 3, 0), (1, 0, 2, 3)], ids=["SLEAP", "untransposed", "standard"])
 @pytest.mark.parametrize("named", [True, False])
 def test_analysis_in_any_layout(tmp_path, axes, named):
     tracks = numbers(3, 7, 5, 2)  # (A, T, K, d)
@@ -425,6 +423,4 @@ def test_column_names_of_any_pickle_protocol_are_read(tmp_path):
     for protocol in (0, 2):
         pickled = pickle.dumps(columns(NODES), protocol)
         path = tmp_path / f"{protocol}.h5"
-        assert (
-            load_one(write_table(path, columns(NODES), range(3), numbers(3, 6), pickled)).keypoint_names == NODES
-        )
+        assert load_one(write_table(path, columns(NODES), range(3), numbers(3, 6), pickled)).keypoint_names == NODES

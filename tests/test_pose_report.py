@@ -141,9 +141,7 @@ def test_a_mark_of_the_arena_is_named():
     keypoints = one.keypoints.copy()
     keypoints[:, :, 1] = np.float32([3, 4]) + 0.001 * keypoints[:, :, 1]
     assert "keypoints that do not move: back in walk0" in said(replace(one, keypoints=keypoints))
-    assert "do not move: nose, back, tail in walk0" in said(
-        replace(one, keypoints=one.keypoints[:, :1].repeat(200, 1))
-    )
+    assert "do not move: nose, back, tail in walk0" in said(replace(one, keypoints=one.keypoints[:, :1].repeat(200, 1)))
 
 
 def test_jumps_are_named_where_they_are_many():
@@ -213,6 +211,4 @@ def test_real_files():
     marks = "tl, tr, bl, br, lt and 4 more in dlc_EPM_15"
     assert any(f"keypoints that do not move: {marks}" in warning for warning in mouse.warnings)
     rats = data_report(load_poses(NATIVE / "dlc_multianimal_rats_rec24.csv"))
-    assert [warning.split(":")[0] for warning in rats.warnings] == [
-        "individuals seem to change places at 2 frames"
-    ]
+    assert [warning.split(":")[0] for warning in rats.warnings] == ["individuals seem to change places at 2 frames"]

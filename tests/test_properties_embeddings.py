@@ -39,9 +39,7 @@ from bams import (
 
 
 @share_of_examples(0.5)
-@given(
-    st.data(), st.integers(1, 3), st.sampled_from((2, 30)), st.sampled_from((1, 3, 7)), st.sampled_from((1, 7, 64))
-)
+@given(st.data(), st.integers(1, 3), st.sampled_from((2, 30)), st.sampled_from((1, 3, 7)), st.sampled_from((1, 7, 64)))
 def test_embeddings_of_a_data_set(data, count: int, frames: int, points: int, block: int):
     """Finite wherever a track has a frame; the same in blocks and frame by frame."""
     dims = data.draw(st.integers(1, 3))
@@ -60,9 +58,7 @@ def test_embeddings_of_a_data_set(data, count: int, frames: int, points: int, bl
         parts = outcome(lambda: compute_representations(trained.model, made), refused=False)
     assert trained.model.training is False
     encoder = outcome(lambda: StreamingEncoder(trained), refused=False)
-    online = [
-        outcome(lambda t=t: encoder.embed(keypoints[:, t]), refused=False) for t in range(int(max(made.lengths)))
-    ]
+    online = [outcome(lambda t=t: encoder.embed(keypoints[:, t]), refused=False) for t in range(int(max(made.lengths)))]
     for name, emb in whole.items():
         np.testing.assert_allclose(parts[name], emb, rtol=0, atol=ROUNDING)
         together = np.stack([embs[name] for embs in online], axis=1)

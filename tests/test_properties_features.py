@@ -233,9 +233,7 @@ def test_settings_of_features_that_make_no_sense(data):
                 "features": st.sampled_from(("own", "camera", "raw", "RAW")),
                 "heading": st.sampled_from(("", "keypoint1:keypoint0", "a", ":", "keypoint0:keypoint0", "ü:\0")),
                 "others": st.integers(-2, 5),
-                "predict": st.lists(st.sampled_from(("movement", "distances", "approach", "x")), max_size=3).map(
-                    tuple
-                ),
+                "predict": st.lists(st.sampled_from(("movement", "distances", "approach", "x")), max_size=3).map(tuple),
             },
         )
     )

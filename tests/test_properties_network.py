@@ -88,9 +88,7 @@ def test_loss_of_the_action_predictor(seed, batch, total, size, skip, share, nor
     assert torch.isfinite(logits.grad).all()
 
 
-@given(
-    seeds(), st.integers(0, 6), st.integers(1, 5), st.sampled_from((1e-30, 1e-3, 1.0, 1e3, 1e30)), st.booleans()
-)
+@given(seeds(), st.integers(0, 6), st.integers(1, 5), st.sampled_from((1e-30, 1e-3, 1.0, 1e3, 1e30)), st.booleans())
 def test_bootstrap_loss(seed: int, pairs: int, channels: int, scale: float, any_usable: bool):
     rng = np.random.default_rng(seed)
     one = torch.from_numpy(rng.normal(size=(pairs, channels)) * scale).float().requires_grad_()
@@ -172,9 +170,7 @@ def test_encoders_of_any_name(name: str, kind, options: dict, hidden):
     if isinstance(found, Refusal):
         plain = name.isidentifier() and name.isascii() and not hasattr(torch.nn.ModuleDict(), name)
         right = (
-            kind in ("near", "far", "none")
-            and hidden in ((-1, 2), (5, 2))
-            and options in ({}, {"num_channels": (2,)})
+            kind in ("near", "far", "none") and hidden in ((-1, 2), (5, 2)) and options in ({}, {"num_channels": (2,)})
         )
         assert not (plain and right), found.sentence
         return

@@ -107,9 +107,7 @@ def test_read_outs_do_not_depend_on_unit_or_order(seed: int, scale: float, order
     """That of the features, which are standardised; with as many folds as recordings, their order."""
     rng = np.random.default_rng(seed)
     features = rng.normal(size=(60, 3)).astype(np.float32)
-    values = (
-        features[:, 0] + rng.normal(size=60) if measure else (features[:, 0] + rng.normal(size=60) > 0).astype(int)
-    )
+    values = features[:, 0] + rng.normal(size=60) if measure else (features[:, 0] + rng.normal(size=60) > 0).astype(int)
     groups, options = np.arange(60) // 10, {"regression": ["y"] if measure else [], "folds": 6}
     one = evaluate_labels({"e": features}, {"y": values}, groups, **options)["y"].rows["e"]
     scaled = (features * np.float64(scale)).astype(np.float32)
@@ -140,9 +138,7 @@ def test_annotations(data, recordings: int, individuals: int, frames: int, tags,
         "ignore_classes": ignored,
     }
     found = outcome(
-        lambda: as_annotations(
-            {"label": values}, utils, [frames] * recordings * individuals, individuals=individuals
-        )
+        lambda: as_annotations({"label": values}, utils, [frames] * recordings * individuals, individuals=individuals)
     )
     right = entries != recordings + 7 and tags == ("label",) and axes[1:] in ((), (frames,)) and not ignored
     assert isinstance(found, Refusal) != right or ignored == "label:1"
@@ -275,9 +271,7 @@ def test_splits_and_tasks_to_files_and_back(tmp_path, data, doubled: bool):
     test = [*ids, ids[0]] if doubled else ids
     task_names = data.draw(st.lists(names(), min_size=1, max_size=3, unique=True))
     values = data.draw(st.sampled_from((0.0, 1.0, 2.0, np.nan, np.inf)))
-    labels = Labels(
-        mabe.frame_map(ids, [1] * clips), {name: Task(np.full(clips, values), True) for name in task_names}
-    )
+    labels = Labels(mabe.frame_map(ids, [1] * clips), {name: Task(np.full(clips, values), True) for name in task_names})
     paths = tmp_path / "splits.json", tmp_path / "tasks.json"
     mabe.write_protocol(*paths, ["another"], test, task_names, task_names[:1])
     enough = clips >= 4

@@ -146,9 +146,7 @@ def test_a_track_is_checked(axes, dtype: str, lay_out):
 
 CLEANING = {
     "resample": st.sampled_from((0.5, 10.0, 29.97, 60.0, 1000.0, -1.0, np.nan)),
-    "rename": st.sampled_from(
-        ("keypoint0:nose", "keypoint0:keypoint1", "a:b", "keypoint0", "x:y:z", "ü:ß", "a:b,a:c")
-    ),
+    "rename": st.sampled_from(("keypoint0:nose", "keypoint0:keypoint1", "a:b", "keypoint0", "x:y:z", "ü:ß", "a:b,a:c")),
     "keypoints": st.sampled_from(("keypoint0", "keypoint1,keypoint0", "nose", ",", "keypoint0,keypoint0")),
     "min_confidence": st.sampled_from((0.5, 1.0, 1e30, -1.0, np.inf)),
     "max_jump": st.sampled_from((1e-30, 0.5, 1.0, 1e30, np.nan)),
@@ -219,9 +217,7 @@ def test_cleaning_does_not_depend_on_the_unit(seed: int, power: int, jump: float
     np.testing.assert_allclose(both[1], both[0], rtol=1e-6)
 
 
-@given(
-    recordings(fps=30.0), st.sampled_from((1e-3, 7.0, 15.0, 29.97, 30.0, 60.0, 1000.0, 0.0, -1.0, np.nan, np.inf))
-)
+@given(recordings(fps=30.0), st.sampled_from((1e-3, 7.0, 15.0, 29.97, 30.0, 60.0, 1000.0, 0.0, -1.0, np.nan, np.inf)))
 def test_another_rate(recording: Recording, fps: float):
     found = outcome(lambda: resample(recording, fps), refused=not (np.isfinite(fps) and fps > 0))
     if isinstance(found, Refusal):
@@ -253,8 +249,7 @@ def test_segments(recording: Recording, segments: list[Segment]):
     frames = sorted((segment.start, segment.end) for segment in segments)
     apart = all(before[1] < after[0] for before, after in pairwise(frames))
     within = all(
-        segment.recording == "clip" and first <= segment.start < segment.end < first + total
-        for segment in segments
+        segment.recording == "clip" and first <= segment.start < segment.end < first + total for segment in segments
     )
     found = outcome(lambda: cut_segments([recording], segments), refused=not (apart and within))
     if isinstance(found, Refusal):
@@ -270,9 +265,7 @@ CELLS = st.sampled_from(
 
 
 @given(
-    st.sampled_from(
-        ("recording,start,end", "END;Recording;start", "start\tend", "", "sep=;\nrecording;start;end")
-    ),
+    st.sampled_from(("recording,start,end", "END;Recording;start", "start\tend", "", "sep=;\nrecording;start;end")),
     st.lists(st.lists(CELLS, max_size=4), max_size=3),
     st.sampled_from((",", ";", "\t")),
     st.sampled_from(("utf-8", "utf-8-sig", "utf-16", "cp1252")),

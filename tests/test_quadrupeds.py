@@ -228,9 +228,7 @@ def test_a_file_of_either_axes_is_trained_on_and_scored_alike(tmp_path, monkeypa
     assert all(torch.isfinite(w).all() for w in weights.values() if w.is_floating_point() and w.ndim)
     tables = []
     for order in ("sequence, time, feature", "sequence, feature, time"):
-        simulated_quadrupeds.main(
-            ["--job", "evaluate", "--data_root", ".", "--ckpt_path", "q.pt", "--device", "cpu"]
-        )
+        simulated_quadrupeds.main(["--job", "evaluate", "--data_root", ".", "--ckpt_path", "q.pt", "--device", "cpu"])
         said = capsys.readouterr().out
         assert f"({order})" in said
         assert "trained on 4 sequences, scored on 20 others" in said

@@ -58,9 +58,7 @@ def walks(frames: tuple[int, ...] = (1300, 700, 650, 600, 1250)) -> Yardstick:
 
 def test_rows_are_every_fifth_frame_of_whole_windows():
     yardstick = walks()
-    channels = [
-        yardstick.cut(recording[..., 0, 0][..., None], i) for i, recording in enumerate(yardstick.recordings)
-    ]
+    channels = [yardstick.cut(recording[..., 0, 0][..., None], i) for i, recording in enumerate(yardstick.recordings)]
     features, classes, group = yardstick.table(yardstick.tasks[0], channels)
     counts = [1200 // 5, 120, 120, 120, 240]
     assert np.bincount(group).tolist() == counts

@@ -54,9 +54,7 @@ def test_who_claims_a_file_is_the_only_one_until_it_ends(tmp_path):
 @pytest.mark.slow
 def test_waiting_for_another_process(tmp_path):
     other, begun = hold(tmp_path / "cache"), time.monotonic()
-    stopper = subprocess.Popen(
-        [sys.executable, "-c", f"import os, time; time.sleep(0.5); os.kill({other.pid}, 9)"]
-    )
+    stopper = subprocess.Popen([sys.executable, "-c", f"import os, time; time.sleep(0.5); os.kill({other.pid}, 9)"])
     with claimed(tmp_path / "cache", wait=True):
         assert time.monotonic() - begun > 0.4
     assert stopper.wait() == 0

@@ -183,9 +183,7 @@ def test_readme_snippets_on_recordings_of_ones_own(folder: Path):
         rows = list(csv.DictReader(file))
     assert len(rows) == 2 * 220 and rows[0]["frame"] == "7" and float(rows[220]["time_s"]) == 7 / 30
     found = np.concatenate([one["long_term"] for one in names["new"]])
-    np.testing.assert_array_equal(
-        np.array([[row[f"long_{i}"] for i in range(32)] for row in rows], np.float32), found
-    )
+    np.testing.assert_array_equal(np.array([[row[f"long_{i}"] for i in range(32)] for row in rows], np.float32), found)
 
     np.savez(folder / "tracks.npz", keypoints=tracks())
     run("custom_dataset.py --data_root tracks.npz --sequence_length 150 --epochs 1 --ckpt_path c.pt")
@@ -228,9 +226,7 @@ def test_mouse_submission_fits_the_evaluator_and_a_real_shaped_file(folder: Path
     np.testing.assert_allclose(embeddings.std(0), 1, atol=1e-3)
     mabe.check_submission(submission["frame_number_map"], embeddings, order, 128)
     # the rows of a clip are that clip's, wherever it stands in the file
-    np.save(
-        folder / "mouse_frame_number_map.npy", {name: (1800 * i, 1800 * i + 1800) for i, name in enumerate(ids)}
-    )
+    np.save(folder / "mouse_frame_number_map.npy", {name: (1800 * i, 1800 * i + 1800) for i, name in enumerate(ids)})
     run("mouse_triplets.py --data_root . --job compute_representations --ckpt_path m.pt")
     again = np.load("m_submission.npy", allow_pickle=True).item()
     for name in ids:
@@ -468,9 +464,7 @@ def test_cache_path_is_used_and_gives_the_same_model(folder: Path):
 @pytest.mark.slow
 def test_help_and_print_config_of_every_script():
     for script in SCRIPTS:
-        done = subprocess.run(
-            [sys.executable, ROOT / script, "--help"], capture_output=True, text=True, check=True
-        )
+        done = subprocess.run([sys.executable, ROOT / script, "--help"], capture_output=True, text=True, check=True)
         for flag in [
             "job",
             "data_root",
@@ -515,9 +509,7 @@ def test_real_gestures_are_read_out_as_they_come(folder: Path, capsys: pytest.Ca
 def test_real_rats_train_and_are_embedded(folder: Path):
     rats = np.load(ROOT.parent / "shared/data/rat_social.npz")
     names = {name: rats[name] for name in ("keypoint_names", "individual_names")}
-    np.savez(
-        "rats.npz", keypoints=rats["keypoints"][:3, :, :3000], recording_ids=rats["recording_ids"][:3], **names
-    )
+    np.savez("rats.npz", keypoints=rats["keypoints"][:3, :, :3000], recording_ids=rats["recording_ids"][:3], **names)
     run("custom_dataset.py --data_root rats.npz --epochs 2 --sequence_length 600 --batch_size 8 --ckpt_path r.pt")
     run("custom_dataset.py --job compute_representations --data_root rats.npz --ckpt_path r.pt")
     written = np.load("r_representations.npz")

@@ -161,9 +161,7 @@ def test_parts_can_be_cut_again():
     parts = cut_segments([recording("a")], [Segment("a", 0, 39), Segment("a", 50, 89)])
     again = cut_segments(parts, [Segment("a", 60, 69), Segment("a", 10, 19)])
     assert [part.keypoints[0, 0, 0, 0] for part in again] == [10, 60]
-    with pytest.raises(
-        ValueError, match="30 to 60 of 'a' is not within the recording's frames, 0 to 39, 50 to 89"
-    ):
+    with pytest.raises(ValueError, match="30 to 60 of 'a' is not within the recording's frames, 0 to 39, 50 to 89"):
         cut_segments(parts, [Segment("a", 30, 60)])
 
 

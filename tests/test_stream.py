@@ -48,9 +48,7 @@ def gappy(individuals: int = 3, frames: int = 50, count: int = 4, dims: int = 2,
     return keypoints.astype(np.float32)
 
 
-def make_checkpoint(
-    found: Features, dataset: str, about: dict | None = None, encoders: dict = ENCODERS
-) -> Checkpoint:
+def make_checkpoint(found: Features, dataset: str, about: dict | None = None, encoders: dict = ENCODERS) -> Checkpoint:
     """A network with random weights for the features, which knows their scale."""
     rng, size = np.random.default_rng(0), found.inputs.shape[-1]
     centre, scale = rng.normal(size=size).astype(np.float32), rng.uniform(0.5, 5, size).astype(np.float32)
@@ -199,9 +197,7 @@ def test_a_new_recording_begins_anew():
     assert_same(stream(encoder, fewer), stream(StreamingEncoder(trained), fewer))
 
 
-@pytest.mark.parametrize(
-    "duplicate", [copy.deepcopy, lambda e: pickle.loads(pickle.dumps(e))], ids=["copy", "pickle"]
-)
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda e: pickle.loads(pickle.dumps(e))], ids=["copy", "pickle"])
 def test_a_copy_goes_on_by_itself(duplicate):
     recording = gappy()
     encoder = StreamingEncoder(custom_checkpoint(recording))

@@ -101,9 +101,7 @@ HOSTILE = {
     "before the beginning": tensor(4, -4, (4,), (1,)),
     "a negative axis": tensor(4, 0, (-1, -4), (1, 1)),
     "an endless axis": tensor(4, 0, (2**60, 0), (1, 1)),
-    "other storage": Calls(
-        torch._utils._rebuild_tensor_v2, Storage(4, "../0"), 0, (4,), (1,), False, OrderedDict()
-    ),
+    "other storage": Calls(torch._utils._rebuild_tensor_v2, Storage(4, "../0"), 0, (4,), (1,), False, OrderedDict()),
     "no storage": Calls(torch._utils._rebuild_tensor_v2, 3, 0, (4,), (1,), False, OrderedDict()),
     "a call": Calls(os.system, "true"),
     "a call of torch": Calls(torch.zeros, 10**12),

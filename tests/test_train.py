@@ -70,9 +70,7 @@ def tiny_model(dataset: Dataset, seed: int = 0, **options) -> BAMS:
     )
 
 
-def run(
-    folder: Path, config: TrainConfig = TINY, dataset: Dataset | None = None, model=None, **options
-) -> Checkpoint:
+def run(folder: Path, config: TrainConfig = TINY, dataset: Dataset | None = None, model=None, **options) -> Checkpoint:
     """A training run whose files are folder/a.pt and folder/log."""
     dataset = sine_dataset() if dataset is None else dataset
     model = tiny_model(dataset) if model is None else model
@@ -454,9 +452,7 @@ def assert_trains_with_finite_losses(folder: Path, dataset: Dataset, config: Tra
     found = curves(folder)
     assert set(found) == TRAIN_SCALARS | {"val/hoa_skill", "val/hoa_loss"}
     assert all(math.isfinite(value) for curve in found.values() for _, value in curve)
-    assert all(
-        torch.isfinite(value).all() for name, value in final_weights(folder).items() if name != "scale.limit"
-    )
+    assert all(torch.isfinite(value).all() for name, value in final_weights(folder).items() if name != "scale.limit")
     return found
 
 
@@ -485,9 +481,7 @@ def keypoint_walks(tracks: int = 5, frames: int = 40) -> np.ndarray:
 def test_a_keypoint_that_is_never_seen(tmp_path, loss):
     keypoints = keypoint_walks()
     keypoints[:, :, 1] = np.nan
-    assert_trains_with_finite_losses(
-        tmp_path, KeypointsDataset(keypoints, hoa_bins=BINS), replace(TINY, loss=loss)
-    )
+    assert_trains_with_finite_losses(tmp_path, KeypointsDataset(keypoints, hoa_bins=BINS), replace(TINY, loss=loss))
 
 
 def test_padding_gaps_and_a_track_in_which_nothing_is_seen(tmp_path):
@@ -658,9 +652,7 @@ def test_training_step_equals_the_losses_put_together_by_hand():
     hoa = HoALoss(BINS, 6, 8, torch.tensor([0.05, 0.02]))
     batch = torch.utils.data.default_collate([dataset[i] for i in range(4)])
     frames = torch.arange(8, 39)
-    scores = hoa.scores(
-        hoa.sums(model(batch["input"]).hoa_pred[:, frames], batch["actions"], batch["valid"], frames)
-    )
+    scores = hoa.scores(hoa.sums(model(batch["input"]).hoa_pred[:, frames], batch["actions"], batch["valid"], frames))
     values = training_step(model, batch, hoa, replace(TINY, hoa_frames=1.0, hide_parts=0.0), 0)
     torch.testing.assert_close(values["hoa_skill"], scores.skill.detach())
     torch.testing.assert_close(values["hoa_loss"], scores.distance.detach())

@@ -60,9 +60,7 @@ def _damaged(original: bytes, cases: int, rng: random.Random) -> Iterator[tuple[
     """A byte changed, anywhere or near either end, where headers are; or the end cut off."""
     edge = min(512, len(original) - 1)
     for number in range(cases):
-        at = rng.choice(
-            [rng.randrange(len(original)), rng.randrange(edge), len(original) - 1 - rng.randrange(edge)]
-        )
+        at = rng.choice([rng.randrange(len(original)), rng.randrange(edge), len(original) - 1 - rng.randrange(edge)])
         if number % 10 == 0:
             yield f"cut at {at}", original[:at]
             continue

@@ -76,9 +76,7 @@ def full_disk_of_embeddings(folder: Path, *flags: str) -> str:
 
 def same_cache(folder: Path) -> str:
     """Two runs begin by making the same features: one makes them, the other waits for it."""
-    both = [
-        start(lambda name=name: custom_dataset.main(training(name, EPOCHS)), folder) for name in ("m.pt", "n.pt")
-    ]
+    both = [start(lambda name=name: custom_dataset.main(training(name, EPOCHS)), folder) for name in ("m.pt", "n.pt")]
     ended = [child.end() for child in both]
     if any(one.status for one in ended):
         return f"ended with {[one.said[-300:] for one in ended]}"

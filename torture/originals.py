@@ -78,9 +78,7 @@ def _mabe_files(folder: Path) -> dict[str, Original]:
     )
 
     def read_protocol(path: Path) -> Any:
-        splits, task_file = (
-            path if path.name == name else folder / name for name in ("splits.json", "tasks.json")
-        )
+        splits, task_file = (path if path.name == name else folder / name for name in ("splits.json", "tasks.json"))
         return mabe_protocol.read_protocol(splits, task_file, labels_of)
 
     written |= {name: (folder / f"{name}.json", read_protocol) for name in ("splits", "tasks")}
@@ -111,9 +109,7 @@ def _arrays(folder: Path) -> dict[str, Original]:
 
 
 def _read_labelled(path: Path) -> Any:
-    return labels.as_annotations(
-        *labels.annotations_of(files.read_arrays(path)), [FRAMES] * 2 * MICE, individuals=MICE
-    )
+    return labels.as_annotations(*labels.annotations_of(files.read_arrays(path)), [FRAMES] * 2 * MICE, individuals=MICE)
 
 
 def _tracker_files(folder: Path) -> dict[str, Original]:
@@ -133,9 +129,7 @@ def _tracker_files(folder: Path) -> dict[str, Original]:
         "csv of several": pose_writers.write_csv(folder / "some.csv", several, frames, tables_of[len(several)]),
         "h5": pose_writers.write_fixed(folder / "fixed.h5", several, frames, tables_of[len(several)]),
         "h5 table": pose_writers.write_table(folder / "table.h5", one, frames, tables_of[len(one)]),
-        "analysis": pose_writers.write_analysis(
-            folder / "a.analysis.h5", tracks, BODY, ["a", "b"], tracks[:, 0] / 100
-        ),
+        "analysis": pose_writers.write_analysis(folder / "a.analysis.h5", tracks, BODY, ["a", "b"], tracks[:, 0] / 100),
         "packed analysis": _pack(folder / "a.analysis.h5", folder / "b.analysis.h5"),
         "slp": pose_writers.write_slp(folder / "a.slp", sightings, BODY, ["a", "b"]),
         **_netcdf_files(folder, tracks.transpose(3, 1, 2, 0)),

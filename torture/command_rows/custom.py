@@ -150,9 +150,7 @@ EMBEDDING = [
     Row("a report that goes on", "--job report --resume own.pt", "leave it out of --job report"),
     Row("embeddings that go on", "--job compute_representations --resume auto --ckpt_path own.pt", "leave it out"),
     Row("other keypoints to go on with", "--resume own.pt --epochs 2 --data_root fewer.npy", "keypoints"),
-    Row(
-        "other keypoints of the same files", "--resume own.pt --epochs 2 --keypoints keypoint0", "keypoints , not"
-    ),
+    Row("other keypoints of the same files", "--resume own.pt --epochs 2 --keypoints keypoint0", "keypoints , not"),
     Row("other features to go on with", "--resume own.pt --epochs 2 --features raw", "features own, not raw"),
 ]
 ROWS = [*FILES, *SETTINGS, *EMBEDDING]

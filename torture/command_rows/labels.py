@@ -46,9 +46,7 @@ ROWS = [
     Row("a job that is not here", "--job all", "no --job all"),
     Row("a job of MABe", "--job evaluate", "no --job evaluate"),
     Row("a flag of MABe", "--labels labels.npy", "--labels"),
-    Row(
-        "other keypoints to embed", "--job compute_representations --ckpt_path own.pt --data_root l_own.npz", "key"
-    ),
+    Row("other keypoints to embed", "--job compute_representations --ckpt_path own.pt --data_root l_own.npz", "key"),
     Row("another rate", "--resample 30", "fps"),
     Row("labels that no longer fit", "--resample 10 --fps 30", "frames"),
     Row(
