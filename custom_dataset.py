@@ -9,9 +9,11 @@ For files of another form edit `load_data`. With labels to read out take custom_
 
 from collections.abc import Sequence
 
-from bams import Recording, cli, custom, endings, load_poses
+from bams import Recording, load_poses
+from bams.app import cli, custom
+from bams.app.config import CustomConfig
+from bams.app.script import script
 from bams.checkpoint import CUSTOM
-from bams.config import CustomConfig
 
 
 def load_data(path: str, fps: float | None = None, individuals: int | None = None) -> list[Recording]:
@@ -25,7 +27,7 @@ def load_data(path: str, fps: float | None = None, individuals: int | None = Non
     return load_poses(path, fps=fps, individuals=individuals)
 
 
-@endings.script
+@script
 def main(argv: Sequence[str]) -> None:
     """Run one job."""
     what = "BAMS on recordings of your own."

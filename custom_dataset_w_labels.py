@@ -13,13 +13,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bams import Recording, checkpoint, cli, custom, distributed, endings, files, labels, load_poses
-from bams.config import CustomConfig
-from bams.devices import pick_device
-from bams.evaluation import evaluate_model, to_log
-from bams.keypoints import KeypointsDataset
-from bams.models import BAMS
-from bams.state import steps_and_epochs
+from bams import Recording, checkpoint, load_poses
+from bams.app import cli, custom
+from bams.app.config import CustomConfig
+from bams.app.labelled import evaluate_model, to_log
+from bams.app.script import script
+from bams.compute import distributed
+from bams.compute.devices import pick_device
+from bams.data import labels
+from bams.data.keypoints import KeypointsDataset
+from bams.models.bams import BAMS
+from bams.storage import files
+from bams.training.run_state import steps_and_epochs
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ def load_annotations(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return labels.annotations_of(files.read_arrays(path))
 
 
-@endings.script
+@script
 def main(argv: Sequence[str]) -> None:
     """Run one job."""
     what = "BAMS on labelled recordings of your own."

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bams import endings, mabe_jobs
-from bams.animals import with_nearest
-from bams.features import Features
-from bams.mabe_simulated import simulate_fly_files
-from bams.oriented import OrientedTable, oriented_features
+from bams.app import mabe as mabe_jobs
+from bams.app.script import script
+from bams.features.animals import with_nearest
+from bams.features.columns import Features
+from bams.features.oriented import OrientedTable, oriented_features
+from bams.mabe.simulated import simulate_fly_files
 
 TRAIN_FILE, TEST_FILE = "fly_group_train.npy", "fly_group_test.npy"
 
@@ -61,7 +62,7 @@ FLIES = mabe_jobs.Group(
 )
 
 
-@endings.script
+@script
 def main(argv: Sequence[str]) -> None:
     """Run one job."""
     # half a clip, so that many frames of a window have the long-term encoder's 1365 frames before them

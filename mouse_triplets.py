@@ -9,9 +9,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bams import endings, mabe, mabe_jobs, simulate
-from bams.animals import with_nearest
-from bams.features import Body, Features, PoseTable, Segment, pose_features
+from bams import simulate
+from bams.app import mabe as mabe_jobs
+from bams.app.script import script
+from bams.features.animals import with_nearest
+from bams.features.columns import Features
+from bams.features.skeletons import Body, PoseTable, Segment, pose_features
+from bams.mabe.simulated import simulate_mouse_files
 
 TRAIN_FILE, TEST_FILE = "mouse_triplet_train.npy", "mouse_triplet_test.npy"
 
@@ -63,11 +67,11 @@ MICE = mabe_jobs.Group(
     features=features,
     sizes=SIZES,
     most_columns=128,
-    simulate=mabe.simulate_mouse_files,
+    simulate=simulate_mouse_files,
 )
 
 
-@endings.script
+@script
 def main(argv: Sequence[str]) -> None:
     """Run one job."""
     mabe_jobs.run(argv, MICE, {"data_root": "data/mabe", "skip_frames": 60})

@@ -12,11 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bams import cli, distributed, endings, files
-from bams.checkpoint import check_features
-from bams.data import Dataset
-from bams.devices import pick_device
-from bams.quadrupeds import (
+from bams.app import cli
+from bams.app.quadrupeds import (
     JOINTS,
     Robots,
     check_labels,
@@ -26,9 +23,15 @@ from bams.quadrupeds import (
     table_of,
     write_scores,
 )
-from bams.represent import compute_representations
-from bams.simulate_quadrupeds import simulate_quadrupeds
+from bams.app.script import script
+from bams.checkpoint import check_features
+from bams.compute import distributed
+from bams.compute.devices import pick_device
+from bams.data.dataset import Dataset
+from bams.embed.offline import compute_representations
+from bams.simulate.quadrupeds import simulate_quadrupeds
 from bams.statistics import Statistics
+from bams.storage import files
 
 NAME = "quadruped"
 FEATURES = {
@@ -61,7 +64,7 @@ class QuadrupedConfig:
             raise ValueError(f"read_out_step is {self.read_out_step}; it must be at least 1")
 
 
-@endings.script
+@script
 def main(argv: Sequence[str]) -> None:
     """Run one job."""
     settings = cli.parse(

@@ -7,28 +7,37 @@ a batch. `valid` is True where something was observed. Angles are radians in (-p
 caller's unit; time is in frames unless a name ends in `_s`.
 """
 
+import sys
 from importlib.metadata import version
 
+from bams import checkpoint, plots, simulate
 from bams.checkpoint import load_checkpoint, load_released
-from bams.config import CleaningConfig, FeatureConfig, TrainConfig
-from bams.data import Dataset
+from bams.data.dataset import Dataset
+from bams.data.keypoints import KeypointsDataset
+from bams.embed.export import write_embeddings
+from bams.embed.offline import compute_representations, pool_individuals
+from bams.embed.online import StreamingEncoder
+from bams.embed.tracks import TrackEmbedding
 from bams.embedder import BAMSEmbedder
-from bams.exports import TrackEmbedding, write_embeddings
-from bams.keypoints import KeypointsDataset
-from bams.linear_eval import (
+from bams.features.config import FeatureConfig
+from bams.losses import HoALoss, bootstrap_loss, earth_mover_distance, histogram_of_actions
+from bams.models.bams import BAMS, MLP
+from bams.models.tcn import TemporalConvNet
+from bams.readout import linear_eval
+from bams.readout.linear_eval import (
     evaluate_labels,
     train_linear_classfier,
     train_linear_classifier,
     train_linear_regressor,
 )
-from bams.losses import HoALoss, bootstrap_loss, earth_mover_distance, histogram_of_actions
-from bams.models import BAMS, MLP, TemporalConvNet
-from bams.poses import load_poses
-from bams.recordings import Recording, as_recordings
-from bams.represent import compute_representations, pool_individuals
+from bams.recordings.cleaning import CleaningConfig
+from bams.recordings.load import load_poses
+from bams.recordings.recording import Recording, as_recordings
 from bams.statistics import Statistics
-from bams.stream import StreamingEncoder
-from bams.train import train
+from bams.training.config import TrainConfig
+from bams.training.loop import train
+
+sys.modules["bams.linear_eval"] = linear_eval  # its path in the released code of the paper
 
 __version__ = version("bams")
 
@@ -49,14 +58,18 @@ __all__ = [
     "TrainConfig",
     "as_recordings",
     "bootstrap_loss",
+    "checkpoint",
     "compute_representations",
     "earth_mover_distance",
     "evaluate_labels",
     "histogram_of_actions",
+    "linear_eval",
     "load_checkpoint",
     "load_poses",
     "load_released",
+    "plots",
     "pool_individuals",
+    "simulate",
     "train",
     "train_linear_classfier",
     "train_linear_classifier",

@@ -1,18 +1,26 @@
 """What a trained model is on disk: one file that rebuilds it, and opens without running code."""
 
-import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
-from bams import files, torch_files
-from bams.config import FeatureConfig, part_of
-from bams.models import BAMS, InputScale
+from bams.features.config import FeatureConfig
+from bams.models.bams import BAMS, InputScale
+from bams.models.released import _is_bare, _released_config, _released_name
 from bams.statistics import Statistics
+from bams.storage import files, tensors
+
+Part = TypeVar("Part")
+
+
+def part_of(settings: Mapping[str, Any], cls: type[Part]) -> Part:
+    """The settings of one class among those of several, by name; defaults for what is not there."""
+    return cls(**{field.name: settings[field.name] for field in fields(cls) if field.name in settings})
+
 
 FORMAT = "bams-checkpoint-1"
 _MISFITS = (LookupError, TypeError, ValueError, RuntimeError, AttributeError, ArithmeticError)
@@ -56,7 +64,7 @@ def save(path: str | Path, checkpoint: Checkpoint) -> Path:
     Raises:
         OSError: the folder cannot be written.
     """
-    return torch_files.write(path, _content(checkpoint))
+    return tensors.write(path, _content(checkpoint))
 
 
 def load(path: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
@@ -179,7 +187,7 @@ def _read(path: str | Path) -> Any:
         raise FileNotFoundError(f"there is no checkpoint {path}")
     files.existing(path)
     try:
-        return torch_files.read(path)
+        return tensors.read(path)
     except Exception as error:  # zipfile, pickle and torch each raise their own kinds
         raise ValueError(f"{path} is not a checkpoint, or is damaged: {_short(error)}") from error
 
@@ -208,43 +216,3 @@ def _with_arrays(value: Any) -> Any:
     if isinstance(value, list):
         return [_with_arrays(item) for item in value]
     return value.numpy() if isinstance(value, torch.Tensor) else value
-
-
-def _is_bare(content: Any) -> bool:
-    return isinstance(content, dict) and any(str(key).startswith("encoders.") for key in content)
-
-
-def _released_config(weights: Mapping[str, torch.Tensor], dilations: Mapping[str, int]) -> dict[str, Any]:
-    """The arguments of `BAMS`, from the shapes of the tensors."""
-    names = list(dict.fromkeys(key.split(".")[1] for key in weights if key.startswith("encoders.")))
-    config: dict[str, Any] = {}
-    for name in names:
-        prefix = f"encoders.{name}.network."
-        blocks = 1 + max(int(key[len(prefix) :].split(".")[0]) for key in weights if key.startswith(prefix))
-        first = [weights[f"{prefix}{i}.conv1.weight"] for i in range(blocks)]
-        config["input_size"] = first[0].shape[1]
-        layers = len({key for key in weights if re.fullmatch(re.escape(prefix) + r"0\.conv\d+\.bias", key)})
-        trained = any(key.startswith(f"byol_predictors.{name}.") for key in weights)
-        config[name] = {
-            "num_channels": [len(weight) for weight in first],
-            "kernel_size": first[0].shape[2],
-            "dilation": dilations.get(name, 2),
-            "num_layers_per_block": layers,
-        }
-        if not trained:
-            config[name]["bootstrap"] = "none"
-        elif name not in ("short_term", "long_term"):
-            config[name]["bootstrap"] = "near"
-    linear = [w for key, w in weights.items() if re.fullmatch(r"predictor\.layers\.\d+\.weight", key)]
-    sizes = [linear[0].shape[1]] + [len(weight) for weight in linear if weight.ndim == 2]
-    return {**config, "predictor": {"hidden_layers": sizes}}
-
-
-def _released_name(key: str) -> str:
-    """A released parameter's name -> ours."""
-    key = key.replace("byol_predictors.", "bootstrap.").replace(".network.", ".blocks.")
-    key = key.replace(".downsample.", ".residual.").replace(".relu.", ".activation.")
-    key = re.sub(r"\.relu(\d+)\.", lambda m: f".activations.{int(m[1]) - 1}.", key)
-    key = re.sub(r"\.conv(\d+)\.", lambda m: f".convs.{int(m[1]) - 1}.", key)
-    key = key.replace(".weight_g", ".parametrizations.weight.original0")
-    return key.replace(".weight_v", ".parametrizations.weight.original1")

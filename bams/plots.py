@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     Panels = Axes | Sequence[Axes] | np.ndarray
+    from matplotlib.axes import Axes
 
 # Okabe and Ito's colours, which the colour-blind can tell apart
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")

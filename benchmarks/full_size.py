@@ -22,8 +22,10 @@ from typing import NamedTuple
 import numpy as np
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from bams import checkpoint, files, mabe
-from bams.mabe_jobs import Group
+from bams import checkpoint
+from bams.app.mabe import Group
+from bams.mabe.simulated import clip_ids
+from bams.storage import files
 from fruit_flies import FLIES
 from mouse_triplets import MICE
 
@@ -70,7 +72,7 @@ def make_files(folder: Path, size: Size, tracks: int | None) -> None:
             print(f"making {folder / name}", file=sys.stderr)
             sequences = {
                 clip: {"keypoints": _as_in_files(some[i % 8] + np.float32(i % 97), size, rng)}
-                for i, clip in enumerate(mabe.clip_ids(clips, clips))
+                for i, clip in enumerate(clip_ids(clips, clips))
             }
             files.write_pickled_dict(folder / name, {"sequences": sequences})
 

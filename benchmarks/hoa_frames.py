@@ -14,11 +14,15 @@ from functools import partial
 
 import numpy as np
 
-from bams import TrainConfig, cli, mabe_jobs, simulate
-from bams.devices import pick_device
-from bams.state import batch_order, begin, load_batches, measure_marginal, new_model
-from bams.step import training_step
-from bams.train import validate
+from bams import TrainConfig, simulate
+from bams.app import cli
+from bams.app import mabe as mabe_jobs
+from bams.app.config import RunConfig
+from bams.compute.devices import pick_device
+from bams.training.batches import batch_order, load_batches
+from bams.training.loop import validate
+from bams.training.run_state import begin, measure_marginal, new_model
+from bams.training.step import training_step
 from mouse_triplets import MICE
 
 SHARES = (1.0, 0.5, 0.25, 0.1)
@@ -28,7 +32,7 @@ SEQUENCE_LENGTH, CLIPS, BATCH = 600, 40, 16
 def train_and_score(share: float, seed: int, steps: int) -> tuple[list[float], float]:
     """Seconds of each step, and the skill on held-out clips after the last."""
     config = TrainConfig(batch_size=BATCH, skip_frames=60, hoa_frames=share, seed=seed, lr_milestones=(), device="cpu")
-    settings = cli.Settings(cli.RunConfig(sequence_length=SEQUENCE_LENGTH), config)
+    settings = cli.Settings(RunConfig(sequence_length=SEQUENCE_LENGTH), config)
     clips = list(simulate.simulate_mice(CLIPS, seed=seed).keypoints)
     train_set, val_set = cli.split_datasets(
         clips, settings, partial(mabe_jobs.make_dataset, group=MICE, settings=settings)

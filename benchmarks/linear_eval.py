@@ -12,7 +12,7 @@ import time
 import numpy as np
 from sklearn.linear_model import RidgeClassifier
 
-from bams.linear_eval import evaluate_labels
+from bams.readout.linear_eval import evaluate_labels
 
 CLASSES = (2, 2, 3, 4, 5, 8)  # of six labels; two more are measures
 

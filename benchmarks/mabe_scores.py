@@ -17,18 +17,20 @@ from pathlib import Path
 
 import numpy as np
 
-from bams import files, mabe
-from bams.mabe import Task
-from bams.mabe_protocol import read_labels, read_protocol, read_submission
-from bams.mabe_report import format_scores, write_scores
-from bams.mabe_scores import score
+from bams.mabe import files as mabe_files
+from bams.mabe.files import Task
+from bams.mabe.protocol import read_labels, read_protocol, read_submission
+from bams.mabe.report import format_scores, write_scores
+from bams.mabe.scores import score
+from bams.mabe.simulated import clip_ids
+from bams.storage import files
 
 
 def make_files(root: Path, clips: int, frames: int, columns: int, tasks: int) -> None:
     """Embeddings that drift slowly, and labels that follow them: of frames, some with gaps, and of clips."""
     rng = np.random.default_rng(0)
-    names = mabe.clip_ids(clips, 0)
-    rows = mabe.frame_map(names, [frames] * clips)
+    names = clip_ids(clips, 0)
+    rows = mabe_files.frame_map(names, [frames] * clips)
     directions = rng.normal(size=(columns, tasks)).astype(np.float32) / np.sqrt(columns)
     limits = rng.uniform(-0.5, 2.3, tasks)  # positive from 69 % to 1 % of the time
     embeddings = np.empty((clips * frames, columns), np.float32)
@@ -44,13 +46,13 @@ def make_files(root: Path, clips: int, frames: int, columns: int, tasks: int) ->
         for k in range(3, tasks, 4):
             values[k, start : start + int(rng.integers(frames))] = np.nan
     kinds = {f"task{k}": Task(row, k > 0) for k, row in enumerate(values)}
-    mabe.write_labels(root / "labels.npy", rows, kinds)
+    mabe_files.write_labels(root / "labels.npy", rows, kinds)
     cuts = clips * 5 // 7, clips * 6 // 7  # as many as the real split has in each
     parts = {"SubmissionTrain": names[: cuts[0]], "publicTest": names[cuts[0] : cuts[1]]}
     files.write_json(root / "split.json", {**parts, "privateTest": names[cuts[1] :]})
     whole = [f"task{k}" for k in range(1, tasks, 4)]
     files.write_json(root / "tasks.json", {"task_id_list": list(kinds), "sequence_level_tasks": whole})
-    mabe.write_submission(root / "submission.npy", rows, embeddings, rows, columns)
+    mabe_files.write_submission(root / "submission.npy", rows, embeddings, rows, columns)
 
 
 def score_files(root: Path, columns: int) -> None:

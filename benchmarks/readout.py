@@ -23,14 +23,16 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from bams import files, losses, recipe
-from bams.baselines import random_weights
-from bams.config import FeatureConfig, TrainConfig
-from bams.keypoints import KeypointsDataset
-from bams.models import BAMS
-from bams.represent import embed_tracks
-from bams.state import new_model
-from bams.train import train, validate
+from bams import embedder, losses
+from bams.data.keypoints import KeypointsDataset
+from bams.embed.offline import embed_tracks
+from bams.features.config import FeatureConfig
+from bams.models.bams import BAMS
+from bams.readout.baselines import random_weights
+from bams.storage import files
+from bams.training.config import TrainConfig
+from bams.training.loop import train, validate
+from bams.training.run_state import new_model
 from benchmarks import readout_report
 from benchmarks.readout_report import RECIPE, SHORT_RECIPE
 from benchmarks.yardstick import WINDOW, Yardstick, hand_made, load, principal_components, score
@@ -113,10 +115,10 @@ def scores_of(yardstick: Yardstick, channels: list[np.ndarray]) -> dict[str, Any
 def train_row(yardstick: Yardstick, changes: dict[str, Any], seed: int, rounds: int) -> dict[str, Any]:
     """Train without labels; the scores of each encoder and of both, the curve, minutes of training, HoA skill."""
     dataset = make_dataset(yardstick, changes)
-    defaults = {name: value for name, value in recipe.DEFAULTS.items() if name != "sequence_length"}
+    defaults = {name: value for name, value in embedder.DEFAULTS.items() if name != "sequence_length"}
     settings = {**defaults, **_of(TrainConfig, changes), "seed": seed, "epochs": rounds, "batch_size": 32}
     config = TrainConfig(**settings, checkpoint_every=rounds)
-    model = new_model(dataset, recipe.sizes(pooled=max(dataset.individuals) > 1), seed)
+    model = new_model(dataset, embedder.sizes(pooled=max(dataset.individuals) > 1), seed)
     curve = []
     if rounds > 1:
         untrained = random_weights(model, seed)
@@ -163,7 +165,7 @@ def hand_made_rows(yardstick: Yardstick) -> dict[str, Any]:
     """The rows without a network."""
     rows = hand_made(yardstick, tqdm)
     last = list(rows)[-1]
-    rows[f"PCA of these to {recipe.CHANNELS}"] = principal_components(rows[last], recipe.CHANNELS)
+    rows[f"PCA of these to {embedder.CHANNELS}"] = principal_components(rows[last], embedder.CHANNELS)
     return {name: scores_of(yardstick, channels) for name, channels in rows.items()}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bams import files
+from bams.storage import files
 from benchmarks.yardstick import Yardstick
 
 RECIPE = "the recipe"

@@ -16,12 +16,17 @@ import numpy as np
 from sklearn.model_selection import GroupKFold
 from tqdm import tqdm
 
-from bams import BAMS, TrainConfig, checkpoint, cli, files, mabe, mabe_jobs, plots, simulate, train
-from bams.baselines import moving_mean, random_weights
+from bams import BAMS, TrainConfig, checkpoint, plots, simulate, train
+from bams.app import cli
+from bams.app import mabe as mabe_jobs
+from bams.app.config import RunConfig
 from bams.checkpoint import Checkpoint
-from bams.linear_eval import train_linear_classifier
-from bams.represent import embed_tracks
-from bams.state import new_model
+from bams.embed.offline import embed_tracks
+from bams.mabe.simulated import simulate_mouse_files
+from bams.readout.baselines import moving_mean, random_weights
+from bams.readout.linear_eval import train_linear_classifier
+from bams.storage import files
+from bams.training.run_state import new_model
 from mouse_triplets import MICE
 
 CAUSES = ("action", "mode", "strain", "lights")
@@ -106,7 +111,7 @@ def score_checkpoint(trained: Checkpoint, root: Path, figure: str | None) -> Non
 def test_tracks(trained: Checkpoint, root: Path) -> list[np.ndarray]:
     """Inputs of all mice of the test clips, (T, F) each, made as in training."""
     _, clips = mabe_jobs.load_clips(MICE, root / MICE.test_file)
-    dataset = mabe_jobs.make_dataset(clips, MICE, cli.Settings(cli.RunConfig(), TrainConfig()), trained.statistics)
+    dataset = mabe_jobs.make_dataset(clips, MICE, cli.Settings(RunConfig(), TrainConfig()), trained.statistics)
     return [dataset.track_input(i) for i in range(dataset.n_tracks)]
 
 
@@ -114,7 +119,7 @@ def train_model(root: Path, seed: int, target: str) -> Checkpoint:
     """Train on the training clips; target 'to come' or 'current frame'."""
     _, clips = mabe_jobs.load_clips(MICE, root / MICE.train_file)
     config = TrainConfig(**STEPS, seed=seed, hoa_window=30 if target == "to come" else 1)
-    settings = cli.Settings(cli.RunConfig(sequence_length=SEQUENCE_LENGTH), config)
+    settings = cli.Settings(RunConfig(sequence_length=SEQUENCE_LENGTH), config)
     dataset = mabe_jobs.make_dataset(clips, MICE, settings)
     if target == "current frame":
         # with a window of one frame, moving the actions one frame on makes the current one the target
@@ -128,7 +133,7 @@ def train_model(root: Path, seed: int, target: str) -> Checkpoint:
 
 def compare_targets(root: Path, seeds: list[int]) -> None:
     """Train with both targets and all seeds, and print the table with the spread over seeds."""
-    mabe.simulate_mouse_files(root, CLIPS)
+    simulate_mouse_files(root, CLIPS)
     causes = read_causes(root)
     rows: dict[str, list[dict[str, float]]] = {}
     for seed in seeds:

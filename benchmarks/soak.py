@@ -18,12 +18,14 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from bams import evaluation, recipe, simulate
-from bams.config import FeatureConfig, TrainConfig
-from bams.keypoints import KeypointsDataset
-from bams.models import BAMS
-from bams.state import new_model
-from bams.train import train
+from bams import embedder, simulate
+from bams.app import labelled
+from bams.data.keypoints import KeypointsDataset
+from bams.features.config import FeatureConfig
+from bams.models.bams import BAMS
+from bams.training.config import TrainConfig
+from bams.training.loop import train
+from bams.training.run_state import new_model
 
 READ_OUT_EVERY, CURVES_EVERY = 50, 250  # epochs between read-outs, and between readings of the curves
 READER = """
@@ -91,11 +93,11 @@ def run(epochs: int, folder: Path) -> Soak:
             noted.points.append(int(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
         if epoch % READ_OUT_EVERY:
             return {}, {}
-        return evaluation.to_log(evaluation.evaluate_model(model, dataset, baselines=False, folds=2))
+        return labelled.to_log(labelled.evaluate_model(model, dataset, baselines=False, folds=2))
 
     half = -(-len(dataset) // 2)
     config = TrainConfig(epochs=epochs, batch_size=half, log_every_step=1, skip_frames=10, precision="float32")
-    model = new_model(dataset, recipe.sizes(pooled=True), seed=0)
+    model = new_model(dataset, embedder.sizes(pooled=True), seed=0)
     train(model, dataset, config, ckpt_path=folder / "model.pt", log_dir=folder / "runs", evaluate=evaluate)
     return noted
 

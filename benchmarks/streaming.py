@@ -16,21 +16,21 @@ import numpy as np
 import torch
 
 import mouse_triplets
-from bams import StreamingEncoder, recipe, simulate
+from bams import StreamingEncoder, embedder, simulate
 from bams.checkpoint import Checkpoint
-from bams.config import FeatureConfig
-from bams.data import Dataset
-from bams.features import Features
-from bams.keypoints import recording_features
-from bams.represent import embed_recording
-from bams.state import new_model
+from bams.data.dataset import Dataset
+from bams.embed.offline import embed_recording
+from bams.features.columns import Features
+from bams.features.config import FeatureConfig
+from bams.features.recording import recording_features
 from bams.statistics import known_inputs
+from bams.training.run_state import new_model
 
 MakeFeatures = Callable[[np.ndarray], Features]
 WARM_UP = 100  # frames
 MODELS = {
     "mouse_triplets.py": (mouse_triplets.features, mouse_triplets.SIZES),
-    "custom_dataset.py": (partial(recording_features, config=FeatureConfig()), recipe.sizes(pooled=True)),
+    "custom_dataset.py": (partial(recording_features, config=FeatureConfig()), embedder.sizes(pooled=True)),
 }
 
 

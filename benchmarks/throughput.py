@@ -19,14 +19,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bams import files, losses
-from bams.config import TrainConfig
-from bams.data import Dataset
-from bams.devices import keeping_freed_memory, pick_device, pick_precision
-from bams.models import BAMS
-from bams.represent import embed_tracks
-from bams.state import begin, load_batches, new_model, place_if_it_fits
-from bams.step import training_step
+from bams import losses
+from bams.compute.devices import keeping_freed_memory, pick_device, pick_precision
+from bams.data.dataset import Dataset
+from bams.embed.offline import embed_tracks
+from bams.models.bams import BAMS
+from bams.storage import files
+from bams.training.batches import load_batches, place_if_it_fits
+from bams.training.config import TrainConfig
+from bams.training.run_state import begin, new_model
+from bams.training.step import training_step
 from benchmarks.plain import PlainModel, plain_histogram, plain_loss
 from fruit_flies import FLIES
 from mouse_triplets import MICE

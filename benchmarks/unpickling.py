@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from bams import files
+from bams.storage import files
 
 SHAPE = (1800, 3, 12, 2)  # frames, mice, keypoints, coordinates
 

@@ -15,11 +15,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bams import baselines, files, ridge, simulate
-from bams.features import difference, fill_gaps, observed
-from bams.recordings import tracked_presence
-from bams.represent import pool_individuals, standardise
+from bams import simulate
+from bams.embed.offline import pool_individuals, standardise
+from bams.features.geometry import difference, fill_gaps, observed, tracked_presence
+from bams.readout import baselines, ridge
 from bams.statistics import fit_statistics
+from bams.storage import files
 
 WINDOW, EVERY, FOLDS = 600, 5, 5
 

@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bams.animals import animal_features, find_bodies, join_animals, with_nearest
-from bams.config import FeatureConfig
-from bams.features import keypoint_features
+from bams.features.animals import animal_features, find_bodies, with_nearest
+from bams.features.config import FeatureConfig
+from bams.features.plain import keypoint_features
+from bams.features.recording import join_animals
 
 NAN = np.nan
 ALL = FeatureConfig(predict=("movement", "lengths", "observed", "distances", "approach"))

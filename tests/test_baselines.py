@@ -5,10 +5,11 @@ import pytest
 import torch
 from sklearn.decomposition import PCA
 
-from bams import BAMS, mabe_report
-from bams.baselines import InputAlone, moving_mean, principal_components, random_weights
-from bams.config import MabeConfig
-from bams.represent import embed_recordings, embed_table
+from bams import BAMS
+from bams.embed.offline import embed_recordings, embed_table
+from bams.mabe import report as mabe_report
+from bams.mabe.report import MabeConfig
+from bams.readout.baselines import InputAlone, moving_mean, principal_components, random_weights
 
 
 def small_model() -> BAMS:

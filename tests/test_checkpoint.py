@@ -9,10 +9,11 @@ import pytest
 import torch
 
 import bams
-from bams import checkpoint, torch_files
+from bams import checkpoint
 from bams.checkpoint import Checkpoint
-from bams.models import BAMS
+from bams.models.bams import BAMS
 from bams.statistics import Statistics
+from bams.storage import tensors
 
 TINY = Path(__file__).parent / "data" / "released_tiny.pt"
 GOLDEN = Path(__file__).parents[2] / "shared" / "golden" / "released_small.pt"
@@ -312,7 +313,7 @@ def test_every_changed_byte_of_the_files_end_is_noticed_or_harmless(tmp_path, sa
 
 def test_a_file_that_was_written_without_a_digest_is_read(tmp_path, saved):
     torch.save(torch.load(saved, weights_only=True), tmp_path / "a.pt")
-    assert torch_files.MARK in saved.read_bytes() and torch_files.MARK not in (tmp_path / "a.pt").read_bytes()
+    assert tensors.MARK in saved.read_bytes() and tensors.MARK not in (tmp_path / "a.pt").read_bytes()
     found = outputs(bams.load_checkpoint(tmp_path / "a.pt"))
     assert all(torch.equal(a, b) for a, b in zip(outputs(bams.load_checkpoint(saved)), found, strict=True))
 

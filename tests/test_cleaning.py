@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bams.cleaning import clean, fill_short_gaps, resample, without_jumps
-from bams.config import CleaningConfig
-from bams.recordings import Recording
-from bams.shapes import body_length
+from bams.features.geometry import body_length
+from bams.recordings.cleaning import CleaningConfig, clean, fill_short_gaps, resample, without_jumps
+from bams.recordings.recording import Recording
 
 NAN = np.nan
 

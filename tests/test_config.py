@@ -4,8 +4,9 @@ import dataclasses
 
 import pytest
 
-from bams import cli
-from bams.config import CustomConfig, RunConfig, TrainConfig
+from bams.app import cli
+from bams.app.config import CustomConfig, RunConfig
+from bams.training.config import TrainConfig
 
 
 @pytest.mark.parametrize("cls", [RunConfig, TrainConfig, CustomConfig])

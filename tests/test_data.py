@@ -11,13 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
-from bams import statistics, tables
-from bams.config import FeatureConfig
-from bams.data import Dataset, cut_windows
-from bams.features import Body, PoseTable, Segment, pose_features
-from bams.keypoints import KeypointsDataset
-from bams.recordings import as_recordings, check_keypoints, choose_held_out, long_enough, track_names
-from bams.simulate import KEYPOINTS, simulate_mice
+from bams import statistics
+from bams.data import feature_tables
+from bams.data.dataset import Dataset, cut_windows
+from bams.data.keypoints import KeypointsDataset
+from bams.data.split import choose_held_out, long_enough
+from bams.features.config import FeatureConfig
+from bams.features.geometry import check_keypoints
+from bams.features.skeletons import Body, PoseTable, Segment, pose_features
+from bams.recordings.recording import as_recordings, track_names
+from bams.simulate.mice import KEYPOINTS, simulate_mice
 from bams.statistics import fit_statistics, quantise
 
 NAN = np.nan
@@ -714,8 +717,8 @@ def test_the_second_construction_reads_the_cache_and_gives_the_same(tmp_path, mo
     def computed_again(*_):
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(tables, "fit_statistics", computed_again)
-    monkeypatch.setattr(tables, "quantise", computed_again)
+    monkeypatch.setattr(statistics, "fit_statistics", computed_again)
+    monkeypatch.setattr(statistics, "quantise", computed_again)
     assert_same_data(first, cached(folder))
     assert [path.stat().st_mtime_ns for path in cache_files(folder)] == [before]
 
@@ -790,9 +793,9 @@ def test_an_interrupted_cache_leaves_nothing_behind(tmp_path, monkeypatch, at):
             raise KeyboardInterrupt
         return real(*args)
 
-    real = getattr(tables._Column, at)
+    real = getattr(feature_tables._Column, at)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(tables._Column, at, interrupted)
+        patch.setattr(feature_tables._Column, at, interrupted)
         cached(tmp_path)
     assert cache_files(tmp_path) == []
     assert_same_data(cached(tmp_path), Dataset(*random_tracks(30)))

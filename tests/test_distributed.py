@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 import torch
 
-from bams import checkpoint, distributed, endings
-from bams.config import TrainConfig
-from bams.data import Dataset
+from bams import checkpoint
+from bams.compute import distributed
+from bams.data.dataset import Dataset
 from bams.losses import HoALoss
-from bams.models import BAMS
-from bams.step import TrainingStep, over_processes
-from bams.train import Interrupted, train
+from bams.models.bams import BAMS
+from bams.training.config import TrainConfig
+from bams.training.interrupts import Interrupted
+from bams.training.loop import train
+from bams.training.step import TrainingStep, over_processes
 
 ROOT = Path(__file__).parents[1]
 CPU = torch.device("cpu")
@@ -185,7 +187,7 @@ def test_scripts_run_under_torchrun(tmp_path):
         found = dict(arrays)
     assert np.isfinite(found["group_long_term"]).all() and found["short_term"].shape == (10, 200, 32)
     os.chdir(tmp_path)
-    endings.script(__import__("custom_dataset").main)(["--job", "compute_representations", *data])
+    script(__import__("custom_dataset").main)(["--job", "compute_representations", *data])
     with np.load(tmp_path / "a_representations.npz") as arrays:
         for name, array in arrays.items():
             np.testing.assert_array_equal(found[name], array)

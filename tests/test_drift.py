@@ -8,11 +8,13 @@ import pytest
 import torch
 from scipy.optimize import minimize_scalar
 
-from bams.drift import check_skeleton, compare, describe, describe_embeddings
-from bams.poses import load_poses
-from bams.recordings import Recording
-from bams.shapes import align, body_length, find_change, mean_shape
-from bams.simulate import KEYPOINTS, simulate_mice
+from bams.features.geometry import body_length
+from bams.quality.drift import compare
+from bams.quality.shapes import align, find_change, mean_shape
+from bams.quality.training_summary import describe, describe_embeddings
+from bams.recordings.load import load_poses
+from bams.recordings.recording import Recording, check_skeleton
+from bams.simulate.mice import KEYPOINTS, simulate_mice
 
 NAN = np.nan
 SHARED = Path(__file__).parents[2] / "shared" / "data"

@@ -1,4 +1,4 @@
-"""embedder.py and recipe.py: fit and transform of recordings, in Python."""
+"""embedder.py and embedder.py: fit and transform of recordings, in Python."""
 
 import os
 import pickle
@@ -14,9 +14,11 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from bams import BAMSEmbedder, Recording, checkpoint, recipe, simulate
-from bams.config import CleaningConfig, FeatureConfig
-from bams.segments import Segment, cut_segments
+from bams import BAMSEmbedder, Recording, checkpoint, embedder, simulate
+from bams.embed.tracks import embed
+from bams.features.config import FeatureConfig
+from bams.recordings.cleaning import CleaningConfig
+from bams.recordings.segments import Segment, cut_segments
 
 ROOT = Path(__file__).parents[1]
 QUICK = {"epochs": 1, "sequence_length": 100, "batch_size": 8, "device": "cpu"}
@@ -207,10 +209,10 @@ def test_somebody_who_is_never_there_is_no_drift_and_nothing_to_embed_is_nothing
         replace(one, keypoints=np.concatenate([one.keypoints, *[empty] * 6]), individuals=[*one.individuals, *"uvwxyz"])
         for one, empty in zip(recordings, nobody, strict=True)
     ]
-    found = recipe._some_embeddings(fitted.checkpoint_, slots, "cpu")
-    for name, emb in recipe._some_embeddings(fitted.checkpoint_, recordings, "cpu").items():
+    found = embedder._some_embeddings(fitted.checkpoint_, slots, "cpu")
+    for name, emb in embedder._some_embeddings(fitted.checkpoint_, recordings, "cpu").items():
         np.testing.assert_array_equal(found[name], emb)
-    assert list(recipe.embed(fitted.checkpoint_, [])) == []
+    assert list(embed(fitted.checkpoint_, [])) == []
     alone = [replace(recordings[0], keypoints=nobody[0], individuals=["m0"])]
     assert len(fitted.transform(alone)[0]) == 260
 

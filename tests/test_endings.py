@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from bams import curves, distributed, endings, files
-from bams.config import TrainConfig
-from bams.data import Dataset
-from bams.devices import is_out_of_memory
-from bams.endings import Interrupted, handled, last_words, stop_signals
-from bams.state import load_batches
+from bams.app.script import script
+from bams.compute import distributed
+from bams.compute.devices import is_out_of_memory
+from bams.data.dataset import Dataset
+from bams.storage import files
+from bams.training import tensorboard_log
+from bams.training.batches import load_batches
+from bams.training.config import TrainConfig
+from bams.training.interrupts import Interrupted, handled, last_words, stop_signals
 
 
 def ending(error, path="m.pt"):
@@ -63,7 +66,7 @@ def test_other_errors_stay_as_they_are():
 
 
 def test_a_script_says_out_of_memory_in_one_sentence(capsys):
-    @endings.script
+    @script
     def main(argv):
         np.ones(2**50)
 
@@ -88,7 +91,7 @@ def test_a_second_ctrl_c_does_not_wait(capfd):
 def test_a_script_told_to_stop_removes_what_is_half_written(tmp_path, capsys):
     before = signal.getsignal(signal.SIGTERM)
 
-    @endings.script
+    @script
     def main(argv):
         with files.atomic_write(tmp_path / "half"):
             os.kill(os.getpid(), signal.SIGTERM)
@@ -177,10 +180,10 @@ def test_curves_that_cannot_be_written_say_so(tmp_path, monkeypatch, capfd):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     said = pytest.raises(OSError, match=r"the curves cannot be written in .*runs: No space left on device")
-    with said, curves.opened(tmp_path / "runs", {}) as writer:
+    with said, tensorboard_log.opened(tmp_path / "runs", {}) as writer:
         monkeypatch.setattr("tensorboard.summary.writer.record_writer.RecordWriter.write", full)
         for step in range(1000):
-            curves.log(writer, "train", {"loss": 1.0}, step)
+            tensorboard_log.log(writer, "train", {"loss": 1.0}, step)
     assert "Traceback" not in capfd.readouterr().err
 
 

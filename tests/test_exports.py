@@ -1,4 +1,4 @@
-"""exports.py: embeddings in files, read back by other readers than our own."""
+"""py: embeddings in files, read back by other readers than our own."""
 
 import csv
 import itertools
@@ -11,8 +11,9 @@ import pandas
 import pyarrow.parquet
 import pytest
 
-from bams import exports
-from bams.exports import GROUP, KINDS, TrackEmbedding, write_embeddings
+from bams.embed import export
+from bams.embed.export import KINDS, ROWS, write_embeddings
+from bams.embed.tracks import GROUP, TrackEmbedding
 
 ODD = np.array([np.nan, -0.0, 1e-45, -3.4028235e38, 1 / 3, 16777216, 0.1, np.inf], np.float32)
 
@@ -65,9 +66,9 @@ def test_columns_differ_where_encoders_differ_by_term_alone():
     assert track.columns == ["short_0", "short_term_0"]
 
 
-@pytest.mark.parametrize("rows", [7, 50, exports.ROWS])
+@pytest.mark.parametrize("rows", [7, 50, ROWS])
 def test_csv_has_what_went_in(tmp_path, monkeypatch, rows):
-    monkeypatch.setattr(exports, "ROWS", rows)
+    monkeypatch.setattr(export, "ROWS", rows)
     mice = two_mice()
     (path,) = write_embeddings(tmp_path, mice, "csv")
     header, cells = read_csv(path)
@@ -96,7 +97,7 @@ def test_csv_is_read_by_pandas_too(tmp_path):
 
 
 def test_parquet_has_what_went_in(tmp_path, monkeypatch):
-    monkeypatch.setattr(exports, "ROWS", 20)
+    monkeypatch.setattr(export, "ROWS", 20)
     mice = two_mice()
     (path,) = write_embeddings(tmp_path, mice, "parquet")
     table = pyarrow.parquet.read_table(path)
@@ -412,7 +413,7 @@ class Breaking(np.ndarray):
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_a_write_that_fails_half_way_leaves_what_was_there(tmp_path, monkeypatch, kind):
-    monkeypatch.setattr(exports, "ROWS", 10)
+    monkeypatch.setattr(export, "ROWS", 10)
     (path,) = write_embeddings(tmp_path, two_mice(), kind)
     before = path.read_bytes()
     mice = two_mice()

@@ -5,22 +5,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bams.features import (
-    Body,
-    PoseTable,
-    Segment,
+from bams.features.geometry import (
     angle_difference,
     difference,
     egocentric,
     fill_gaps,
-    keypoint_features,
     observed,
     polar,
-    pose_features,
     rotate,
-    series_features,
     wrap_angle,
 )
+from bams.features.plain import keypoint_features, series_features
+from bams.features.skeletons import Body, PoseTable, Segment, pose_features
 
 PI = np.float32(np.pi)
 NAN = np.nan

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bams import files
+from bams.storage import files
 
 # --- helpers -----------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from bams.fragments import Sightings, join_fragments
+from bams.recordings.fragments import Sightings, join_fragments
 
 
 def sightings(*fragments: tuple[range, float]) -> Sightings:

@@ -7,13 +7,17 @@ import numpy as np
 import pytest
 
 import fruit_flies
-from bams import cli, files, mabe, mabe_jobs
-from bams.config import RunConfig, TrainConfig
-from bams.mabe_simulated import simulate_fly_files
-from bams.oriented import OrientedTable, oriented_features
-from bams.recordings import with_somebody, without_absent
-from bams.represent import standardise
-from bams.simulate_flies import ACTIONS, ARENA, FPS, MODES, SimulatedFlies, simulate_flies
+from bams.app import cli
+from bams.app import mabe as mabe_jobs
+from bams.app.config import RunConfig
+from bams.data.split import with_somebody, without_absent
+from bams.embed.offline import standardise
+from bams.features.oriented import OrientedTable, oriented_features
+from bams.mabe import files as mabe_files
+from bams.mabe.simulated import simulate_fly_files
+from bams.simulate.flies import ACTIONS, ARENA, FPS, MODES, SimulatedFlies, simulate_flies
+from bams.storage import files
+from bams.training.config import TrainConfig
 
 NAN = np.nan
 CLIPS, FRAMES = 6, 1500
@@ -267,8 +271,8 @@ def test_labels_and_frame_map_are_those_of_the_test_clips(simulated):
     ids, clips = mabe_jobs.load_clips(fruit_flies.FLIES, simulated / "fly_group_test.npy")
     flies = simulate_flies(3, frames=300, seed=1)
     np.testing.assert_array_equal(np.stack(clips), flies.keypoints)
-    rows = mabe.read_frame_map(simulated / "flies_frame_number_map.npy")
-    mabe.check_frame_map(rows, ids, [300] * 3, "map")
+    rows = mabe_files.read_frame_map(simulated / "flies_frame_number_map.npy")
+    mabe_files.check_frame_map(rows, ids, [300] * 3, "map")
     labels = files.read_pickled_dict(simulated / "fly_groups_test_labels.npy")
     assert labels["frame_number_map"] == rows
     found = dict(zip(labels["vocabulary"], labels["label_array"], strict=True))
@@ -292,7 +296,7 @@ def test_zeros_are_values_in_fly_files_and_missing_in_those_of_mice(tmp_path):
     np.save(tmp_path / "a.npy", {"sequences": {"A": {"keypoints": keypoints}}})
     _, (clip,) = mabe_jobs.load_clips(fruit_flies.FLIES, tmp_path / "a.npy")
     assert (clip == 0).all()
-    _, (clip,) = mabe.load_sequences(tmp_path / "a.npy", keypoints=24, individuals=11)
+    _, (clip,) = mabe_files.load_sequences(tmp_path / "a.npy", keypoints=24, individuals=11)
     assert np.isnan(clip).all()
 
 

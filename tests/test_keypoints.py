@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from bams.animals import animal_features, join_animals
-from bams.config import FeatureConfig
-from bams.keypoints import KeypointsDataset, group_tracks
+from bams.data.keypoints import KeypointsDataset, group_tracks
+from bams.features.animals import animal_features
+from bams.features.config import FeatureConfig
+from bams.features.recording import join_animals
 
 NAN = np.nan
 

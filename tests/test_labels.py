@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from bams.baselines import random_weights
-from bams.config import FeatureConfig
-from bams.evaluation import ALL, evaluate_model, readout_rows, to_log
-from bams.keypoints import KeypointsDataset
-from bams.labels import annotations_of, as_annotations, as_classes
-from bams.linear_eval import evaluate_labels
-from bams.models import BAMS
+from bams.app.labelled import ALL, evaluate_model, readout_rows, to_log
+from bams.data.keypoints import KeypointsDataset
+from bams.data.labels import annotations_of, as_annotations, as_classes
+from bams.embed.offline import compute_representations, pool_individuals
+from bams.features.config import FeatureConfig
+from bams.features.geometry import tracked_presence
+from bams.models.bams import BAMS
 from bams.plots import plot_confusion
-from bams.recordings import tracked_presence
-from bams.represent import compute_representations, pool_individuals
+from bams.readout.baselines import random_weights
+from bams.readout.linear_eval import evaluate_labels
 
 LENGTHS = [9, 9, 7, 7, 8, 8]  # three recordings of two individuals
 UTILS = {

@@ -12,15 +12,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import bams
-from bams import ridge
-from bams.linear_eval import (
+from bams.readout import ridge
+from bams.readout.linear_eval import (
+    assign_folds,
     evaluate_labels,
     train_linear_classfier,
     train_linear_classifier,
     train_linear_regressor,
 )
-from bams.recordings import assign_folds
-from bams.scores import COLUMNS
+from bams.readout.scores import COLUMNS
 
 warnings.filterwarnings("ignore", module="sklearn")
 

@@ -1,4 +1,4 @@
-"""mabe.py: the files of MABe 2022, in and out."""
+"""mabe_files.py: the files of MABe 2022, in and out."""
 
 import os
 import re
@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bams import files, mabe
-from bams.simulate import simulate_mice
+from bams.mabe import files as mabe_files
+from bams.mabe.simulated import clip_ids, simulate_mouse_files
+from bams.simulate.mice import simulate_mice
+from bams.storage import files
 
 NAN = np.nan
 MABE = Path(__file__).parents[2] / "shared" / "data" / "mabe"
@@ -26,7 +28,7 @@ def random_clips(seed: int = 0, lengths=(7, 5), individuals: int = 3, keypoints:
 
 
 def load(path: Path, keypoints: int = 4, individuals: int = 3):
-    return mabe.load_sequences(path, keypoints=keypoints, individuals=individuals)
+    return mabe_files.load_sequences(path, keypoints=keypoints, individuals=individuals)
 
 
 def assert_sentence(error: pytest.ExceptionInfo, path: Path) -> None:
@@ -39,7 +41,7 @@ def assert_sentence(error: pytest.ExceptionInfo, path: Path) -> None:
 
 def test_sequences_come_back_as_they_were_written(tmp_path):
     clips = random_clips()
-    ids, found = load(mabe.write_sequences(tmp_path / "a.npy", clips))
+    ids, found = load(mabe_files.write_sequences(tmp_path / "a.npy", clips))
     assert ids == list(clips)
     for array, clip in zip(found, clips.values(), strict=True):
         assert (array.dtype, array.flags.writeable) == (np.float32, True)
@@ -51,7 +53,7 @@ def test_written_sequences_have_the_public_form(tmp_path):
     clips = random_clips()
     tasks = {name: np.zeros((2, clip.shape[1]), np.float32) for name, clip in clips.items()}
     kept = {name: clip.copy() for name, clip in clips.items()}
-    path = mabe.write_sequences(tmp_path / "a.npy", clips, tasks, ("lights", "chases"))
+    path = mabe_files.write_sequences(tmp_path / "a.npy", clips, tasks, ("lights", "chases"))
     content = np.load(path, allow_pickle=True).item()
     assert list(content) == ["sequences", "vocabulary"]
     assert content["vocabulary"] == ["lights", "chases"]
@@ -66,20 +68,20 @@ def test_written_sequences_have_the_public_form(tmp_path):
 
 
 def test_without_tasks_there_are_neither_annotations_nor_a_vocabulary(tmp_path):
-    content = np.load(mabe.write_sequences(tmp_path / "a.npy", random_clips()), allow_pickle=True).item()
+    content = np.load(mabe_files.write_sequences(tmp_path / "a.npy", random_clips()), allow_pickle=True).item()
     assert list(content) == ["sequences"]
     assert [list(sequence) for sequence in content["sequences"].values()] == [["keypoints"], ["keypoints"]]
 
 
 def test_coordinates_are_rounded_to_the_nearest_whole_number(tmp_path):
     clip = np.float32([[[[1.4, 2.6], [3.5, 849.9]]]])
-    _, (found,) = load(mabe.write_sequences(tmp_path / "a.npy", {"A": clip}), keypoints=2, individuals=1)
+    _, (found,) = load(mabe_files.write_sequences(tmp_path / "a.npy", {"A": clip}), keypoints=2, individuals=1)
     np.testing.assert_array_equal(found, [[[[1, 3], [4, 850]]]])
 
 
 def test_a_keypoint_of_which_one_coordinate_is_missing_stays_missing(tmp_path):
     clip = np.float32([[[[5, 6], [NAN, 8], [9, NAN], [NAN, NAN]]]])
-    _, (found,) = load(mabe.write_sequences(tmp_path / "a.npy", {"A": clip}), individuals=1)
+    _, (found,) = load(mabe_files.write_sequences(tmp_path / "a.npy", {"A": clip}), individuals=1)
     np.testing.assert_array_equal(np.isfinite(found).all(axis=-1), [[[True, False, False, False]]])
 
 
@@ -173,7 +175,7 @@ def test_missing_empty_plain_and_truncated_files_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError) as error:
         load(tmp_path / "none.npy")
     assert_sentence(error, tmp_path / "none.npy")
-    whole = mabe.write_sequences(tmp_path / "whole.npy", random_clips()).read_bytes()
+    whole = mabe_files.write_sequences(tmp_path / "whole.npy", random_clips()).read_bytes()
     np.save(tmp_path / "plain.npy", np.ones((5, 3, 4, 2)))
     plain = (tmp_path / "plain.npy").read_bytes()
     for content in (b"", b"text,text\n", plain, whole[:100], whole[:-1], whole[: len(whole) // 2]):
@@ -188,7 +190,7 @@ def test_missing_empty_plain_and_truncated_files_are_refused(tmp_path):
 
 
 def test_clips_lie_one_after_the_other():
-    rows = mabe.frame_map(["b", "a", "c"], np.array([3, 5, 1]))
+    rows = mabe_files.frame_map(["b", "a", "c"], np.array([3, 5, 1]))
     assert rows == {"b": (0, 3), "a": (3, 8), "c": (8, 9)}
     assert list(rows) == ["b", "a", "c"]
     assert all(type(number) is int for span in rows.values() for number in span)
@@ -196,13 +198,13 @@ def test_clips_lie_one_after_the_other():
 
 def test_a_frame_map_needs_a_length_for_every_clip():
     with pytest.raises(ValueError):
-        mabe.frame_map(["a", "b"], [3])
+        mabe_files.frame_map(["a", "b"], [3])
 
 
 @pytest.mark.parametrize("kind", [tuple, list, np.array])
 def test_a_frame_map_is_read_as_text_and_tuples(tmp_path, kind):
     np.save(tmp_path / "map.npy", {"a": kind((0, 3)), "b": kind((3, 8))})
-    rows = mabe.read_frame_map(tmp_path / "map.npy")
+    rows = mabe_files.read_frame_map(tmp_path / "map.npy")
     assert rows == {"a": (0, 3), "b": (3, 8)}
     assert all(type(span) is tuple and type(span[0]) is int for span in rows.values())
 
@@ -213,13 +215,13 @@ def test_a_frame_map_is_read_as_text_and_tuples(tmp_path, kind):
 def test_what_is_no_frame_map_is_refused(tmp_path, content):
     np.save(tmp_path / "map.npy", content)
     with pytest.raises(ValueError, match="not a map of clip ids") as error:
-        mabe.read_frame_map(tmp_path / "map.npy")
+        mabe_files.read_frame_map(tmp_path / "map.npy")
     assert_sentence(error, tmp_path / "map.npy")
 
 
 def test_a_frame_map_that_fits_is_accepted_in_any_order_of_rows():
-    mabe.check_frame_map({"a": (0, 3), "b": (3, 8)}, ["a", "b"], [3, 5], "map.npy")
-    mabe.check_frame_map({"b": (0, 5), "a": (5, 8)}, ["a", "b"], [3, 5], "map.npy")
+    mabe_files.check_frame_map({"a": (0, 3), "b": (3, 8)}, ["a", "b"], [3, 5], "map.npy")
+    mabe_files.check_frame_map({"b": (0, 5), "a": (5, 8)}, ["a", "b"], [3, 5], "map.npy")
 
 
 @pytest.mark.parametrize(
@@ -240,7 +242,7 @@ def test_a_frame_map_that_fits_is_accepted_in_any_order_of_rows():
 )
 def test_a_frame_map_that_does_not_fit_is_refused(rows, message):
     with pytest.raises(ValueError, match=message) as error:
-        mabe.check_frame_map(rows, ["a", "b"], [3, 5], "map.npy")
+        mabe_files.check_frame_map(rows, ["a", "b"], [3, 5], "map.npy")
     assert_sentence(error, Path("map.npy"))
 
 
@@ -248,13 +250,13 @@ def test_the_real_frame_map_fits_clips_of_1800_frames():
     path = MABE / "mouse_frame_number_map.npy"
     if not path.exists():
         pytest.skip("the shared frame map of the real mice is not here")
-    rows = mabe.read_frame_map(path)
+    rows = mabe_files.read_frame_map(path)
     assert len(rows) == 3736
     ids = sorted(rows)  # a test file may come in another order
-    mabe.check_frame_map(rows, ids, [1800] * 3736, str(path))
+    mabe_files.check_frame_map(rows, ids, [1800] * 3736, str(path))
     assert max(end for _, end in rows.values()) == 3736 * 1800
     with pytest.raises(ValueError, match=f"clip {ids[5]} 1800 frames"):
-        mabe.check_frame_map(rows, ids, [1800] * 5 + [1799] + [1800] * 3730, str(path))
+        mabe_files.check_frame_map(rows, ids, [1800] * 5 + [1799] + [1800] * 3730, str(path))
 
 
 # --- submissions -------------------------------------------------------------------------------
@@ -273,7 +275,7 @@ def with_value(value: float, at: tuple[int, int] = (7, 5)) -> np.ndarray:
 
 
 def test_a_submission_is_written_in_the_public_form(tmp_path):
-    path = mabe.write_submission(tmp_path / "out" / "s.npy", dict(EXPECTED), embeddings(), EXPECTED, 6)
+    path = mabe_files.write_submission(tmp_path / "out" / "s.npy", dict(EXPECTED), embeddings(), EXPECTED, 6)
     content = np.load(path, allow_pickle=True).item()
     assert list(content) == ["frame_number_map", "embeddings"]
     assert content["frame_number_map"] == EXPECTED
@@ -306,7 +308,7 @@ def test_a_submission_is_written_in_the_public_form(tmp_path):
 )
 def test_a_submission_that_the_evaluator_would_refuse_is_not_written(tmp_path, rows, array, message):
     with pytest.raises(ValueError, match=message):
-        mabe.write_submission(tmp_path / "s.npy", rows, array, EXPECTED, 6)
+        mabe_files.write_submission(tmp_path / "s.npy", rows, array, EXPECTED, 6)
     assert os.listdir(tmp_path) == []
 
 
@@ -316,7 +318,7 @@ def test_every_row_of_a_long_submission_is_looked_at():
         array = np.zeros((frames, 1), np.float32)
         array[row] = NAN
         with pytest.raises(ValueError, match="NaN or infinite"):
-            mabe.check_submission({"a": (0, frames)}, array, {"a": (0, frames)}, 1)
+            mabe_files.check_submission({"a": (0, frames)}, array, {"a": (0, frames)}, 1)
 
 
 # --- labels and simulated files ----------------------------------------------------------------
@@ -324,10 +326,10 @@ def test_every_row_of_a_long_submission_is_looked_at():
 
 def test_labels_are_written_in_the_public_form(tmp_path):
     tasks = {
-        "lights": mabe.Task(np.array([0, 1, 1], np.int8), True),
-        "age": mabe.Task(np.array([NAN, 2.5, 3]), False),
+        "lights": mabe_files.Task(np.array([0, 1, 1], np.int8), True),
+        "age": mabe_files.Task(np.array([NAN, 2.5, 3]), False),
     }
-    path = mabe.write_labels(tmp_path / "l.npy", {"a": (0, 3)}, tasks)
+    path = mabe_files.write_labels(tmp_path / "l.npy", {"a": (0, 3)}, tasks)
     content = np.load(path, allow_pickle=True).item()
     assert list(content) == ["frame_number_map", "label_array", "vocabulary", "task_type"]
     assert content["frame_number_map"] == {"a": (0, 3)}
@@ -338,11 +340,11 @@ def test_labels_are_written_in_the_public_form(tmp_path):
 
 
 def test_clip_ids_look_like_real_ones():
-    ids = mabe.clip_ids(50, seed=0)
+    ids = clip_ids(50, seed=0)
     assert len(set(ids)) == 50
     assert all(re.fullmatch(r"[A-Z0-9]{20}", name) for name in ids)
-    assert ids == mabe.clip_ids(50, seed=0)
-    assert not set(ids) & set(mabe.clip_ids(50, seed=1))
+    assert ids == clip_ids(50, seed=0)
+    assert not set(ids) & set(clip_ids(50, seed=1))
 
 
 CLIPS, FRAMES = 2, 300
@@ -351,7 +353,7 @@ CLIPS, FRAMES = 2, 300
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("simulated") / "new"
-    mabe.simulate_mouse_files(root, CLIPS, FRAMES)
+    simulate_mouse_files(root, CLIPS, FRAMES)
     return root
 
 
@@ -439,7 +441,7 @@ def test_simulated_labels_and_causes_are_those_of_the_test_clips(simulated):
 
 
 def test_simulated_splits_and_tasks_have_the_public_form(tmp_path):
-    mabe.simulate_mouse_files(tmp_path, 10, frames=20)
+    simulate_mouse_files(tmp_path, 10, frames=20)
     split, tasks = (files.read_json(tmp_path / f"jax_{name}.json") for name in ("split", "tasks"))
     assert list(split) == ["UserTrain", "SubmissionTrain", "publicTest", "privateTest"]
     assert [len(clips) for clips in split.values()] == [10, 5, 2, 3]
@@ -466,7 +468,7 @@ def test_simulated_training_tasks_are_those_of_the_training_clips(simulated):
 
 
 def test_simulated_files_are_always_the_same(simulated, tmp_path):
-    mabe.simulate_mouse_files(tmp_path, CLIPS, FRAMES)
+    simulate_mouse_files(tmp_path, CLIPS, FRAMES)
     for name in os.listdir(simulated):
         if name.endswith(".npy"):
             assert (tmp_path / name).read_bytes() == (simulated / name).read_bytes()
@@ -478,11 +480,11 @@ def test_coordinates_beyond_float32_are_refused_without_a_warning(tmp_path, valu
     keypoints = np.full((5, 3, 12, 2), value)
     files.write_pickled_dict(tmp_path / "a.npy", {"sequences": {"a": {"keypoints": keypoints}}})
     with pytest.raises(ValueError, match="infinite"):
-        mabe.load_sequences(tmp_path / "a.npy", keypoints=12, individuals=3)
+        mabe_files.load_sequences(tmp_path / "a.npy", keypoints=12, individuals=3)
 
 
 @pytest.mark.parametrize("span", [(0, float("inf")), (0, float("nan")), (0, [1]), 3, (0,)])
 def test_a_frame_map_of_anything_but_numbers_is_refused(tmp_path, span):
     files.write_pickled_dict(tmp_path / "a.npy", {"clip": span})
     with pytest.raises(ValueError, match="not a map of clip ids"):
-        mabe.read_frame_map(tmp_path / "a.npy")
+        mabe_files.read_frame_map(tmp_path / "a.npy")

@@ -11,11 +11,13 @@ from sklearn.linear_model import Ridge, RidgeClassifier
 from sklearn.metrics import f1_score, mean_squared_error
 from sklearn.model_selection import train_test_split
 
-from bams import files, mabe
-from bams.mabe import Task
-from bams.mabe_protocol import Labels, Protocol, read_labels, read_protocol, read_submission
-from bams.mabe_report import COLUMNS, format_comparison, format_scores, mean_f1, write_scores
-from bams.mabe_scores import Score, score
+from bams.mabe import files as mabe_files
+from bams.mabe.files import Task
+from bams.mabe.protocol import Labels, Protocol, read_labels, read_protocol, read_submission
+from bams.mabe.report import COLUMNS, format_comparison, format_scores, mean_f1, write_scores
+from bams.mabe.scores import Score, score
+from bams.mabe.simulated import clip_ids
+from bams.storage import files
 
 NAN = np.nan
 MABE = Path(__file__).parents[2] / "shared" / "data" / "mabe"
@@ -25,8 +27,8 @@ def small_world(seed: int = 0, clips: int = 24, columns: int = 6, offset: float 
     """Embeddings, labels and a protocol whose splits are in another order than the frames."""
     rng = np.random.default_rng(seed)
     lengths = rng.integers(30, 60, clips)
-    names = mabe.clip_ids(clips, seed)
-    rows = mabe.frame_map(names, lengths)
+    names = clip_ids(clips, seed)
+    rows = mabe_files.frame_map(names, lengths)
     frames = int(lengths.sum())
     clip = np.repeat(np.arange(clips), lengths)
     embeddings = rng.normal(size=(frames, columns)) * rng.uniform(0.1, 5, columns)
@@ -195,11 +197,11 @@ def test_tasks_of_single_flies_become_one_row_and_a_task_listed_twice_two():
     ],
 )
 def test_the_real_splits_and_tasks_are_read_and_scored(splits, tasks, frames, clips, listed, rows):
-    ids = list(mabe.read_frame_map(MABE / frames))
+    ids = list(mabe_files.read_frame_map(MABE / frames))
     names = json.loads((MABE / tasks).read_text())["task_id_list"]
     rng = np.random.default_rng(0)
     values = {name: Task(rng.integers(0, 2, 4 * len(ids)).astype(np.float32), True) for name in names}
-    labels = Labels(mabe.frame_map(ids, [4] * len(ids)), values)
+    labels = Labels(mabe_files.frame_map(ids, [4] * len(ids)), values)
     protocol = read_protocol(MABE / splits, MABE / tasks, labels)
     assert (len(protocol.train), len(protocol.public), len(protocol.private)) == clips
     assert len(protocol.tasks) == listed
@@ -215,8 +217,8 @@ def test_the_real_splits_and_tasks_are_read_and_scored(splits, tasks, frames, cl
 
 def write_world(folder: Path):
     embeddings, labels, protocol = small_world()
-    mabe.write_labels(folder / "labels.npy", labels.rows, labels.tasks)
-    mabe.write_submission(folder / "s.npy", labels.rows, embeddings, labels.rows, 6)
+    mabe_files.write_labels(folder / "labels.npy", labels.rows, labels.tasks)
+    mabe_files.write_submission(folder / "s.npy", labels.rows, embeddings, labels.rows, 6)
     files.write_json(
         folder / "splits.json",
         {"SubmissionTrain": protocol.train, "publicTest": protocol.public, "privateTest": protocol.private},
@@ -314,7 +316,7 @@ TASKS = {"task_id_list": ["x", "y"], "sequence_level_tasks": ["y"], "seeds": [1]
 def test_splits_and_tasks_that_do_not_fit_are_refused(tmp_path, split, tasks, named):
     good = np.zeros(8, np.float32)
     labels = Labels(
-        mabe.frame_map("abcd", [2] * 4),
+        mabe_files.frame_map("abcd", [2] * 4),
         {
             "x": Task(good, True),
             "y": Task(good, False),

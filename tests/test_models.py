@@ -6,8 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bams.models import BAMS, MLP, InputScale, TemporalBlock, TemporalConvNet
-from bams.pointwise import Dropout, PReLU
+from bams.models.bams import BAMS, MLP, InputScale
+from bams.models.pointwise import Dropout, PReLU
+from bams.models.tcn import TemporalBlock, TemporalConvNet
 
 PAPER_SHORT = {"num_channels": (64, 64, 32, 32), "kernel_size": 3}
 PAPER_LONG = {"num_channels": (64, 64, 64, 32, 32), "kernel_size": 3, "dilation": 4}

@@ -10,10 +10,10 @@ import pytest
 from nbclient import NotebookClient
 
 import custom_dataset
-from bams import checkpoint, recipe, simulate
+from bams import checkpoint, embedder, simulate
 from bams.checkpoint import Checkpoint
-from bams.config import FeatureConfig
-from bams.state import new_model
+from bams.features.config import FeatureConfig
+from bams.training.run_state import new_model
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOK = ROOT / "visualize_latents.ipynb"
@@ -84,8 +84,8 @@ def test_notebook_on_files_of_ones_own(joined: str, tmp_path: Path, monkeypatch:
     )
     recordings = custom_dataset.load_data(str(tmp_path / "mine.npz"))
     config = FeatureConfig(tracks=joined)
-    dataset = recipe.make_dataset(recordings, config, sequence_length=200)
-    model = new_model(dataset, recipe.sizes(pooled=False), 0)
+    dataset = embedder.make_dataset(recordings, config, sequence_length=200)
+    model = new_model(dataset, embedder.sizes(pooled=False), 0)
     marginal = np.ones(dataset.target_size, np.float32)
     kept = {"epochs": 1, "skip_frames": 100, **asdict(config)}
     made = Checkpoint(model, "custom", dataset.statistics, marginal, dataset.feature_names, kept)

@@ -1,4 +1,4 @@
-"""plain_arrays.py: .npy and .npz are what they say, or refused."""
+"""arrays.py: .npy and .npz are what they say, or refused."""
 
 import io
 import struct
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bams import files, plain_arrays
+from bams.storage import arrays, files
 
 
 def npy(array: np.ndarray, version: tuple[int, int] = (1, 0)) -> bytes:
@@ -117,7 +117,7 @@ def test_a_part_that_the_book_of_the_zip_passes_over_is_missed(tmp_path):
 def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
     np.savez_compressed(tmp_path / "a.npz", a=np.zeros(2**22, np.uint8))
     assert files.read_arrays(tmp_path / "a.npz")["a"].size == 2**22
-    monkeypatch.setattr(plain_arrays, "LEAST_LIMIT", 2**20)
+    monkeypatch.setattr(arrays, "LEAST_LIMIT", 2**20)
     with pytest.raises(ValueError, match="unpacks to"):
         files.read_arrays(tmp_path / "a.npz")
 

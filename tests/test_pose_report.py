@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from bams.pose_measures import longest_gaps, measure, suspected_swaps
-from bams.pose_report import data_report, plot_report
-from bams.poses import load_poses
-from bams.recordings import Recording
+from bams.quality.measures import longest_gaps, measure, suspected_swaps
+from bams.quality.report import data_report, plot_report
+from bams.recordings.load import load_poses
+from bams.recordings.recording import Recording
 
 NAN = np.nan
 NATIVE = Path(__file__).parents[2] / "shared" / "data" / "native"
@@ -154,7 +154,9 @@ def test_jumps_are_named_where_they_are_many():
 
 
 def test_recordings_too_short_are_named():
-    assert "the longest has 130 frames, 131 are needed" in said(walkers(frames=50), walkers(1, frames=130))
+    assert "the longest has 130 frames, 131 are needed" in said(
+        walkers(frames=50), walkers(1, frames=130), least_frames=131
+    )
     assert said(walkers(frames=50), walkers(1, frames=131)) == ""
     assert "the longest has 131 frames, 400 are needed" in said(walkers(1, frames=131), least_frames=400)
 
@@ -180,7 +182,7 @@ def test_the_text_of_one_recording_tells_of_each_animal():
 def test_few_frames_no_rate_no_confidence_and_one_keypoint(frames):
     one = walkers(frames=frames, fps=None, confidence=None)
     for each in (one, replace(one, keypoints=one.keypoints[:, :, :1], keypoint_names=["nose"])):
-        assert "too short to learn from" in str(data_report([each]))
+        assert "too short to learn from" in str(data_report([each], least_frames=131))
         assert "?" in str(data_report([each]))
 
 

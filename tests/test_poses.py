@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from pose_writers import columns, write_analysis, write_csv, write_fixed, write_slp, write_table
 
 from bams import load_poses
-from bams.poses import check_same_rate, check_same_skeleton
-from bams.readers import LEAST_LIMIT
+from bams.recordings.recording import check_same_rate, check_same_skeleton
+from bams.storage.arrays import LEAST_LIMIT
 
 NODES = ["nose", "tail"]
 

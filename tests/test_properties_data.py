@@ -17,7 +17,7 @@ from strategies import (
 )
 
 from bams import Dataset, KeypointsDataset
-from bams.data import cut_windows
+from bams.data.dataset import cut_windows
 from bams.statistics import fit_statistics, quantise
 
 # --- statistics ---

@@ -32,8 +32,8 @@ from bams import (
     checkpoint,
     compute_representations,
     pool_individuals,
-    represent,
 )
+from bams.embed import offline
 
 # --- embeddings ---
 
@@ -54,7 +54,7 @@ def test_embeddings_of_a_data_set(data, count: int, frames: int, points: int, bl
         assert whole[name].shape == (made.n_tracks, max(made.lengths), size) and whole[name].dtype == np.float32
         for row, length in zip(whole[name], made.lengths, strict=True):
             assert np.isfinite(row[:length]).all() and np.isnan(row[length:]).all()
-    with patch.object(represent, "BLOCK", block):
+    with patch.object(offline, "BLOCK", block):
         parts = outcome(lambda: compute_representations(trained.model, made), refused=False)
     assert trained.model.training is False
     encoder = outcome(lambda: StreamingEncoder(trained), refused=False)

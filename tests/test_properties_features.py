@@ -20,25 +20,13 @@ from strategies import (
 )
 
 from bams import FeatureConfig, KeypointsDataset
-from bams.animals import animal_features, with_nearest
-from bams.features import (
-    Body,
-    Features,
-    PoseTable,
-    Segment,
-    angle_difference,
-    difference,
-    egocentric,
-    fill_gaps,
-    keypoint_features,
-    polar,
-    pose_features,
-    rotate,
-    series_features,
-    wrap_angle,
-)
-from bams.keypoints import recording_features
-from bams.oriented import OrientedTable, oriented_features
+from bams.features.animals import animal_features, with_nearest
+from bams.features.columns import Features
+from bams.features.geometry import angle_difference, difference, egocentric, fill_gaps, polar, rotate, wrap_angle
+from bams.features.oriented import OrientedTable, oriented_features
+from bams.features.plain import keypoint_features, series_features
+from bams.features.recording import recording_features
+from bams.features.skeletons import Body, PoseTable, Segment, pose_features
 
 TABLE = PoseTable(
     ("nose", "neck", "tail"),

@@ -16,15 +16,7 @@ from strategies import (
     seeds,
 )
 
-from bams import (
-    BAMS,
-    MLP,
-    HoALoss,
-    TemporalConvNet,
-    bootstrap_loss,
-    earth_mover_distance,
-    histogram_of_actions,
-)
+from bams import BAMS, MLP, HoALoss, TemporalConvNet, bootstrap_loss, earth_mover_distance, histogram_of_actions
 from bams.losses import marginal_loss, sample_kept_parts, sample_views, total_weight
 
 # --- losses ---

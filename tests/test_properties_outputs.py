@@ -21,13 +21,12 @@ from strategies import (
 )
 
 from bams import Recording, TrackEmbedding, as_recordings, plots, write_embeddings
-from bams.drift import compare
-from bams.exports import file_names
-from bams.overview import draw_overview
-from bams.pose_report import data_report, plot_report
-from bams.reference import describe
-from bams.safe_names import safe
-from bams.shapes import find_change
+from bams.app.overview import draw_overview
+from bams.embed.export import file_names, safe
+from bams.quality.drift import compare
+from bams.quality.report import data_report, plot_report
+from bams.quality.shapes import find_change
+from bams.quality.training_summary import describe
 
 # --- reports ---
 

@@ -16,10 +16,13 @@ from strategies import (
     share_of_examples,
 )
 
-from bams import evaluate_labels, mabe, mabe_scores, train_linear_classifier, train_linear_regressor
-from bams.labels import as_annotations, as_classes, as_measures
-from bams.mabe import Task
-from bams.mabe_protocol import Labels, Protocol, read_labels, read_protocol, read_submission
+from bams import evaluate_labels, train_linear_classifier, train_linear_regressor
+from bams.data.labels import as_annotations, as_classes, as_measures
+from bams.mabe import files as mabe_files
+from bams.mabe import scores as mabe_scores
+from bams.mabe.files import Task
+from bams.mabe.protocol import Labels, Protocol, read_labels, read_protocol, read_submission
+from bams.mabe.simulated import clip_ids, write_protocol
 
 LABELS = st.sampled_from(
     ("classes", "one class", "none", "measures", "constant", "infinite", "text", "too few", "huge")
@@ -163,31 +166,31 @@ def test_sequences_to_a_file_and_back(tmp_path, data, ids, individuals: int, cou
         clips[name] = np.clip(np.rint(array), 1, 2**20) if whole else array
     path = tmp_path / "clips.npy"
     given_ = {name: lay_out(clip) for name, clip in clips.items()}
-    outcome(lambda: mabe.write_sequences(path, given_, zero_missing=whole), refused=False)
+    outcome(lambda: mabe_files.write_sequences(path, given_, zero_missing=whole), refused=False)
     found, arrays = outcome(
-        lambda: mabe.load_sequences(path, keypoints=count, individuals=individuals, zero_missing=whole),
+        lambda: mabe_files.load_sequences(path, keypoints=count, individuals=individuals, zero_missing=whole),
         refused=False,
     )
     assert found == ids
     for array, expected in zip(arrays, clips.values(), strict=True):
         same(array, expected)
-    outcome(lambda: mabe.load_sequences(path, keypoints=count + 1, individuals=individuals), refused=True)
+    outcome(lambda: mabe_files.load_sequences(path, keypoints=count + 1, individuals=individuals), refused=True)
 
 
 @share_of_examples(0.5)
 @given(st.data(), clip_names)
 def test_labels_and_frame_maps_to_a_file_and_back(tmp_path, data, ids: list[str]):
     lengths = data.draw(st.lists(st.integers(1, 5), min_size=len(ids), max_size=len(ids)))
-    rows = outcome(lambda: mabe.frame_map(ids, lengths), refused=False)
+    rows = outcome(lambda: mabe_files.frame_map(ids, lengths), refused=False)
     assert [end - start for start, end in rows.values()] == lengths
-    outcome(lambda: mabe.check_frame_map(rows, ids, lengths, "the map"), refused=False)
-    outcome(lambda: mabe.check_frame_map(rows, ids, [n + 1 for n in lengths], "the map"), refused=True)
+    outcome(lambda: mabe_files.check_frame_map(rows, ids, lengths, "the map"), refused=False)
+    outcome(lambda: mabe_files.check_frame_map(rows, ids, [n + 1 for n in lengths], "the map"), refused=True)
     tasks = {
         name: Task(data.draw(any_numbers((1, sum(lengths), 1)))[0, :, 0], data.draw(st.booleans()))
         for name in data.draw(st.lists(names(), min_size=1, max_size=3, unique=True))
     }
     path = tmp_path / "labels.npy"
-    outcome(lambda: mabe.write_labels(path, rows, tasks), refused=False)
+    outcome(lambda: mabe_files.write_labels(path, rows, tasks), refused=False)
     found = outcome(lambda: read_labels(path), refused=False)
     assert found.rows == rows and list(found.tasks) == list(tasks)
     for name, task in tasks.items():
@@ -202,9 +205,9 @@ SPANS = st.one_of(
 
 @given(st.one_of(st.dictionaries(names(), SPANS, max_size=3), st.sampled_from((None, [], 3, np.zeros(2)))))
 def test_frame_maps_of_any_content(content):
-    found = outcome(lambda: mabe.as_frame_map(content, "the map"))
+    found = outcome(lambda: mabe_files.as_frame_map(content, "the map"))
     if not isinstance(found, Refusal):
-        outcome(lambda: mabe.check_spans(found, "the map"))
+        outcome(lambda: mabe_files.check_spans(found, "the map"))
         assert all(type(end) is int for _, end in found.values())
 
 
@@ -212,7 +215,7 @@ def test_frame_maps_of_any_content(content):
 @given(st.data(), clip_names, st.integers(1, 4), st.sampled_from(("float32", "float64", "int32")), layouts())
 def test_submissions_to_a_file_and_back(tmp_path, data, ids, columns: int, dtype: str, lay_out):
     lengths = [2] * len(ids)
-    rows = mabe.frame_map(ids, lengths)
+    rows = mabe_files.frame_map(ids, lengths)
     frames = sum(lengths) + data.draw(st.sampled_from((0, 0, 1)))
     embeddings = np.nan_to_num(data.draw(any_numbers((frames, columns))))
     if data.draw(st.sampled_from((False, False, True))):
@@ -222,7 +225,7 @@ def test_submissions_to_a_file_and_back(tmp_path, data, ids, columns: int, dtype
         given_ = lay_out(embeddings.astype(dtype)).astype(dtype, copy=False)
     path = tmp_path / "submission.npy"
     right = frames == sum(lengths) and columns <= 3 and dtype == "float32" and finite
-    found = outcome(lambda: mabe.write_submission(path, rows, given_, rows, 3), refused=not right)
+    found = outcome(lambda: mabe_files.write_submission(path, rows, given_, rows, 3), refused=not right)
     if isinstance(found, Refusal):
         return
     same(outcome(lambda: read_submission(path, rows, 3), refused=False), embeddings)
@@ -234,7 +237,7 @@ def test_submissions_to_a_file_and_back(tmp_path, data, ids, columns: int, dtype
 @example(None, 3, "ordinary")
 def test_scores_of_submissions(data, columns: int, kind: str):
     ids = [f"clip{i}" for i in range(8)]
-    rows = mabe.frame_map(ids, [5] * 8)
+    rows = mabe_files.frame_map(ids, [5] * 8)
     rng = np.random.default_rng(0)
     classes = {
         "few": np.where(rng.random(40) < 0.9, np.nan, 1.0),
@@ -266,14 +269,16 @@ def test_scores_of_submissions(data, columns: int, kind: str):
 @given(st.data(), st.booleans())
 def test_splits_and_tasks_to_files_and_back(tmp_path, data, doubled: bool):
     clips = data.draw(st.integers(1, 9))
-    ids = mabe.clip_ids(clips, 0)
+    ids = clip_ids(clips, 0)
     assert len(set(ids)) == clips
     test = [*ids, ids[0]] if doubled else ids
     task_names = data.draw(st.lists(names(), min_size=1, max_size=3, unique=True))
     values = data.draw(st.sampled_from((0.0, 1.0, 2.0, np.nan, np.inf)))
-    labels = Labels(mabe.frame_map(ids, [1] * clips), {name: Task(np.full(clips, values), True) for name in task_names})
+    labels = Labels(
+        mabe_files.frame_map(ids, [1] * clips), {name: Task(np.full(clips, values), True) for name in task_names}
+    )
     paths = tmp_path / "splits.json", tmp_path / "tasks.json"
-    mabe.write_protocol(*paths, ["another"], test, task_names, task_names[:1])
+    write_protocol(*paths, ["another"], test, task_names, task_names[:1])
     enough = clips >= 4
     found = outcome(
         lambda: read_protocol(*paths, labels),

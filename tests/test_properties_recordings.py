@@ -21,10 +21,9 @@ from strategies import (
 )
 
 from bams import CleaningConfig, Recording, as_recordings, load_poses
-from bams.cleaning import clean, resample
-from bams.recordings import check_keypoints
-from bams.segments import Segment, cut_segments, read_segments
-from bams.shapes import body_length
+from bams.features.geometry import body_length, check_keypoints
+from bams.recordings.cleaning import clean, resample
+from bams.recordings.segments import Segment, cut_segments, read_segments
 
 AXES = (
     (2, 9, 3),

@@ -13,9 +13,10 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 import simulated_quadrupeds
-from bams import BAMS, files
-from bams.quadrupeds import Label, load_robots, read_out_labels, read_out_split, table_of, write_scores
-from bams.simulate_quadrupeds import FPS, LEG_PHASE, simulate_quadrupeds
+from bams import BAMS
+from bams.app.quadrupeds import Label, load_robots, read_out_labels, read_out_split, table_of, write_scores
+from bams.simulate.quadrupeds import FPS, LEG_PHASE, simulate_quadrupeds
+from bams.storage import files
 
 N, T = 24, 120
 

@@ -8,24 +8,25 @@ import torch
 
 import fruit_flies
 import mouse_triplets
-from bams import represent
-from bams.animals import animal_features
-from bams.baselines import InputAlone
-from bams.config import FeatureConfig
-from bams.data import Dataset
-from bams.features import series_features
-from bams.keypoints import KeypointsDataset, recording_features
-from bams.models import BAMS
-from bams.represent import (
+from bams.data.dataset import Dataset
+from bams.data.keypoints import KeypointsDataset
+from bams.embed import offline
+from bams.embed.offline import (
     compute_representations,
     embed_recording,
     embed_recordings,
     embed_tracks,
     pool_individuals,
     standardise,
-    tracked_presence,
 )
-from bams.simulate_flies import simulate_flies
+from bams.features.animals import animal_features
+from bams.features.config import FeatureConfig
+from bams.features.geometry import tracked_presence
+from bams.features.plain import series_features
+from bams.features.recording import recording_features
+from bams.models.bams import BAMS
+from bams.readout.baselines import InputAlone
+from bams.simulate.flies import simulate_flies
 from bams.statistics import Statistics, known_inputs
 
 
@@ -81,7 +82,7 @@ def test_representations_are_the_models_embeddings_track_by_track():
 
 @pytest.mark.parametrize("block", [1, 7, 2**14])
 def test_tracks_of_any_length_are_embedded_as_if_whole(monkeypatch, block):
-    monkeypatch.setattr(represent, "BLOCK", block)
+    monkeypatch.setattr(offline, "BLOCK", block)
     lengths = (7, 7, 300, 1) if block < 2**14 else (7, 40_000, 1)
     model, tracks = tiny_model(), random_tracks(lengths)
     assert 1 < model.context < 300
@@ -135,7 +136,7 @@ def test_what_was_last_seen_carries_over_from_block_to_block(kind, block, monkey
 
     model = InputAlone(tiny_model(len(centre)))
     model.scale.set(torch.zeros(len(centre)), torch.ones(len(centre)), np.inf)
-    monkeypatch.setattr(represent, "BLOCK", block * len(recording))
+    monkeypatch.setattr(offline, "BLOCK", block * len(recording))
     parts = list(embed_recording(model, recording, make_inputs))
     assert [span.stop - span.start for span, _ in parts][:-1] == [block] * (len(parts) - 1)
     found = np.concatenate([embs["input"] for _, embs in parts], axis=1)
@@ -247,7 +248,7 @@ def make_inputs(recording: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("block", [20, 2**14])
 def test_recordings_are_pooled_over_the_individuals_present(monkeypatch, block):
-    monkeypatch.setattr(represent, "BLOCK", block)
+    monkeypatch.setattr(offline, "BLOCK", block)
     recordings = keypoint_recordings()
     dataset = make_dataset(recordings)
     model = tiny_model(dataset.input_size)

@@ -10,15 +10,15 @@ import pytest
 import torch
 
 from bams import checkpoint
-from bams.config import RunConfig
-from bams.locks import claimed
-from bams.models import BAMS
-from bams.run_files import OWNER, newest, own_checkpoint, own_curves, unused
+from bams.app.config import RunConfig
+from bams.app.run_files import OWNER, newest, own_checkpoint, own_curves, unused
+from bams.models.bams import BAMS
 from bams.statistics import Statistics
+from bams.storage.locks import claimed
 
 HOLD = """
 import sys, time
-from bams.locks import claimed
+from bams.storage.locks import claimed
 with claimed(sys.argv[1]):
     print("held", flush=True)
     time.sleep(60)
@@ -158,7 +158,7 @@ def test_names_that_are_taken_get_numbers(tmp_path):
 
 def test_without_locks_nothing_is_claimed_and_nothing_left(tmp_path, monkeypatch):
     """As on Windows, where an open file could not be removed."""
-    monkeypatch.setattr("bams.locks.fcntl", None)
+    monkeypatch.setattr("bams.storage.locks.fcntl", None)
     with claimed(tmp_path / "new/m.pt"), claimed(tmp_path / "new/m.pt"):
         assert list((tmp_path / "new").iterdir()) == []
     assert list(tmp_path.iterdir()) == []

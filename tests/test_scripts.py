@@ -17,7 +17,10 @@ import custom_dataset_w_labels
 import fruit_flies
 import mouse_triplets
 import simulated_quadrupeds
-from bams import cli, mabe, simulate
+from bams import simulate
+from bams.app import cli
+from bams.mabe import files as mabe_files
+from bams.mabe.simulated import simulate_mouse_files
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = {
@@ -224,7 +227,7 @@ def test_mouse_submission_fits_the_evaluator_and_a_real_shaped_file(folder: Path
     assert embeddings.shape == (7200, 128)
     np.testing.assert_allclose(embeddings.mean(0), 0, atol=1e-3)
     np.testing.assert_allclose(embeddings.std(0), 1, atol=1e-3)
-    mabe.check_submission(submission["frame_number_map"], embeddings, order, 128)
+    mabe_files.check_submission(submission["frame_number_map"], embeddings, order, 128)
     # the rows of a clip are that clip's, wherever it stands in the file
     np.save(folder / "mouse_frame_number_map.npy", {name: (1800 * i, 1800 * i + 1800) for i, name in enumerate(ids)})
     run("mouse_triplets.py --data_root . --job compute_representations --ckpt_path m.pt")
@@ -237,7 +240,7 @@ def test_mouse_submission_fits_the_evaluator_and_a_real_shaped_file(folder: Path
 @pytest.mark.slow
 def test_a_submission_is_scored_beside_its_baselines(folder: Path, capsys: pytest.CaptureFixture):
     common = "mouse_triplets.py --simulate --simulated_clips 8 --sequence_length 200 --batch_size 16"
-    mabe.simulate_mouse_files("data/mabe/simulated", 8, frames=200)
+    simulate_mouse_files("data/mabe/simulated", 8, frames=200)
     run(f"{common} --epochs 1 --ckpt_path m.pt")
     run(f"{common} --job compute_representations --ckpt_path m.pt")
     capsys.readouterr()

@@ -5,9 +5,10 @@ import csv
 import numpy as np
 import pytest
 
-from bams.exports import TrackEmbedding, write_embeddings
-from bams.recordings import Recording
-from bams.segments import Segment, cut_segments, read_segments
+from bams.embed.export import write_embeddings
+from bams.embed.tracks import TrackEmbedding
+from bams.recordings.recording import Recording
+from bams.recordings.segments import Segment, cut_segments, read_segments
 
 ROWS = [Segment("mouse 1", 0, 99), Segment("Mäuse", 250, 300)]
 

@@ -10,7 +10,7 @@ from sklearn.model_selection import GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from bams.simulate import ACTIONS, FPS, KEYPOINTS, MODES, SimulatedMice, simulate_mice
+from bams.simulate.mice import ACTIONS, FPS, KEYPOINTS, MODES, SimulatedMice, simulate_mice
 
 CLIPS, MICE, FRAMES = 40, 3, 1800
 AT = {name: i for i, name in enumerate(KEYPOINTS)}

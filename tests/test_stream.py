@@ -17,15 +17,15 @@ import fruit_flies
 import mouse_triplets
 from bams import StreamingEncoder, checkpoint, simulate
 from bams.checkpoint import Checkpoint
-from bams.config import FeatureConfig
-from bams.data import Dataset
-from bams.features import Features
-from bams.keypoints import recording_features
-from bams.models import BAMS
-from bams.represent import embed_recording
-from bams.simulate_flies import simulate_flies
-from bams.state import new_model
+from bams.data.dataset import Dataset
+from bams.embed.offline import embed_recording
+from bams.features.columns import Features
+from bams.features.config import FeatureConfig
+from bams.features.recording import recording_features
+from bams.models.bams import BAMS
+from bams.simulate.flies import simulate_flies
 from bams.statistics import Statistics, known_inputs
+from bams.training.run_state import new_model
 
 README = Path(__file__).parents[1] / "README.md"
 TOLERANCE = 1e-5

@@ -1,4 +1,4 @@
-"""torch_files.py: what torch itself would take a file's word for."""
+"""tensors.py: what torch itself would take a file's word for."""
 
 import io
 import os
@@ -10,20 +10,20 @@ from pathlib import Path
 import pytest
 import torch
 
-from bams import torch_files
+from bams.storage import tensors
 
 
 def test_data_and_tensors_come_back_as_torch_reads_them(tmp_path):
     shared = torch.arange(12.0)
     given = {
         "plain": {"a": [1, 2.5, "text", None, True], "b": OrderedDict(c=3)},
-        "tensors": [torch.zeros(3, dtype=dtype) for dtype in torch_files.STORAGES.values()],
+        "tensors": [torch.zeros(3, dtype=dtype) for dtype in tensors.STORAGES.values()],
         "shapes": [torch.tensor(3), torch.zeros(0), torch.zeros(2, 0, 3), torch.randn(2, 3).T, shared[3:6]],
         "shared": [shared, shared.view(3, 4)],
         "parameter": torch.nn.Parameter(torch.ones(2)),
     }
-    path = torch_files.write(tmp_path / "a.pt", given)
-    found, expected = torch_files.read(path), torch.load(path, weights_only=True)
+    path = tensors.write(tmp_path / "a.pt", given)
+    found, expected = tensors.read(path), torch.load(path, weights_only=True)
     assert found["plain"] == expected["plain"] == given["plain"]
     for name in ("tensors", "shapes", "shared"):
         for ours, theirs in zip(found[name], expected[name], strict=True):
@@ -35,7 +35,7 @@ def test_data_and_tensors_come_back_as_torch_reads_them(tmp_path):
 def test_a_dict_of_weights_is_read(tmp_path):
     weights = torch.nn.Linear(2, 3).state_dict()
     torch.save(weights, tmp_path / "a.pt")
-    found = torch_files.read(tmp_path / "a.pt")
+    found = tensors.read(tmp_path / "a.pt")
     assert found.keys() == weights.keys() and all(torch.equal(found[k], weights[k]) for k in weights)
 
 
@@ -48,9 +48,9 @@ def test_a_full_disk_is_an_error_and_not_the_end_of_the_process(tmp_path, monkey
         def __exit__(self, *_):
             return False
 
-    monkeypatch.setattr(torch_files.files, "atomic_write", lambda path: Full())
+    monkeypatch.setattr(tensors.files, "atomic_write", lambda path: Full())
     with pytest.raises(OSError, match="No space left"):
-        torch_files.write(tmp_path / "a.pt", {"a": torch.zeros(10**6)})
+        tensors.write(tmp_path / "a.pt", {"a": torch.zeros(10**6)})
 
 
 # --- hostile files -----------------------------------------------------------------------------
@@ -110,10 +110,10 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", list(HOSTILE))
 def test_a_hostile_file_is_refused(tmp_path, name):
-    good = torch_files.read(write_zip(tmp_path / "a.pt", pickled({"a": tensor(4, 1, (3,), (1,))})))
+    good = tensors.read(write_zip(tmp_path / "a.pt", pickled({"a": tensor(4, 1, (3,), (1,))})))
     assert torch.equal(good["a"], torch.zeros(3))
     with pytest.raises(Exception, match=r"it |no item|out of bounds"):
-        torch_files.read(write_zip(tmp_path / "a.pt", pickled({"a": HOSTILE[name]})))
+        tensors.read(write_zip(tmp_path / "a.pt", pickled({"a": HOSTILE[name]})))
 
 
 @pytest.mark.parametrize(
@@ -121,14 +121,14 @@ def test_a_hostile_file_is_refused(tmp_path, name):
 )
 def test_structures_that_crash_python_are_refused(tmp_path, data):
     with pytest.raises((ValueError, pickle.UnpicklingError)):
-        torch_files.read(write_zip(tmp_path / "a.pt", data))
+        tensors.read(write_zip(tmp_path / "a.pt", data))
 
 
 def test_packed_and_doubled_parts_are_refused(tmp_path):
     data = pickled({"a": tensor(4, 0, (4,), (1,))})
     with pytest.raises(ValueError, match="compressed"):
-        torch_files.read(write_zip(tmp_path / "a.pt", data, compression=zipfile.ZIP_DEFLATED))
+        tensors.read(write_zip(tmp_path / "a.pt", data, compression=zipfile.ZIP_DEFLATED))
     with pytest.warns(UserWarning, match="Duplicate"):
         write_zip(tmp_path / "a.pt", data, ("a/data.pkl", "a/data/0", "a/data/0"))
     with pytest.raises(ValueError, match="one name"):
-        torch_files.read(tmp_path / "a.pt")
+        tensors.read(tmp_path / "a.pt")

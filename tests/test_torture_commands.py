@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bams import flags
+from bams.app import flags
 from torture import command_files, commands
 from torture.command_rows import ACCEPTED, WRONG, Row
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bams import files
+from bams.storage import files
 
 pytest.importorskip("h5py")
 pytest.importorskip("h5netcdf")

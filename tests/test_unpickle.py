@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bams import files
-from bams.unpickle import DataUnpickler, check_nesting
+from bams.storage import files
+from bams.storage.pickles import DataUnpickler, check_nesting
 
 only_linux = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux tells of the memory")
 F8 = np.dtype("f8")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bams import mabe, mabe_simulated
-from bams.simulate_quadrupeds import simulate_quadrupeds
+from bams.mabe.simulated import simulate_fly_files, simulate_mouse_files
+from bams.simulate.quadrupeds import simulate_quadrupeds
 
 MOUSE_FRAMES, FLY_FRAMES = 120, 160
 
@@ -19,8 +19,8 @@ def write() -> None:
 
 def write_mabe() -> None:
     """Files of MABe 2022: good ones of both animals, and those that go wrong."""
-    mabe.simulate_mouse_files("mice", 4, frames=MOUSE_FRAMES)
-    mabe_simulated.simulate_fly_files("flies", 4, FLY_FRAMES)
+    simulate_mouse_files("mice", 4, frames=MOUSE_FRAMES)
+    simulate_fly_files("flies", 4, FLY_FRAMES)
     write_scores("mice", "mouse_triplet", "mouse_triplets_test_labels.npy", "jax")
     write_scores("flies", "fly_group", "fly_groups_test_labels.npy", "flies")
     write_sequences("mouse_triplet", (MOUSE_FRAMES, 3, 12, 2))

@@ -18,8 +18,8 @@ import custom_dataset_w_labels
 import fruit_flies
 import mouse_triplets
 import simulated_quadrupeds
-from bams import mabe_report
-from bams.models import BAMS
+from bams.mabe import report
+from bams.models.bams import BAMS
 from torture import command_files
 from torture.command_rows import ACCEPTED, WRONG, Row
 from torture.tally import Tally
@@ -124,7 +124,7 @@ def no_work() -> Iterator[None]:
     def begun(*_: Any, **__: Any) -> None:
         raise WorkBegunError("work has begun")
 
-    with mock.patch.object(BAMS, "encode", begun), mock.patch.object(mabe_report, "score", begun):
+    with mock.patch.object(BAMS, "encode", begun), mock.patch.object(report, "score", begun):
         yield
 
 

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from bams import checkpoint
-from bams.data import Dataset
-from bams.models import BAMS
+from bams.data.dataset import Dataset
+from bams.data.feature_tables import Track, build_table, keep, read_table
+from bams.models.bams import BAMS
 from bams.statistics import Statistics
-from bams.tables import Track, build_table, keep, read_table
 from torture.tally import Tally
 
 Read = Callable[[], list[torch.Tensor]]

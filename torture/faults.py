@@ -12,7 +12,7 @@ from unittest.mock import patch
 import torch
 
 import custom_dataset
-from bams import step
+from bams.training import step
 from torture.children import Ended, run_script, start
 from torture.tally import Tally
 from torture.training import (

@@ -10,10 +10,17 @@ import h5py
 import numpy as np
 import torch
 
-from bams import checkpoint, cli, files, labels, mabe, mabe_protocol, poses, quadrupeds, segments, simulate, tables
+from bams import checkpoint, simulate
+from bams.app import cli, quadrupeds
 from bams.checkpoint import Checkpoint
-from bams.models import BAMS
+from bams.data import feature_tables, labels
+from bams.mabe import files as mabe_files
+from bams.mabe import protocol as mabe_protocol
+from bams.mabe.simulated import write_protocol
+from bams.models.bams import BAMS
+from bams.recordings import load, segments
 from bams.statistics import Statistics
+from bams.storage import files
 
 # those that write small files of trackers for the tests; a package `tests` of others may be installed
 pose_writers = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "tests" / "pose_writers.py")))
@@ -53,8 +60,8 @@ def _mabe_files(folder: Path) -> dict[str, Original]:
     mice = simulate.simulate_mice(2, frames=FRAMES, seed=0)
     ids = ["clip0", "clip1"]
     clips = dict(zip(ids, mice.keypoints, strict=True))
-    rows = mabe.frame_map(ids, [FRAMES] * 2)
-    tasks = {"chases": mabe.Task(mice.chase.ravel(), True), "speed": mabe.Task(np.ones(2 * FRAMES), False)}
+    rows = mabe_files.frame_map(ids, [FRAMES] * 2)
+    tasks = {"chases": mabe_files.Task(mice.chase.ravel(), True), "speed": mabe_files.Task(np.ones(2 * FRAMES), False)}
     embeddings = np.random.default_rng(0).random((2 * FRAMES, 8), np.float32)
     public = dict(zip(ids, np.ones((2, 2, FRAMES), np.float32), strict=True))
     robots = {"dof_pos": np.ones((12, FRAMES, 12)), "dof_vel": np.ones((12, FRAMES, 12), np.float32)}
@@ -62,18 +69,18 @@ def _mabe_files(folder: Path) -> dict[str, Original]:
     robots |= {"command_vel": np.ones((12, 3)), "terrain_slope": np.ones((12, FRAMES))}
     robots |= {"terrain_difficulty": np.zeros((12, FRAMES))}
     written = {
-        "sequences": (mabe.write_sequences(folder / "sequences.npy", clips, public, ["a", "b"]), _read_sequences),
-        "frame map": (files.write_pickled_dict(folder / "map.npy", rows), mabe.read_frame_map),
-        "labels": (mabe.write_labels(folder / "labels.npy", rows, tasks), mabe_protocol.read_labels),
+        "sequences": (mabe_files.write_sequences(folder / "sequences.npy", clips, public, ["a", "b"]), _read_sequences),
+        "frame map": (files.write_pickled_dict(folder / "map.npy", rows), mabe_files.read_frame_map),
+        "labels": (mabe_files.write_labels(folder / "labels.npy", rows, tasks), mabe_protocol.read_labels),
         "submission": (
-            mabe.write_submission(folder / "submission.npy", rows, embeddings, rows, 128),
+            mabe_files.write_submission(folder / "submission.npy", rows, embeddings, rows, 128),
             lambda path: mabe_protocol.read_submission(path, rows, 128),
         ),
         "robots": (folder / "robots.npy", quadrupeds.load_robots),
     }
     np.save(folder / "robots.npy", robots)  # by pickle protocol 4 and numpy's own calls
     labels_of = mabe_protocol.Labels(rows | {f"clip{i}": (0, 0) for i in range(2, 6)}, tasks)
-    mabe.write_protocol(
+    write_protocol(
         folder / "splits.json", folder / "tasks.json", ["x", "y"], list(labels_of.rows), list(tasks), ["speed"]
     )
 
@@ -86,7 +93,7 @@ def _mabe_files(folder: Path) -> dict[str, Original]:
 
 
 def _read_sequences(path: Path) -> Any:
-    return mabe.load_sequences(path, keypoints=12, individuals=3)
+    return mabe_files.load_sequences(path, keypoints=12, individuals=3)
 
 
 def _arrays(folder: Path) -> dict[str, Original]:
@@ -101,9 +108,9 @@ def _arrays(folder: Path) -> dict[str, Original]:
     np.savez_compressed(folder / "packed.npz", keypoints=keypoints, **named)
     np.savez(folder / "labelled.npz", keypoints=keypoints, **named, **truth)
     return {
-        "npy": Original(folder / "plain.npy", poses.load_poses),
-        "npz": Original(folder / "named.npz", poses.load_poses, sealed=True),
-        "packed npz": Original(folder / "packed.npz", poses.load_poses, sealed=True),
+        "npy": Original(folder / "plain.npy", load.load_poses),
+        "npz": Original(folder / "named.npz", load.load_poses, sealed=True),
+        "packed npz": Original(folder / "packed.npz", load.load_poses, sealed=True),
         "labelled npz": Original(folder / "labelled.npz", _read_labelled, sealed=True),
     }
 
@@ -134,7 +141,7 @@ def _tracker_files(folder: Path) -> dict[str, Original]:
         "slp": pose_writers.write_slp(folder / "a.slp", sightings, BODY, ["a", "b"]),
         **_netcdf_files(folder, tracks.transpose(3, 1, 2, 0)),
     }
-    return {name: Original(path, poses.load_poses) for name, path in paths.items()}
+    return {name: Original(path, load.load_poses) for name, path in paths.items()}
 
 
 def _pack(source: Path, path: Path) -> Path:
@@ -195,7 +202,7 @@ def _read_config(path: Path) -> Any:
 def _read_cache(path: Path) -> Any:
     """As the library does, which makes a cache anew upon these errors, see `bams.tables.keep`."""
     try:
-        return tables.read_table(path.parent)
+        return feature_tables.read_table(path.parent)
     except (ValueError, TypeError, KeyError, OSError, EOFError) as error:
         raise ValueError(f"{path} is damaged") from error
 
@@ -203,8 +210,8 @@ def _read_cache(path: Path) -> Any:
 def _cache(folder: Path) -> Path:
     rng = np.random.default_rng(0)
     rows = [
-        tables.Track(rng.random((n, 3), np.float32), rng.random((n, 2), np.float32), np.ones((n, 2), bool))
+        feature_tables.Track(rng.random((n, 3), np.float32), rng.random((n, 2), np.float32), np.ones((n, 2), bool))
         for n in (50, 60)
     ]
-    tables.build_table(rows, bins=4, folder=folder)
+    feature_tables.build_table(rows, bins=4, folder=folder)
     return folder / "statistics.npz"

@@ -1,0 +1,291 @@
+"""The jobs of the MABe 2022 scripts: what mice and flies share."""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from bams.app import cli
+from bams.checkpoint import Checkpoint, check_features
+from bams.compute import distributed
+from bams.compute.devices import pick_device
+from bams.data.dataset import Dataset, as_track
+from bams.data.feature_tables import Table, Track, build_table, keep, read_table
+from bams.embed.offline import embed_table, standardise
+from bams.features.columns import Features
+from bams.mabe import files as mabe_files
+from bams.mabe import report as mabe_report
+from bams.mabe.report import MabeConfig
+from bams.models.bams import BAMS
+from bams.readout.baselines import InputAlone, principal_components, random_weights
+from bams.statistics import Statistics, known_inputs
+from bams.storage import files
+
+TABLES = ("training", "held_out")  # in a folder of the cache
+
+
+@dataclass(frozen=True)
+class Group:
+    """One of the data sets of MABe 2022.
+
+    Attributes:
+        name: of the data set; checkpoints are named after it.
+        download: what `download_mabe.sh` calls it, which is also what the animals are called.
+        train_file, test_file: names of the sequences files.
+        evaluator_files: names of the files of labels, splits and tasks, which `evaluate` takes unless told others.
+        frame_maps: names under which a frame map may lie beside them.
+        individuals: A of the files.
+        keypoints: K of the files.
+        zero_missing: whether two zeros mean missing (see `mabe.load_sequences`).
+        features: of the animals of a clip (A, T, K, 2), NaN = not tracked -> `Features`, a track each.
+        sizes: encoders by name, and `hidden_layers` of the action predictor without its last size.
+        most_columns: C at most of a submission.
+        simulate: (folder, clips) -> None, writes simulated files.
+    """
+
+    name: str
+    download: str
+    train_file: str
+    test_file: str
+    evaluator_files: tuple[str, str, str]
+    frame_maps: Sequence[str]
+    individuals: int
+    keypoints: int
+    zero_missing: bool
+    features: Callable[[np.ndarray], Features]
+    sizes: Mapping[str, Any]
+    most_columns: int
+    simulate: Callable[[Path, int], None]
+
+
+@dataclass(frozen=True)
+class GroupConfig(MabeConfig):
+    """Settings of the MABe 2022 scripts alone."""
+
+    simulate: bool = False
+    """use simulated files in data_root/simulated, made on first use, instead of the downloaded ones"""
+    simulated_clips: int = 60
+    """clips in each of the two simulated files"""
+
+
+def run(argv: Sequence[str], group: Group, defaults: Mapping[str, Any]) -> None:
+    """Run one job of a script, whose own defaults are these."""
+    description = f"BAMS on the {group.download} of MABe 2022."
+    settings = cli.parse(argv, description, group.name, GroupConfig, defaults, tuple(JOBS))
+    if settings.run.job == "evaluate":
+        mabe_report.check_settings(settings.script, settings.run.ckpt_path)
+    root = distributed.first_alone(lambda: data_folder(settings, group))
+    if settings.run.job != "evaluate" or distributed.is_first():
+        JOBS[settings.run.job](settings, group, root)
+
+
+def data_folder(settings: cli.Settings, group: Group) -> Path:
+    """The folder with both files (which a submission is scored without); simulated first if asked for.
+
+    Raises:
+        FileNotFoundError: they are not there.
+    """
+    root = Path(settings.run.data_root)
+    names = group.train_file, group.test_file
+    if settings.script.simulate:
+        root = root / "simulated"
+        if not all((root / name).exists() for name in names):
+            files.check_writable(root)
+            print(f"simulating 2 x {settings.script.simulated_clips} clips of {group.download} in {root}")
+            group.simulate(root, settings.script.simulated_clips)
+        else:
+            said = f"the simulated clips in {root} are used as they are; delete that folder to make others"
+            print(said, file=sys.stderr)
+    missing = [str(root / name) for name in names if not (root / name).exists()]
+    if missing and (settings.run.job != "evaluate" or settings.script.baselines):
+        raise FileNotFoundError(
+            f"{' and '.join(missing)} not found: fetch them with ./download_mabe.sh {group.download} (or name "
+            "their folder with --data_root), or add --simulate to use simulated files"
+        )
+    return root
+
+
+def load_clips(group: Group, path: Path) -> tuple[list[str], list[np.ndarray]]:
+    """Clip ids, and per clip (A, T, K, 2) float32; NaN = not tracked."""
+    return mabe_files.load_sequences(
+        path, keypoints=group.keypoints, individuals=group.individuals, zero_missing=group.zero_missing
+    )
+
+
+def make_dataset(
+    clips: list[np.ndarray], group: Group, settings: cli.Settings, statistics: Statistics | None = None
+) -> Dataset:
+    """A data set in memory, with one track per individual, absent ones too."""
+    made = (group.features(clip) for clip in clips)
+    tracks = (as_track(*parts) for found in made for parts in zip(*found[:3], strict=True))
+    table = build_table(tracks, bins=settings.run.hoa_bins, statistics=statistics)
+    return Dataset.of_table(table, sequence_length=settings.run.sequence_length)
+
+
+def run_train(settings: cli.Settings, group: Group, root: Path) -> None:
+    """Train on the clips of the training file, some of them held out."""
+    tables = training_tables(settings, group, root / group.train_file)
+    sets = [Dataset.of_table(table, sequence_length=settings.run.sequence_length) for table in tables]
+    val_set = sets[1] if len(sets) > 1 else None
+    cli.run_training(settings, group.name, sets[0], val_set, group.sizes, feature_names(group))
+
+
+def training_tables(settings: cli.Settings, group: Group, path: Path) -> list[Table]:
+    """The tables of training clips and, if there are any, of held-out ones.
+
+    They are kept in `cache_path`, or in `cache` beside the file: the next start with the same content and settings
+    makes no features. While they are made, only the keypoints are in memory.
+    """
+    cache = Path(settings.run.cache_path or path.parent / "cache")
+    fitted = settings.resume.statistics if settings.resume is not None else None
+
+    def build(folder: Path) -> None:
+        print(f"making the features of {path}, to be kept in {cache}")
+        statistics = fitted
+        for name, clips in zip(TABLES, cli.split_recordings(load_clips(group, path)[1], settings), strict=True):
+            if clips:
+                tracks, part = group_tracks(group, tqdm(clips, name)), files.make_folder(folder / name)
+                made = build_table(tracks, bins=settings.run.hoa_bins, statistics=statistics, folder=part)
+                statistics = made.statistics
+        files.write_json(folder / "tables.json", {name: (folder / name).exists() for name in TABLES})
+
+    def read(folder: Path) -> list[Table]:
+        there = files.read_json(folder / "tables.json")
+        return [read_table(folder / name) for name in TABLES if there[name]]
+
+    run, train = settings.run, settings.train
+    asked = run.hoa_bins, run.val_share, train.seed, train.skip_frames, train.hoa_window
+    # what the features are shows in those of some made-up frames
+    probe = group.features(_made_up(group))
+    content = *map(np.asarray, probe[:3]), *(asdict(fitted).values() if fitted else ())
+    key = files.content_key(f"bams-mabe-2 {asked} {probe[3:]}", *content, files.file_key(path))
+    return keep(cache / f"{group.name}-{key}", build, read)
+
+
+def group_tracks(group: Group, clips: Iterable[np.ndarray]) -> Iterator[Track]:
+    """Features of all individuals (of those that are tracked in any frame) of all clips (A, T, K, 2)."""
+    for clip in clips:
+        found = group.features(clip)
+        for i in np.flatnonzero(np.isfinite(clip).any(axis=(1, 2, 3))):
+            yield as_track(found.inputs[i], found.actions[i], found.valid[i])
+
+
+def run_compute_representations(settings: cli.Settings, group: Group, root: Path) -> None:
+    """Embed the test clips and write X_submission.npy beside the checkpoint X.pt."""
+    path = Path(settings.run.ckpt_path)
+    target = path.with_name(f"{path.stem}_submission.npy")
+    files.check_writable(target.parent)
+    trained = load_trained(settings, group)
+    ids, clips = load_clips(group, root / group.test_file)
+    rows = clip_rows(group, root, ids, [clip.shape[1] for clip in clips])
+    spans = [rows[name] for name in ids]
+    one_by_one = (clips.pop(0) for _ in ids)  # each is let go when it is embedded
+    with distributed.common_folder(target.parent) as folder:
+        shape = max(end for _, end in spans), 2 * sum(trained.model.sizes.values())
+        table = distributed.common_array(folder / "embeddings.npy", shape)
+        embed_clips(settings, group, trained.model, trained.statistics, spans, one_by_one, table)
+        distributed.wait()
+        if distributed.is_first():
+            mabe_files.write_submission(target, rows, standardise(table), rows, group.most_columns)
+    print(f"submission: {target} ({shape[0]} frames x {shape[1]})")
+
+
+def clip_rows(group: Group, root: Path, ids: Sequence[str], lengths: Sequence[int]) -> mabe_files.FrameMap:
+    """Which rows of a submission belong to which clip: as the folder's frame map says, else in file order.
+
+    Raises:
+        ValueError: the frame map does not fit the clips.
+    """
+    for found in (root / name for name in group.frame_maps if (root / name).exists()):
+        rows = mabe_files.read_frame_map(found)
+        mabe_files.check_frame_map(rows, ids, lengths, str(found))
+        print(f"rows are placed as {found} says")
+        return rows
+    return mabe_files.frame_map(ids, lengths)
+
+
+def run_evaluate(settings: cli.Settings, group: Group, root: Path) -> None:
+    """Score a submission as the evaluator of MABe 2022 does."""
+    kinds = ("labels", "splits", "tasks")
+    defaults = {kind: root / name for kind, name in zip(kinds, group.evaluator_files, strict=True)}
+    others = baselines(settings, group, root) if settings.script.baselines else {}
+    mabe_report.run_evaluate(settings.script, defaults, group.most_columns, others)
+
+
+def baselines(
+    settings: cli.Settings, group: Group, root: Path
+) -> dict[str, Callable[[mabe_files.FrameMap], np.ndarray]]:
+    """Embeddings of the test clips that a submission is to beat, by name, for a frame map."""
+    ids, clips = load_clips(group, root / group.test_file)
+    trained = load_trained(settings, group)
+
+    def embed(model: BAMS | InputAlone, rows: mabe_files.FrameMap) -> np.ndarray:
+        mabe_files.check_frame_map(rows, ids, [clip.shape[1] for clip in clips], "the labels' frame map")
+        return embed_clips(settings, group, model, trained.statistics, [rows[name] for name in ids], clips)
+
+    def embed_input(rows: mabe_files.FrameMap) -> np.ndarray:
+        return embed(InputAlone(trained.model), rows)
+
+    return {
+        "input": lambda rows: standardise(embed_input(rows)),
+        "PCA of the input": lambda rows: principal_components(embed_input(rows), group.most_columns),
+        "random weights": lambda rows: standardise(embed(random_weights(trained.model), rows)),
+    }
+
+
+def load_trained(settings: cli.Settings, group: Group) -> Checkpoint:
+    """The checkpoint to embed with, if it is of the group and its features."""
+    trained = cli.load_trained(settings, group.name)
+    check_features(trained.features, feature_names(group), settings.run.ckpt_path)
+    return trained
+
+
+def embed_clips(
+    settings: cli.Settings,
+    group: Group,
+    model: BAMS | InputAlone,
+    statistics: Statistics,
+    spans: Sequence[tuple[int, int]],
+    clips: Iterable[np.ndarray],
+    table: np.ndarray | None = None,
+) -> np.ndarray:
+    """Pooled embeddings of all clips, (frames, 2*C) float32.
+
+    Args:
+        settings: from `cli.parse`.
+        group: which animals.
+        model: what to embed with, and the `statistics` of its training tracks.
+        spans: (start, end) of the rows of each clip.
+        clips: (A, T, K, 2) float32 each; NaN = not tracked.
+        table: see `embed_table`.
+    """
+    return embed_table(
+        model,
+        clips,
+        spans,
+        lambda clip: known_inputs(group.features(clip).inputs, statistics),
+        pick_device(distributed.own_device(settings.train.device)),
+        table,
+    )
+
+
+def feature_names(group: Group) -> dict[str, list[str]]:
+    """Names of the input and action features, as the checkpoint keeps them."""
+    made = group.features(_made_up(group))
+    return {"inputs": list(made.input_names), "actions": list(made.action_names)}
+
+
+def _made_up(group: Group) -> np.ndarray:
+    """Eight frames of keypoints at random places, (A, 8, K, 2) float32."""
+    return np.random.default_rng(0).uniform(1, 9, (group.individuals, 8, group.keypoints, 2)).astype(np.float32)
+
+
+JOBS = {
+    "train": run_train,
+    "compute_representations": run_compute_representations,
+    "evaluate": run_evaluate,
+}

@@ -1,0 +1,56 @@
+"""Runs a script's `main`: errors that the user can mend end in one sentence."""
+
+import argparse
+import functools
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import NoReturn
+
+from bams.compute import distributed
+from bams.compute.devices import is_out_of_memory
+from bams.training.interrupts import Interrupted, handled
+
+
+def script(main: Callable[[Sequence[str]], None]) -> Callable[[Sequence[str] | None], None]:
+    """Make a script's `main(argv)` end in one sentence and exit status 2 where the user is to mend something.
+
+    A run that was told to stop exits with 128 + the signal's number. `--debug` shows tracebacks.
+    """
+
+    @functools.wraps(main)
+    def wrapped(argv: Sequence[str] | None = None) -> None:
+        argv = list(sys.argv[1:] if argv is None else argv)
+        # a process that waits for others, which torchrun ends, would not come to leave by itself
+        signals = () if "WORLD_SIZE" in os.environ else (signal.SIGTERM,)
+        try:
+            with handled(_leave, *signals), distributed.started():
+                main(argv)
+        except Interrupted as stop:
+            print(stop, file=sys.stderr)
+            sys.exit(stop.exit_status)
+        except KeyboardInterrupt:
+            print("stopped", file=sys.stderr)
+            sys.exit(130)
+        except (ValueError, OSError, FloatingPointError, ImportError, argparse.ArgumentError) as error:
+            _end("", error, argv)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            _end("out of memory: ", error, argv)
+
+    return wrapped
+
+
+def _end(kind: str, error: Exception, argv: Sequence[str]) -> NoReturn:
+    if {"--debug", "--debug=true"} & set(argv):
+        raise error
+    print(f"error: {kind}{' '.join(str(error).split())}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _leave(number: int, _: FrameType | None) -> NoReturn:
+    """Told to stop where there is no checkpoint to write; temporary files are removed on the way out."""
+    sys.exit(128 + number)

@@ -1,0 +1,1 @@
+"""The machine: devices, number formats, and several processes of one run."""

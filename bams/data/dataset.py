@@ -1,0 +1,273 @@
+"""From features to what the network trains on: scaled inputs, quantised actions, validity, labels.
+
+Axes: N tracks, T frames, K keypoints, F input features, D action features, Q bins of the histogram.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bams.data.feature_tables import Table, Track, build_table, checksum, keep, read_mapped, read_table
+from bams.statistics import Statistics
+from bams.storage import files
+
+
+class Dataset(torch.utils.data.Dataset):
+    """Tracks as windows of features and quantised actions.
+
+    An item is a dict: `input` (T, F) float32, unscaled; `actions` (T, D) uint8 bins; `valid` (T, D) bool; and
+    the labels by name. Where a track is shorter than T, its last frame is repeated and is not valid. Reading
+    an item twice gives the same item.
+
+    Args:
+        input_feats: (N, T, F) float, or a list of N arrays (T_i, F); NaN = not known, becomes the centre.
+        target_feats: (N, T, D) float, or a list likewise: the action features.
+        valid: (N, T, D) or (N, T) bool, or a list likewise: True = observed; None = wherever the action is
+            finite. An action that is not finite is never valid.
+        hoa_bins: Q, at most 256.
+        hoa_window: of the loss; accepted here for the released scripts' sake, and not used.
+        statistics: those of the training tracks, to embed or validate on new data; fitted if not given.
+        sequence_length: frames of a window (T of an item); tracks are cut into windows that overlap as
+            little as possible, so that every frame is in one. None, or more than that: the longest track.
+        labels: by name (N, ...) or a list of N; item i carries the labels of its track, cut like the input
+            where they are one per frame.
+        cache_path: folder for what is computed here, used if `cache`; files are keyed by content and settings.
+
+    Example:
+        Two tracks of 5 frames, one input and one action, two bins:
+
+        >>> x = np.arange(10, dtype=np.float32).reshape(2, 5, 1)
+        >>> item = Dataset(x, x % 2, None, hoa_bins=2)[1]
+        >>> item["input"][:, 0].tolist(), item["actions"][:, 0].tolist()
+        ([5.0, 6.0, 7.0, 8.0, 9.0], [1, 0, 1, 0, 1])
+
+    Raises:
+        ValueError: arrays that do not fit each other or the statistics, infinite inputs, nothing valid.
+        OSError: (of items too) what is kept in the cache has changed since it was written.
+    """
+
+    def __init__(
+        self,
+        input_feats: np.ndarray | Sequence[np.ndarray],
+        target_feats: np.ndarray | Sequence[np.ndarray],
+        valid: np.ndarray | Sequence[np.ndarray] | None,
+        *,
+        hoa_bins: int = 32,
+        hoa_window: int = 30,
+        statistics: Statistics | None = None,
+        sequence_length: int | None = None,
+        labels: Mapping[str, Any] | None = None,
+        cache_path: str | Path | None = None,
+        cache: bool = False,
+    ):
+        tracks = as_tracks(input_feats, target_feats, valid)
+        table = make_table(
+            tracks,
+            (part for track in tracks for part in track),
+            hoa_bins=hoa_bins,
+            statistics=statistics,
+            cache_path=cache_path,
+            cache=cache,
+        )
+        self._take(table, sequence_length, labels)
+
+    @classmethod
+    def of_table(cls, table: Table, *, sequence_length: int | None = None, labels: Any = None) -> "Dataset":
+        """A data set of features that are joined and quantised already (see `bams.tables`)."""
+        dataset = cls.__new__(cls)
+        dataset._take(table, sequence_length, labels)
+        return dataset
+
+    def _take(self, table: Table, sequence_length: int | None, labels: Mapping[str, Any] | None) -> None:
+        self.inputs, self.actions, self.valid, self.lengths, self.statistics, _ = table
+        self.unchecked = {} if table.checksums is None else dict(enumerate(map(tuple, table.checksums.tolist())))
+        self.placed: list[Tensor] = []
+        self.track_names: list[str] | None = None  # for messages
+        self.labels = dict(labels or {})
+        for name, values in self.labels.items():
+            if len(values) != len(self.lengths):
+                raise ValueError(f"label {name} has {len(values)} entries for {len(self.lengths)} tracks")
+        self.starts = np.concatenate([[0], np.cumsum(self.lengths)])
+        longest = int(self.lengths.max())
+        self.sequence_length = longest if sequence_length is None else min(sequence_length, longest)
+        self.windows = cut_windows(self.lengths, self.sequence_length)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Mapped arrays go to other processes by the names of their files."""
+        kept = {name: getattr(self, name) for name in ("inputs", "actions", "valid")}
+        paths = {name: Path(a.filename) for name, a in kept.items() if getattr(a, "filename", None)}
+        return {**self.__dict__, **paths}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update({k: read_mapped(v) if isinstance(v, Path) else v for k, v in state.items()})
+
+    @property
+    def input_size(self) -> int:
+        """F."""
+        return self.inputs.shape[1]
+
+    @property
+    def target_size(self) -> int:
+        """D."""
+        return self.actions.shape[1]
+
+    @property
+    def n_tracks(self) -> int:
+        """N."""
+        return len(self.lengths)
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        item: dict[str, Any] = {name: values[0].cpu() for name, values in self.batch([index]).items()}
+        track, first = self.windows[index]
+        total = self.lengths[track]
+        count = min(self.sequence_length, total - first)
+        for name, values in self.labels.items():
+            value = np.array(values[track])
+            if value.shape[:1] == (total,):
+                value = np.concatenate([value[first : first + count], _no_label(value, self.sequence_length - count)])
+            item[name] = value
+        return item
+
+    def batch(self, windows: Sequence[int]) -> dict[str, Tensor]:
+        """`input` (B, T, F), `actions` (B, T, D) and `valid` (B, T, D) of B windows, without labels.
+
+        They are on the device that `place` was told, as are the indices by which they are gathered.
+        """
+        chosen = self.windows[np.asarray(windows, dtype=int)]
+        self._check(chosen[:, 0])
+        bounds = np.stack([self.starts[chosen[:, 0]] + chosen[:, 1], self.starts[chosen[:, 0] + 1]], axis=1)
+        inputs, actions, valid = self.placed or map(torch.from_numpy, (self.inputs, self.actions, self.valid))
+        first, end = torch.from_numpy(bounds).to(inputs.device, non_blocking=True).unbind(1)
+        rows = first[:, None] + torch.arange(self.sequence_length, device=inputs.device)
+        inside = rows < end[:, None]
+        rows = torch.minimum(rows, end[:, None] - 1)
+        return {"input": inputs[rows], "actions": actions[rows], "valid": valid[rows] & inside[..., None]}
+
+    def place(self, device: torch.device) -> None:
+        """Hold a copy of all features on a device; batches are then gathered there."""
+        self._check(range(self.n_tracks))
+        self.placed = [torch.from_numpy(array).to(device) for array in (self.inputs, self.actions, self.valid)]
+
+    def track_input(self, track: int) -> np.ndarray:
+        """All frames of one track: (T, F) float32, unscaled, finite."""
+        self._check([track])
+        return self.inputs[self.starts[track] : self.starts[track + 1]]
+
+    def _check(self, tracks: Iterable[int]) -> None:
+        """Raise OSError if a track that lies in a file has changed there; each is looked at once."""
+        for track in self.unchecked.keys() & {int(track) for track in tracks}:
+            span = slice(self.starts[track], self.starts[track + 1])
+            if checksum((self.inputs, self.actions, self.valid), span) != self.unchecked[track]:
+                raise OSError(
+                    f"the features kept in {Path(self.inputs.filename).parent} have changed since they were "
+                    f"written (track {track}, counted from 0): delete that folder, and they are made anew"
+                )
+            del self.unchecked[track]
+
+
+def make_table(
+    tracks: Iterable[Track],
+    content: Iterable[np.ndarray | str],
+    *,
+    hoa_bins: int = 32,
+    statistics: Statistics | None = None,
+    cache_path: str | Path | None = None,
+    cache: bool = False,
+) -> Table:
+    """The table of tracks that come one by one, kept in a cache or not.
+
+    Args:
+        tracks: not asked for if they are in the cache.
+        content: all that they follow from, for the cache to know them by.
+        hoa_bins, statistics, cache_path, cache: as of `Dataset`.
+
+    Raises:
+        ValueError: a setting makes no sense, or the tracks do not fit the statistics.
+    """
+    if statistics is None and not 2 <= hoa_bins <= 256:
+        raise ValueError(f"hoa_bins is {hoa_bins}; it must be from 2 to 256")
+    build = partial(build_table, tracks, bins=hoa_bins, statistics=statistics)
+    if not cache:
+        return build()
+    if cache_path is None:
+        raise ValueError("cache=True needs cache_path, the folder to keep the cache in")
+    fitted = list(asdict(statistics).values()) if statistics else []
+    key = files.content_key(f"bams-data-3 {hoa_bins}", *content, *fitted)
+    return keep(Path(cache_path) / key, lambda folder: build(folder=folder), read_table)
+
+
+def cut_windows(lengths: np.ndarray, window: int) -> np.ndarray:
+    """Windows that cover every frame of every track and overlap as little as possible.
+
+    Args:
+        lengths: (N,) int, frames of each track.
+        window: frames of a window.
+
+    Returns:
+        (windows, 2) int: track and first frame. A track shorter than the window gives one, at frame 0.
+    """
+    if window < 1:
+        raise ValueError(f"a window of {window} frames; it must be at least 1")
+    rows = []
+    for track, length in enumerate(lengths):
+        count = max(1, -(-int(length) // window))
+        firsts = np.linspace(0, max(int(length) - window, 0), count).round().astype(int)
+        rows.append(np.stack([np.full(count, track), firsts], axis=1))
+    return np.concatenate(rows)
+
+
+def as_tracks(
+    input_feats: np.ndarray | Sequence[np.ndarray],
+    target_feats: np.ndarray | Sequence[np.ndarray],
+    valid: np.ndarray | Sequence[np.ndarray] | None,
+) -> list[Track]:
+    """The tracks of features in any of the forms that `Dataset` takes.
+
+    Raises:
+        ValueError: arrays that do not fit each other, infinite inputs.
+    """
+    inputs, targets = _checked(input_feats, "input_feats"), _checked(target_feats, "target_feats")
+    if [len(part) for part in inputs] != [len(part) for part in targets]:
+        raise ValueError("input_feats and target_feats differ in their tracks or frames")
+    known = [None] * len(targets) if valid is None else [np.asarray(part, bool) for part in valid]
+    known = [part[:, None] if part is not None and part.ndim == 1 else part for part in known]
+    widths = (1, targets[0].shape[1])
+    if len(known) != len(targets) or any(
+        part is not None and (part.ndim != 2 or len(part) != len(target) or part.shape[1] not in widths)
+        for part, target in zip(known, targets, strict=False)
+    ):
+        raise ValueError("valid must be per frame or per action feature, for the same tracks and frames")
+    return [as_track(*parts) for parts in zip(inputs, targets, known, strict=True)]
+
+
+def as_track(inputs: np.ndarray, targets: np.ndarray, valid: np.ndarray | None) -> Track:
+    """One track: (T, F) and (T, D) float32; valid (T, D) or (T, 1) bool holds where the target is finite."""
+    if np.isinf(inputs).any():
+        raise ValueError("input_feats holds infinite values; write NaN where something is not known")
+    finite = np.isfinite(targets)
+    return Track(inputs, targets, finite if valid is None else finite & valid)
+
+
+def _checked(arrays: np.ndarray | Sequence[np.ndarray], name: str) -> list[np.ndarray]:
+    arrays = [np.asarray(array) for array in arrays]
+    if not arrays or any(array.ndim != 2 or 0 in array.shape for array in arrays):
+        shapes = sorted({array.shape for array in arrays})[:3]
+        raise ValueError(f"{name} must be (tracks, frames, features), none of them 0; a track has axes {shapes}")
+    if len({array.shape[1] for array in arrays}) > 1:
+        raise ValueError(f"the tracks of {name} differ in their number of features")
+    return [array.astype(np.float32, copy=False) for array in arrays]
+
+
+def _no_label(values: np.ndarray, count: int) -> np.ndarray:
+    """`count` entries that say 'not labelled': NaN, -1 for whole numbers, False or 0 where there is no sign."""
+    missing = {"f": np.nan, "i": -1}.get(values.dtype.kind, 0)
+    return np.full((count, *values.shape[1:]), missing, values.dtype)

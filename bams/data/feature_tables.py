@@ -1,0 +1,194 @@
+"""Features and quantised actions of all tracks, one after the other: in memory, or in files that are mapped.
+
+Axes: N tracks, frames of all tracks, F input features, D action features.
+"""
+
+import os
+import sys
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from bams.compute import distributed
+from bams.statistics import Statistics, fit_statistics, quantise
+from bams.storage import files
+from bams.storage.locks import claimed
+
+ROWS_AT_ONCE = 2**17
+Kept = TypeVar("Kept")
+
+
+class Track(NamedTuple):
+    """Features of one track: inputs (T, F) and targets (T, D) float32, valid (T, D) bool; NaN = not known."""
+
+    inputs: np.ndarray
+    targets: np.ndarray
+    valid: np.ndarray
+
+
+class Table(NamedTuple):
+    """What a data set is cut from.
+
+    Attributes:
+        inputs: (frames, F) float32, unscaled, finite.
+        actions: (frames, D) uint8, bins.
+        valid: (frames, D) bool.
+        lengths: (N,) int64, frames of each track.
+        statistics: of the training tracks.
+        checksums: (N, 3) uint32, CRC-32 of each track's inputs, actions and valid, where they lie in files that
+            are read bit by bit; None in memory.
+    """
+
+    inputs: np.ndarray
+    actions: np.ndarray
+    valid: np.ndarray
+    lengths: np.ndarray
+    statistics: Statistics
+    checksums: np.ndarray | None = None
+
+
+def build_table(
+    tracks: Iterable[Track], *, bins: int, statistics: Statistics | None = None, folder: Path | None = None
+) -> Table:
+    """Join tracks that come one by one, so that all their features are never in memory twice, or at all.
+
+    Args:
+        tracks: at least one, all with as many features.
+        bins: Q, of the statistics that are fitted.
+        statistics: those of the training tracks; fitted if not given.
+        folder: where the arrays go, as plain `.npy` files; unless given, memory.
+
+    Raises:
+        ValueError: nothing is valid, or the statistics are of other features.
+        OSError: the folder cannot be written.
+    """
+    columns = [_Column(folder, name) for name in ("inputs", "targets", "valid", "actions")]
+    lengths = []
+    for track in tracks:
+        if statistics is not None:
+            _check_sizes(track, statistics)
+        lengths.append(len(track.inputs))
+        for column, rows in zip(columns, track, strict=False):
+            column.append(rows)
+    inputs, targets, valid = (column.finish() for column in columns[:3])
+    statistics = statistics or fit_statistics(inputs, targets, valid, bins)
+    for part in _parts(len(inputs)):
+        columns[3].append(quantise(targets[part], statistics.edges))
+        np.copyto(inputs[part], statistics.centre, where=np.isnan(inputs[part]))
+    table = Table(inputs, columns[3].finish(), valid, np.array(lengths), statistics)
+    if folder is None:
+        return table
+    del targets
+    (folder / "targets.npy").unlink()
+    ends = np.cumsum(table.lengths)
+    spans = [slice(end - length, end) for end, length in zip(ends, table.lengths, strict=True)]
+    sums = np.array([checksum(table[:3], span) for span in spans], np.uint32)
+    files.write_arrays(folder / "statistics.npz", lengths=table.lengths, checksums=sums, **asdict(statistics))
+    return read_table(folder)
+
+
+def checksum(arrays: Iterable[np.ndarray], span: slice) -> tuple[int, ...]:
+    """CRC-32 of some frames of the inputs, the actions and valid."""
+    return tuple(zlib.crc32(np.ascontiguousarray(array[span])) for array in arrays)
+
+
+def keep(folder: Path, build: Callable[[Path], Any], read: Callable[[Path], Kept]) -> Kept:
+    """What `read` finds in a folder, which `build` fills if it is not there or is damaged, which stderr says.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+
+    def find_or_make() -> Kept:
+        with suppress(Exception):  # what is damaged may raise anything
+            return read(folder)
+        with claimed(folder, wait=True):
+            try:
+                return read(folder)  # another process may have made it in the meantime
+            except Exception as error:
+                if folder.exists():
+                    print(f"{folder} is damaged ({files.short(error)}) and made anew", file=sys.stderr)
+            with files.whole_folder(folder) as part:
+                build(part)
+            return read(folder)
+
+    return distributed.first_alone(find_or_make)
+
+
+def read_table(folder: Path) -> Table:
+    """The table that `build_table` wrote, its arrays mapped: pages are read when they are asked for.
+
+    Raises:
+        ValueError, OSError: it is damaged or not there.
+    """
+    found = files.read_arrays(folder / "statistics.npz")
+    lengths, checksums = found.pop("lengths"), found.pop("checksums")
+    arrays = [read_mapped(folder / f"{name}.npy") for name in ("inputs", "actions", "valid")]
+    statistics = Statistics(**found)
+    widths = (statistics.centre.size, *[statistics.edges.shape[0]] * 2)
+    kinds = (np.float32, np.uint8, np.bool_)
+    for array, width, kind in zip(arrays, widths, kinds, strict=True):
+        if array.shape != (lengths.sum(), width) or array.dtype != kind or not array.flags.c_contiguous:
+            raise ValueError(f"the arrays in {folder} do not have the axes of its tracks and features")
+    return Table(*arrays, lengths, statistics, checksums)
+
+
+def read_mapped(path: Path) -> np.ndarray:
+    """The array of an `.npy` file, mapped; it can be written, as torch asks for, which changes memory alone."""
+    return np.load(path, mmap_mode="c")
+
+
+def _check_sizes(track: Track, statistics: Statistics) -> None:
+    found = track.inputs.shape[1], track.targets.shape[1]
+    expected = statistics.centre.size, statistics.edges.shape[0]
+    if found != expected:
+        raise ValueError(
+            f"the data give {found[0]} input and {found[1]} action features, the statistics are for {expected[0]} "
+            f"and {expected[1]}: use recordings with the same keypoints as in training"
+        )
+
+
+class _Column:
+    """An array that grows by rows: in memory, or in FOLDER/NAME.npy."""
+
+    def __init__(self, folder: Path | None, name: str):
+        self.path = None if folder is None else folder / f"{name}.npy"
+        self.file = None if folder is None else self.path.open("wb")
+        self.rows, self.count, self.kept = None, 0, []
+
+    def append(self, rows: np.ndarray) -> None:
+        """Add rows, all of the same width and kind."""
+        if self.file is None:
+            self.kept.append(rows)
+            return
+        if self.rows is None:
+            self.rows = rows[:0]
+            self._write_header()
+        self.file.write(memoryview(np.ascontiguousarray(rows)).cast("B"))
+        self.count += len(rows)
+
+    def finish(self) -> np.ndarray:
+        """All rows, writable."""
+        if self.file is None:
+            joined, self.kept = np.concatenate(self.kept), []
+            return joined
+        self.file.seek(0)
+        self._write_header()
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        self.file.close()
+        return np.load(self.path, mmap_mode="r+")
+
+    def _write_header(self) -> None:
+        """numpy leaves room in it for the rows to become more."""
+        header = {"descr": self.rows.dtype.str, "fortran_order": False, "shape": (self.count, self.rows.shape[1])}
+        np.lib.format.write_array_header_1_0(self.file, header)
+
+
+def _parts(count: int) -> Iterator[slice]:
+    return (slice(first, first + ROWS_AT_ONCE) for first in range(0, count, ROWS_AT_ONCE))

@@ -1,0 +1,196 @@
+"""The same embeddings, frame by frame, for experiments that react to what the animals do.
+
+Axes: A individuals, K keypoints, d coordinates, F features of a series, or input features, C channels.
+"""
+
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bams.checkpoint import CUSTOM, Checkpoint, check_features, load, trained_features
+from bams.embed.offline import carry_over
+from bams.features.columns import Features
+from bams.features.geometry import check_keypoints
+from bams.features.recording import recording_features
+from bams.models.tcn import TemporalConvNet
+from bams.statistics import known_inputs
+
+MakeFeatures = Callable[[np.ndarray], Features]  # of a recording (A, T, K, d) or (A, T, F)
+
+
+class Layer(NamedTuple):
+    """A convolution: weight (kernel size * channels in, channels) and bias (channels,), and its PReLU's slope."""
+
+    weight: np.ndarray
+    bias: np.ndarray
+    slope: float
+
+
+class Block(NamedTuple):
+    """A `TemporalBlock`: its convolutions, weight and bias of its residual if that has any, its last slope."""
+
+    layers: list[Layer]
+    dilation: int
+    residual: tuple[np.ndarray, np.ndarray] | None
+    slope: float
+
+
+class StreamingEncoder:
+    """Embeds a recording frame by frame, each frame like `represent.embed_recording` embeds it in the whole.
+
+    The work per frame is the same however long the recording. It computes on the CPU, with numpy, as arrays this
+    small spend most of the time in the calls. The weights are those at the time of making it; it can be copied and
+    pickled, in the middle of a recording too.
+
+    Args:
+        checkpoint: a trained model, or its file.
+        features: makes the features, (A, T, K, d) or (A, T, F) float32 -> `Features`, each frame's of itself, the
+            one before and what was last seen; not needed for recordings of one's own, of which the checkpoint
+            says which they are.
+        keypoint_names: K names, if those recordings had names; the keypoints of a frame come in this order.
+
+    Raises:
+        FileNotFoundError, ValueError: as `bams.checkpoint.load`, or the features are not known.
+    """
+
+    def __init__(
+        self,
+        checkpoint: str | Path | Checkpoint,
+        features: MakeFeatures | None = None,
+        keypoint_names: Sequence[str] | None = None,
+    ):
+        self._source = "the checkpoint" if isinstance(checkpoint, Checkpoint) else str(checkpoint)
+        trained = checkpoint if isinstance(checkpoint, Checkpoint) else load(checkpoint)
+        if features is None and trained.dataset != CUSTOM:
+            raise ValueError(
+                f"{self._source} was trained on {trained.dataset}, with features that only its script knows: give "
+                "features=, the function that makes them"
+            )
+        if features is not None and keypoint_names is not None:
+            raise ValueError("keypoint_names are for features of the checkpoint; leave one of the two out")
+        names = None if keypoint_names is None else [str(name) for name in keypoint_names]
+        self._make_features = features or partial(recording_features, config=trained_features(trained), names=names)
+        self._feature_names, self._statistics = trained.features, trained.statistics
+        self._scale = deepcopy(trained.model.scale).cpu()
+        self._encoders = {name: _read_blocks(encoder) for name, encoder in trained.model.encoders.items()}
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all frames; the next is the first of another recording, of as many individuals as it has."""
+        self._frame = 0
+        self._before: np.ndarray | None = None  # see `carry_over`
+        self._windows: dict[str, list[list[np.ndarray]]] = {}
+
+    def embed(self, keypoints: np.ndarray) -> dict[str, np.ndarray]:
+        """Embed the next frame.
+
+        Args:
+            keypoints: (A, K, d) keypoints or (A, F) of a series, float32, any unit; NaN = not tracked. An
+                individual that is not there is NaN, so that A stays the same.
+
+        Returns:
+            by encoder name, (A, C) float32; (1, C) if the model was trained on individuals joined in one track.
+
+        Raises:
+            ValueError: the frame does not fit the frames before or the model, or has infinite values; the frame is
+                then as if it had not come.
+        """
+        frame = self._checked(keypoints)[:, None]
+        frames = frame if self._before is None else np.concatenate([self._before, frame], axis=1)
+        x = self._scale(torch.from_numpy(self._inputs(frames))).numpy()
+        if self._before is None:
+            self._windows = {name: _begin(blocks, len(x)) for name, blocks in self._encoders.items()}
+        embs = {name: _encode(blocks, self._windows[name], x, self._frame) for name, blocks in self._encoders.items()}
+        self._before = carry_over(frames)
+        self._frame += 1
+        return embs
+
+    def _checked(self, keypoints: np.ndarray) -> np.ndarray:
+        axes = np.shape(keypoints)
+        if len(axes) not in (2, 3) or 0 in axes:
+            raise ValueError(
+                f"a frame has axes {axes}; expected (individuals, keypoints, coordinates) or (individuals, "
+                "features), none of them 0"
+            )
+        if self._before is not None and axes != (first := (len(self._before), *self._before.shape[2:])):
+            raise ValueError(
+                f"a frame has axes {axes}, the frames before it {first}: write NaN for whoever is not there, and "
+                "call reset() before another recording"
+            )
+        return check_keypoints(keypoints)
+
+    def _inputs(self, frames: np.ndarray) -> np.ndarray:
+        """Inputs of the last frame, (A, F) float32, or (1, F) of joined tracks."""
+        try:
+            found = self._make_features(frames)
+        except (ValueError, LookupError) as error:
+            axes = (len(frames), *frames.shape[2:])
+            raise ValueError(f"a frame with axes {axes} does not fit the features: {error}") from error
+        if self._before is None and "inputs" in self._feature_names:
+            check_features(self._feature_names, {"inputs": list(found.input_names)}, self._source)
+        return known_inputs(found.inputs[:, -1], self._statistics)
+
+
+def _read_blocks(encoder: TemporalConvNet) -> list[Block]:
+    """The encoder's weights, each convolution's as one matrix."""
+    return [
+        Block(
+            [
+                Layer(*_as_matrix(conv), activation.weight.item())
+                for conv, activation in zip(block.convs, block.activations, strict=True)
+            ],
+            block.convs[0].dilation[0],
+            _as_matrix(block.residual) if isinstance(block.residual, nn.Conv1d) else None,
+            block.activation.weight.item(),
+        )
+        for block in encoder.blocks
+    ]
+
+
+def _as_matrix(conv: nn.Conv1d) -> tuple[np.ndarray, np.ndarray]:
+    weight = conv.weight.permute(2, 1, 0).flatten(0, 1)  # of the oldest frame first
+    return _array(weight), _array(conv.bias)
+
+
+def _array(values: Tensor) -> np.ndarray:
+    return values.detach().cpu().numpy().copy()
+
+
+def _begin(blocks: Sequence[Block], tracks: int) -> list[list[np.ndarray]]:
+    """What each convolution joins, before the first frame: 0, as the network pads.
+
+    A dilated convolution joins every n-th frame, n its dilation, so it is n convolutions without gaps that take
+    turns: (dilation, tracks, kernel size * channels in) float32, of the oldest frame first.
+    """
+    return [
+        [np.zeros((block.dilation, tracks, len(layer.weight)), np.float32) for layer in block.layers]
+        for block in blocks
+    ]
+
+
+def _encode(blocks: Sequence[Block], windows: Sequence[Sequence[np.ndarray]], x: np.ndarray, frame: int) -> np.ndarray:
+    """The embedding (tracks, C) of a frame of that number from its scaled input (tracks, F); windows move on."""
+    for block, block_windows in zip(blocks, windows, strict=True):
+        y = x
+        for layer, layer_windows in zip(block.layers, block_windows, strict=True):
+            window = layer_windows[frame % block.dilation]
+            channels = y.shape[1]
+            window[:, :-channels] = window[:, channels:]
+            window[:, -channels:] = y
+            y = _prelu(window @ layer.weight + layer.bias, layer.slope)
+        if block.residual is not None:
+            weight, bias = block.residual
+            x = x @ weight + bias
+        x = _prelu(y + x, block.slope)
+    return x
+
+
+def _prelu(x: np.ndarray, slope: float) -> np.ndarray:
+    # x above 0 and slope * x below, whatever the slope's sign, at less than the cost of np.where
+    return np.maximum(x, slope * x) if slope <= 1 else np.minimum(x, slope * x)

@@ -1,0 +1,146 @@
+"""Embeddings of the individuals of recordings."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+
+from bams.checkpoint import Checkpoint, check_features, trained_features
+from bams.embed.offline import embed_recording, pool_individuals
+from bams.features.columns import Features
+from bams.features.geometry import tracked_presence
+from bams.features.recording import recording_features
+from bams.recordings.recording import Recording
+from bams.statistics import known_inputs
+
+GROUP = "group"  # who stands for all individuals of a recording, pooled
+ABOUT = ("recording", "individual", "frame", "time_s")  # the columns before those of the embeddings
+NO_ENCODERS = {*ABOUT, "individuals", "fps"}  # what stands beside the encoders in a file
+
+
+@dataclass(frozen=True)
+class TrackEmbedding:
+    """Embeddings of an individual in a recording, or in a part of it.
+
+    Attributes:
+        recording: name.
+        individual: name; `GROUP` = the individuals pooled, as `bams.pool_individuals` does.
+        embs: by encoder name, (T, C) float32, also in mapped files; NaN = there is no embedding.
+        first_frame: number, in the recording, of the frame at index 0.
+        fps: frames per second, None = not known.
+
+    Raises:
+        ValueError: these do not fit each other.
+    """
+
+    recording: str
+    individual: str
+    embs: dict[str, np.ndarray]
+    first_frame: int = 0
+    fps: float | None = None
+
+    def __post_init__(self):
+        whose = f"the embeddings of {self.individual!r} in {self.recording!r}"
+        found = ", ".join(f"{name} {emb.dtype} {emb.shape}" for name, emb in self.embs.items()) or "none"
+        fit = all(emb.ndim == 2 and emb.dtype == np.float32 for emb in self.embs.values())
+        if not fit or len({len(emb) for emb in self.embs.values()}) != 1:
+            raise ValueError(f"{whose} are {found}; expected float32 of axes (frames, channels), of the same frames")
+        if taken := NO_ENCODERS & set(self.embs):
+            raise ValueError(f"{whose} have an encoder named {taken.pop()}, as something else is in the files")
+        if self.fps is not None and not (math.isfinite(self.fps) and self.fps > 0):
+            raise ValueError(f"{whose} have {self.fps} frames per second; expected a number above 0, or None")
+
+    def __len__(self) -> int:
+        """T."""
+        return len(next(iter(self.embs.values())))
+
+    def __getitem__(self, encoder: str) -> np.ndarray:
+        """(T, C) float32 of one encoder."""
+        return self.embs[encoder]
+
+    @property
+    def frame(self) -> np.ndarray:
+        """(T,) int64, numbers of the frames in the recording."""
+        return np.arange(self.first_frame, self.first_frame + len(self))
+
+    @property
+    def time_s(self) -> np.ndarray:
+        """(T,) float64, seconds from the recording's frame 0; NaN where `fps` is not known."""
+        return self.frame / (self.fps or np.nan)
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns of `table`, such as `short_0` of the encoder `short_term`."""
+        sizes = {name.removesuffix("_term"): emb.shape[1] for name, emb in self.embs.items()}
+        if len(sizes) < len(self.embs):  # there are, say, both short and short_term
+            sizes = {name: emb.shape[1] for name, emb in self.embs.items()}
+        return [f"{name}_{i}" for name, size in sizes.items() for i in range(size)]
+
+    def table(self, rows: slice = slice(None)) -> np.ndarray:
+        """Embeddings of all encoders joined, (T, sum of C) float32; of some of the frames if so asked."""
+        return np.concatenate([emb[rows] for emb in self.embs.values()], axis=1)
+
+
+JOINED = "all"  # stands for an individual's name where all are joined in one track
+
+
+def embed(
+    trained: Checkpoint, recordings: Sequence[Recording], device: str | torch.device = "cpu", pooled: bool = False
+) -> Iterator[list[TrackEmbedding]]:
+    """Embeddings of recordings, whole ones of any length, one recording after the other.
+
+    Args:
+        trained: a model of recordings of one's own.
+        recordings: cleaned as those in training were.
+        device: where to compute.
+        pooled: whether a recording with several tracks also has an embedding of the group, see
+            `represent.pool_individuals`; NaN where nobody is present.
+
+    Yields:
+        those of the individuals of a recording, in their order (or of all joined), then of the group.
+
+    Raises:
+        ValueError: the recordings have other features than those in training.
+    """
+    if not recordings:  # of several processes one may have none
+        return
+    names = recordings[0].keypoint_names or None
+    make = partial(recording_features, config=trained_features(trained), names=names)
+    found = make(recordings[0].keypoints[:, :1])
+    given = {"inputs": list(found.input_names), "actions": list(found.action_names)}
+    check_features(trained.features, given, "the model")
+    for recording in recordings:
+        yield _embed_one(trained, recording, make, device, pooled)
+
+
+def _embed_one(
+    trained: Checkpoint,
+    recording: Recording,
+    make: Callable[[np.ndarray], Features],
+    device: str | torch.device,
+    pooled: bool,
+) -> list[TrackEmbedding]:
+    joint = trained_features(trained).tracks == "joint"
+    individuals, total = [JOINED] if joint else recording.individuals, recording.keypoints.shape[1]
+    shape, sizes = (len(individuals), total), trained.model.sizes
+    embs = {name: np.empty((*shape, size), np.float32) for name, size in sizes.items()}
+    pooled = pooled and len(individuals) > 1
+    groups = {name: np.empty((total, 2 * size), np.float32) for name, size in sizes.items()} if pooled else {}
+    present = tracked_presence(recording.keypoints)
+
+    def make_inputs(part: np.ndarray) -> np.ndarray:
+        return known_inputs(make(part).inputs, trained.statistics)
+
+    for span, block in embed_recording(trained.model, recording.keypoints, make_inputs, device):
+        for name, values in block.items():
+            embs[name][:, span] = values
+            if pooled:
+                groups[name][span] = pool_individuals(values, present[:, span])
+    found = [(individual, {name: embs[name][i] for name in embs}) for i, individual in enumerate(individuals)]
+    return [
+        TrackEmbedding(recording.name, individual, of_one, recording.first_frame, recording.fps)
+        for individual, of_one in [*found, *([(GROUP, groups)] if pooled else [])]
+    ]

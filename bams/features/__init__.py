@@ -1,0 +1,20 @@
+"""From keypoints to numbers per frame: what the network sees, and the actions that it predicts."""
+
+from bams.features.columns import Features
+from bams.features.config import FeatureConfig
+from bams.features.geometry import fill_gaps, observed
+from bams.features.oriented import OrientedTable, oriented_features
+from bams.features.skeletons import Body, PoseTable, Segment, pose_features
+
+__all__ = [
+    "Body",
+    "FeatureConfig",
+    "Features",
+    "OrientedTable",
+    "PoseTable",
+    "Segment",
+    "fill_gaps",
+    "observed",
+    "oriented_features",
+    "pose_features",
+]

@@ -1,0 +1,1 @@
+"""MABe 2022: its files, its protocol and its scores."""

@@ -1,0 +1,47 @@
+"""Weights saved by the released code of the paper."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+
+def _is_bare(content: Any) -> bool:
+    return isinstance(content, dict) and any(str(key).startswith("encoders.") for key in content)
+
+
+def _released_config(weights: Mapping[str, torch.Tensor], dilations: Mapping[str, int]) -> dict[str, Any]:
+    """The arguments of `BAMS`, from the shapes of the tensors."""
+    names = list(dict.fromkeys(key.split(".")[1] for key in weights if key.startswith("encoders.")))
+    config: dict[str, Any] = {}
+    for name in names:
+        prefix = f"encoders.{name}.network."
+        blocks = 1 + max(int(key[len(prefix) :].split(".")[0]) for key in weights if key.startswith(prefix))
+        first = [weights[f"{prefix}{i}.conv1.weight"] for i in range(blocks)]
+        config["input_size"] = first[0].shape[1]
+        layers = len({key for key in weights if re.fullmatch(re.escape(prefix) + r"0\.conv\d+\.bias", key)})
+        trained = any(key.startswith(f"byol_predictors.{name}.") for key in weights)
+        config[name] = {
+            "num_channels": [len(weight) for weight in first],
+            "kernel_size": first[0].shape[2],
+            "dilation": dilations.get(name, 2),
+            "num_layers_per_block": layers,
+        }
+        if not trained:
+            config[name]["bootstrap"] = "none"
+        elif name not in ("short_term", "long_term"):
+            config[name]["bootstrap"] = "near"
+    linear = [w for key, w in weights.items() if re.fullmatch(r"predictor\.layers\.\d+\.weight", key)]
+    sizes = [linear[0].shape[1]] + [len(weight) for weight in linear if weight.ndim == 2]
+    return {**config, "predictor": {"hidden_layers": sizes}}
+
+
+def _released_name(key: str) -> str:
+    """A released parameter's name -> ours."""
+    key = key.replace("byol_predictors.", "bootstrap.").replace(".network.", ".blocks.")
+    key = key.replace(".downsample.", ".residual.").replace(".relu.", ".activation.")
+    key = re.sub(r"\.relu(\d+)\.", lambda m: f".activations.{int(m[1]) - 1}.", key)
+    key = re.sub(r"\.conv(\d+)\.", lambda m: f".convs.{int(m[1]) - 1}.", key)
+    key = key.replace(".weight_g", ".parametrizations.weight.original0")
+    return key.replace(".weight_v", ".parametrizations.weight.original1")

@@ -1,0 +1,108 @@
+"""Causal temporal convolutional networks."""
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from numbers import Integral
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
+
+from bams.models.pointwise import Dropout, PReLU
+
+
+class TemporalBlock(nn.Module):
+    """Dilated causal convolutions with PReLU and dropout, a residual, and a last PReLU.
+
+    The first convolution is plain, the later ones are weight-normalised.
+    """
+
+    def __init__(
+        self, channels_in: int, channels: int, *, kernel_size: int, dilation: int, layers: int, dropout: float
+    ):
+        super().__init__()
+        self.context = (kernel_size - 1) * dilation
+        convs = [
+            nn.Conv1d(channels_in if i == 0 else channels, channels, kernel_size, dilation=dilation)
+            for i in range(layers)
+        ]
+        self.convs = nn.ModuleList(conv if i == 0 else weight_norm(conv) for i, conv in enumerate(convs))
+        self.activations = nn.ModuleList(PReLU(0.1) for _ in convs)
+        self.dropout = Dropout(dropout)
+        self.residual = nn.Conv1d(channels_in, channels, 1) if channels_in != channels else nn.Identity()
+        self.activation = PReLU(0.1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, channels_in, 1, T) -> (B, channels, 1, T)."""
+        y = x
+        for conv, activation in zip(self.convs, self.activations, strict=True):
+            y = self.dropout(activation(_convolve(conv, F.pad(y, (self.context, 0)))))
+        if isinstance(self.residual, nn.Conv1d):
+            x = _convolve(self.residual, x)
+        return self.activation(y + x)
+
+
+def _convolve(conv: nn.Conv1d, x: Tensor) -> Tensor:
+    """A convolution over time as one over images of height 1, which with channels last in memory is faster."""
+    return F.conv2d(x, conv.weight.unsqueeze(2), conv.bias, dilation=(1, *conv.dilation))
+
+
+class TemporalConvNet(nn.Module):
+    """A causal temporal convolutional network: the output at frame t depends on frames up to t only.
+
+    Args:
+        input_size: number of input features F.
+        num_channels: output channels of each block; the last is the embedding's size C.
+        kernel_size: frames that one convolution joins.
+        dilation: base of the dilation; block i is dilated by dilation**i frames.
+        num_layers_per_block: convolutions in a block.
+        dropout: probability of dropping one value, in training.
+
+    Raises:
+        ValueError: a size that makes no network.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        num_channels: Sequence[int],
+        kernel_size: int = 3,
+        dilation: int = 2,
+        num_layers_per_block: int = 2,
+        dropout: float = 0.2,
+    ):
+        super().__init__()
+        sizes = (input_size, *num_channels, kernel_size, dilation, num_layers_per_block)
+        if len(num_channels) == 0 or not _are_sizes(sizes):
+            raise ValueError(f"an encoder's sizes must be whole numbers of at least 1, not {sizes}")
+        self.output_size = num_channels[-1]
+        self.receptive_field = 1 + num_layers_per_block * (kernel_size - 1) * sum(
+            dilation**i for i in range(len(num_channels))
+        )
+        self.blocks = nn.ModuleList(
+            TemporalBlock(
+                channels_in,
+                channels,
+                kernel_size=kernel_size,
+                dilation=dilation**i,
+                layers=num_layers_per_block,
+                dropout=dropout,
+            )
+            for i, (channels_in, channels) in enumerate(pairwise((input_size, *num_channels)))
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, F) float32 -> (B, T, C) float32."""
+        y = x.transpose(1, 2).unsqueeze(2)  # lies in memory as it did, channels last
+        for block in self.blocks:
+            y = block(y)
+        return y.squeeze(2).transpose(1, 2)
+
+    def extra_repr(self) -> str:
+        """Says the receptive field in `print(model)`."""
+        return f"receptive_field={self.receptive_field} frames, output_size={self.output_size}"
+
+
+def _are_sizes(sizes: Iterable[Any]) -> bool:
+    return all(isinstance(size, Integral) and size >= 1 for size in sizes)

@@ -1,0 +1,191 @@
+"""Size and shape of bodies, whatever the skeleton; numpy only.
+
+Axes: A individuals, T frames, K keypoints, d coordinates, n frames of any animals.
+"""
+
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+
+from bams.features.geometry import median
+
+FAR = 2.0  # times the median distance
+STARTS, FEW_FRAMES, ROUNDS = 8, 400, 6  # of the search for the mean shape, which settles in 5 rounds
+MUCH_LESS, LESS = 0.25, 0.6  # of the squared distances, if a mirror image, or an exchange, explains a shape
+# A body has sides if a mirror image puts so many keypoints so many spreads away; others only bend to one side.
+SIDED, SPREADS = 2, 3
+
+
+def align(frames: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """Frames moved, and turned in the plane of the first two coordinates, onto a shape; not mirrored, not scaled.
+
+    Each goes where the squared distances of its tracked keypoints to those of the shape are least.
+
+    Args:
+        frames: (n, K, d), any unit; NaN = not tracked.
+        shape: (K, d), same unit; NaN = not known.
+
+    Returns:
+        (n, K, d) float64; NaN where they were, and in frames that have no keypoint of the shape.
+    """
+    both = (np.isfinite(frames) & np.isfinite(shape)).all(axis=-1, keepdims=True)
+    count = both.sum(axis=1, keepdims=True)
+    weight = np.where(count > 0, 1 / np.maximum(count, 1), np.nan)
+    here = frames - np.where(both, frames, 0).sum(axis=1, keepdims=True) * weight
+    centre = np.where(both, shape, 0).sum(axis=1, keepdims=True) * weight
+    if frames.shape[-1] > 1:
+        there = np.where(both, shape - centre, 0)
+        x, y = np.moveaxis(np.where(both, here, 0)[..., :2], -1, 0)
+        to_x, to_y = np.moveaxis(there[..., :2], -1, 0)
+        angle = np.arctan2((x * to_y - y * to_x).sum(axis=1), (x * to_x + y * to_y).sum(axis=1))[:, None]
+        cos, sin = np.cos(angle), np.sin(angle)
+        x, y = here[..., 0], here[..., 1]
+        here = np.concatenate([np.stack([cos * x - sin * y, sin * x + cos * y], axis=-1), here[..., 2:]], axis=-1)
+    return here + centre
+
+
+def mean_shape(frames: np.ndarray) -> np.ndarray:
+    """The shape onto which frames fit best: generalised Procrustes, in which what lies far off counts less.
+
+    Args:
+        frames: (n, K, d), any unit; NaN = not tracked.
+
+    Returns:
+        (K, d) float64, same unit, its keypoints' mean at 0; NaN = never tracked.
+    """
+    if not len(frames):
+        return np.full(frames.shape[1:], np.nan)
+    seen = np.isfinite(frames).all(axis=-1).sum(axis=1)
+    best = np.flatnonzero(seen == seen.max())
+    starts = best[np.linspace(0, len(best) - 1, min(STARTS, len(best))).round().astype(int)]
+    some = frames[:: max(1, len(frames) // FEW_FRAMES)]
+    found = [_middle(align(some, frames[start]), frames[start]) for start in starts]
+    shape = min(found, key=lambda each: misfit(align(some, each), each))
+    for _ in range(ROUNDS):
+        shape = _middle(align(frames, shape), shape)
+    return shape - _nanmean(shape)
+
+
+def misfit(aligned: np.ndarray, shape: np.ndarray) -> float:
+    """Median distance of keypoints (n, K, d) to those of the shape (K, d), each keypoint counting alike."""
+    return float(_nanmean(median(np.linalg.norm(aligned - shape, axis=-1))))
+
+
+def _middle(aligned: np.ndarray, around: np.ndarray) -> np.ndarray:
+    """Mean of frames (n, K, d), in which the pull of what is far from `around` (K, d) is bounded."""
+    around = np.where(np.isfinite(around), around, median(aligned))
+    far = np.linalg.norm(aligned - around, axis=-1)
+    limit = FAR * median(far)
+    weight = np.where(np.isfinite(far), np.where(far > limit, limit / np.where(far > 0, far, 1), 1), 0)[..., None]
+    total = weight.sum(axis=0)
+    # a median would hop between the two sides to which tails curl
+    found = np.where(weight > 0, aligned, 0) * weight
+    return np.where(total > 0, found.sum(axis=0) / np.where(total > 0, total, 1), np.nan)
+
+
+class ShapeChange(NamedTuple):
+    """How another shape became of a shape.
+
+    Attributes:
+        mirrored: whether it is a mirror image.
+        exchanged: pairs of keypoints that are exchanged; each a list, as more than one pair may explain the same.
+        order: (K,) int, which keypoint of the other shape is each one's.
+        moved: (K,) bool, keypoints that lie elsewhere.
+        distance: (K,) how far, in the shape's unit.
+        scale: how many times as large the other shape is, by the keypoints that lie where they did; NaN = unknown.
+    """
+
+    mirrored: bool
+    exchanged: list[list[tuple[int, int]]]
+    order: np.ndarray
+    moved: np.ndarray
+    distance: np.ndarray
+    scale: float
+
+
+def find_change(
+    shape: np.ndarray, other: np.ndarray, tolerance: np.ndarray, spread: np.ndarray | None = None
+) -> ShapeChange:
+    """What changed from a shape to another, whatever its size: the fewest changes that explain it.
+
+    First a mirror image, then exchanges, the best first, then keypoints that lie elsewhere. Bodies of two
+    keypoints tell nothing, nor does the exchange of two that leaves the shape as it is.
+
+    Args:
+        shape, other: (K, d), any units; NaN = not known.
+        tolerance: (K,) the shape's unit: a keypoint is where it was if it lies no farther away.
+        spread: (K,) the shape's unit, of frames around it: so a body that bends is not taken for a mirrored one.
+    """
+    kept = np.isfinite(shape).all(axis=-1) & np.isfinite(other).all(axis=-1)
+    order, exchanged, mirrored = np.arange(len(shape)), [], False
+    now = _misses(shape, other, kept, tolerance)
+    if now.max() > 1 and shape.shape[1] > 1:
+        flip = np.where(np.arange(shape.shape[1]) == 0, -1, 1)
+        after = _misses(shape, other * flip, kept, tolerance)
+        apart = np.inf
+        if spread is not None:  # that of a keypoint seen once is 0
+            apart = _misses(shape, shape * flip, kept, np.where(spread > 0, SPREADS * spread, tolerance))
+        if np.sum(np.broadcast_to(apart, len(kept)) > 1) >= SIDED and _cost(after) < MUCH_LESS * _cost(now):
+            other, mirrored, now = other * flip, True, after
+    while now.max() > 1:
+        pairs = _exchanges(shape, other[order], kept, tolerance)
+        if not pairs:
+            break
+        exchanged.append(pairs)
+        order = _swapped(order, *pairs[0])
+        now = _misses(shape, other[order], kept, tolerance)
+    while now[kept].max(initial=0) > 1 and kept.sum() > 3:
+        fewer = [kept & (np.arange(len(kept)) != k) for k in np.flatnonzero(kept)]
+        kept = min(fewer, key=lambda some: _cost(_misses(shape, other[order], some, tolerance)[some]))
+        now = _misses(shape, other[order], kept, tolerance)
+    distance, scale = _fit(shape, other[order], kept)
+    return ShapeChange(mirrored, exchanged, order, now > 1, distance, scale)
+
+
+def _exchanges(shape: np.ndarray, other: np.ndarray, kept: np.ndarray, tolerance: np.ndarray) -> list[tuple[int, int]]:
+    """Pairs of keypoints whose exchange brings the other shape much nearer: all that explain it, else the best."""
+    now = _misses(shape, other, kept, tolerance)
+    found = []
+    for p, q in combinations(np.flatnonzero(kept).tolist(), 2):
+        after = _misses(shape, other[_swapped(np.arange(len(other)), p, q)], kept, tolerance)
+        # of a keypoint that has only moved, the exchange would leave one of the two astray
+        settled = after[[p, q]].max() <= max(1, now[[p, q]].max() / 2)
+        if settled and _cost(after) < LESS * _cost(now):
+            found.append((_cost(after), after.max() <= 1, (p, q)))
+    found.sort()
+    return [pair for i, (_, explains, pair) in enumerate(found) if i == 0 or (explains and found[0][1])]
+
+
+def _swapped(order: np.ndarray, p: int, q: int) -> np.ndarray:
+    order = order.copy()
+    order[[p, q]] = order[[q, p]]
+    return order
+
+
+def _cost(misses: np.ndarray) -> float:
+    return float(np.sum(misses**2))
+
+
+def _misses(shape: np.ndarray, other: np.ndarray, kept: np.ndarray, tolerance: np.ndarray) -> np.ndarray:
+    """Distances (K,) in tolerances; 0 where not known."""
+    return np.nan_to_num(_fit(shape, other, kept)[0]) / tolerance
+
+
+def _fit(shape: np.ndarray, other: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, float]:
+    """The other shape laid onto a shape and scaled by the keypoints kept: distances (K,) and relative size."""
+    if kept.sum() < 2:
+        return np.full(len(shape), np.nan), float("nan")
+    centre = shape[kept].mean(axis=0)
+    here = align(other[None], np.where(kept[:, None], shape, np.nan))[0] - centre
+    there = shape - centre
+    size, larger = np.sum(there[kept] ** 2), np.sum(here[kept] ** 2)
+    if not (size > 0 and larger > 0):
+        return np.full(len(shape), np.nan), float("nan")
+    factor = np.sum(here[kept] * there[kept]) / larger
+    return np.linalg.norm(factor * here - there, axis=-1), float(np.sqrt(larger / size))
+
+
+def _nanmean(values: np.ndarray) -> np.ndarray:
+    known = np.isfinite(values)
+    return np.where(known, values, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)

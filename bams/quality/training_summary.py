@@ -1,0 +1,168 @@
+"""What recordings look like, in so few numbers that a model can keep them.
+
+Axes: A individuals, T frames, K keypoints, d coordinates, C channels of an encoder. Lengths are in body lengths.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+
+from bams.features.geometry import body_length, median, sample
+from bams.quality.shapes import align, mean_shape
+from bams.recordings.recording import Recording, check_skeleton
+
+PARTS = 8  # fewer recordings are cut into so many parts, to see how much parts differ
+FRAMES_OF_SHAPE = 4000  # of all parts together
+SPEED_QUANTILE = 0.95
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What recordings look like; numbers, names and arrays only, so that a checkpoint can keep it.
+
+    A deviation is how much parts differ, robustly.
+
+    Attributes:
+        keypoint_names: K names.
+        recordings: how many.
+        parts: of which the deviations are: the recordings, or where there are few, pieces of them.
+        fps: frames per second, None = not known or of several rates.
+        body_length: median over recordings, the tracker's unit; NaN = not known, as of one keypoint.
+        body_length_deviation: of its logarithm.
+        shape: (K, d) float64, body lengths, in no particular direction; NaN = never tracked.
+        spread: (K,) float64, body lengths: median distance of a keypoint to its place in the shape.
+        shape_deviation: (K,) float64, body lengths: that of its place.
+        speed: 95th percentile of the steps of keypoints, body lengths per frame.
+        speed_deviation: of its logarithm.
+        confidence, confidence_deviation: (K,) float64, median, as the tracker gives it; NaN = not given.
+        missing, missing_deviation: (K,) float64, shares of the frames of all individuals that are ever tracked.
+        embeddings: mean and deviation over frames, each (C,), by encoder; see `describe_embeddings`.
+    """
+
+    keypoint_names: tuple[str, ...]
+    recordings: int
+    parts: int
+    fps: float | None
+    body_length: float
+    body_length_deviation: float
+    shape: np.ndarray
+    spread: np.ndarray
+    shape_deviation: np.ndarray
+    speed: float
+    speed_deviation: float
+    confidence: np.ndarray
+    confidence_deviation: np.ndarray
+    missing: np.ndarray
+    missing_deviation: np.ndarray
+    embeddings: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+
+
+def describe(recordings: Sequence[Recording]) -> Reference:
+    """What recordings look like.
+
+    Raises:
+        ValueError: there is none, or their keypoints differ.
+    """
+    if not recordings:
+        raise ValueError("there is no recording to describe")
+    names = tuple(recordings[0].keypoint_names)
+    check_skeleton(names, recordings)
+    parts = _parts(recordings)
+    lengths = np.array([body_length(part) for part, _ in parts])
+    shape, spread, shape_deviation = _shapes([part for part, _ in parts], lengths)
+    speeds = np.array([_speed(part) / length for (part, _), length in zip(parts, lengths, strict=True)])
+    missing = np.stack([_missing(part) for part, _ in parts])
+    confidences = np.stack([_confidence(given, len(names)) for _, given in parts])
+    rates = {recording.fps for recording in recordings}
+    speed, speed_deviation = _over_parts(np.log(np.where(speeds > 0, speeds, np.nan)))
+    length, length_deviation = _over_parts(np.log(lengths))
+    return Reference(
+        names,
+        len(recordings),
+        len(parts),
+        rates.pop() if len(rates) == 1 else None,
+        float(np.exp(length)),
+        float(length_deviation),
+        shape,
+        spread,
+        shape_deviation,
+        float(np.exp(speed)),
+        float(speed_deviation),
+        *_over_parts(confidences),
+        *_over_parts(missing),
+    )
+
+
+def describe_embeddings(embeddings: Mapping[str, np.ndarray]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Mean and deviation of each channel over all frames.
+
+    Args:
+        embeddings: by encoder, (..., C) float; NaN = no frame.
+
+    Returns:
+        by encoder, two arrays (C,) float64; NaN where there is no frame.
+    """
+    found = {}
+    for name, embedding in embeddings.items():
+        frames = np.asarray(embedding, float).reshape(-1, embedding.shape[-1])
+        frames = frames[np.isfinite(frames).all(axis=1)]
+        empty = np.full(embedding.shape[-1], np.nan)
+        found[name] = (frames.mean(axis=0), frames.std(axis=0)) if len(frames) else (empty, empty)
+    return found
+
+
+def _parts(recordings: Sequence[Recording]) -> list[tuple[np.ndarray, np.ndarray | None]]:
+    """Keypoints and confidences of recordings; of few, cut in time into as many parts as make `PARTS`."""
+    cuts = math.ceil(PARTS / len(recordings))
+    found = []
+    for recording in recordings:
+        edges = np.unique(np.linspace(0, recording.keypoints.shape[1], cuts + 1).round().astype(int))
+        for begin, end in pairwise(edges):
+            confidence = None if recording.confidence is None else recording.confidence[:, begin:end]
+            found.append((recording.keypoints[:, begin:end], confidence))
+    return found
+
+
+def _shapes(parts: Sequence[np.ndarray], lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean shape (K, d) in body lengths, the keypoints' spread around it (K,), and the parts' deviation (K,)."""
+    ever = np.any([np.isfinite(part).all(axis=-1).any(axis=(0, 1)) for part in parts], axis=0)
+    least = max(2, math.ceil(ever.sum() / 2))
+    most = math.ceil(FRAMES_OF_SHAPE / len(parts))
+    frames = [
+        sample(part, least, most) / length for part, length in zip(parts, lengths, strict=True) if np.isfinite(length)
+    ]
+    if not frames:
+        unknown = np.full(parts[0].shape[-2:], np.nan)
+        return unknown, unknown[:, 0], unknown[:, 0]
+    shape = mean_shape(np.concatenate(frames))
+    aligned = [align(some, shape) for some in frames]
+    spread = median(np.linalg.norm(np.concatenate(aligned) - shape, axis=-1))
+    places = align(np.stack([median(some) for some in aligned]), shape)
+    return shape, spread, median(np.linalg.norm(places - shape, axis=-1))
+
+
+def _speed(keypoints: np.ndarray) -> float:
+    steps = np.linalg.norm(np.diff(keypoints.astype(float), axis=1), axis=-1)
+    steps = steps[np.isfinite(steps)]
+    return float(np.quantile(steps, SPEED_QUANTILE)) if steps.size else float("nan")
+
+
+def _missing(keypoints: np.ndarray) -> np.ndarray:
+    seen = np.isfinite(keypoints).all(axis=-1)
+    there = seen[seen.any(axis=(1, 2))]
+    return 1 - there.mean(axis=(0, 1)) if len(there) else np.ones(seen.shape[2])
+
+
+def _confidence(confidence: np.ndarray | None, count: int) -> np.ndarray:
+    if confidence is None:
+        return np.full(count, np.nan)
+    return median(confidence.reshape(-1, count).astype(float))
+
+
+def _over_parts(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Median and deviation over parts, robust: 1.48 median distances are one deviation of a bell curve."""
+    middle = median(values)
+    return middle, 1.4826 * median(np.abs(values - middle))

@@ -1,0 +1,62 @@
+"""What a trained model is compared with: its input, and itself before training."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bams.models.bams import BAMS
+
+
+class InputAlone(nn.Module):
+    """Stands where `bams.represent` takes a model: a frame's embedding is its input, scaled as by the model."""
+
+    context = 0
+
+    def __init__(self, model: BAMS):
+        super().__init__()
+        self.scale = model.scale
+        self.sizes = {"input": model.config["input_size"]}
+
+    def encode(self, input: Tensor) -> Mapping[str, Tensor]:
+        """(B, T, F) float32, unscaled and finite -> the same axes, scaled, as the encoder `input`."""
+        return {"input": self.scale(input)}
+
+
+def random_weights(model: BAMS, seed: int = 0) -> BAMS:
+    """The same network and input scale with new random weights; torch's own generator stays as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        fresh = BAMS(**model.config)
+    fresh.scale.load_state_dict(model.scale.state_dict())
+    return fresh
+
+
+def moving_mean(values: np.ndarray, frames: int) -> np.ndarray:
+    """Mean over the last `frames` frames of each, or over as many as there are; (..., T, C) float32 -> same."""
+    total = np.cumsum(values, axis=-2, dtype=np.float64)
+    total[..., frames:, :] = total[..., frames:, :] - total[..., :-frames, :]
+    number = np.minimum(np.arange(1, values.shape[-2] + 1), frames)[:, None]
+    return (total / number).astype(np.float32)
+
+
+def principal_components(table: np.ndarray, most_columns: int) -> np.ndarray:
+    """The first principal components of all rows.
+
+    Args:
+        table: (frames, C) float32, finite.
+        most_columns: P at most.
+
+    Returns:
+        (frames, min(C, P)) float32, the strongest first.
+    """
+    mean = table.mean(axis=0, dtype=np.float64)
+    parts = [slice(first, first + 2**16) for first in range(0, len(table), 2**16)]
+    covariance = sum((table[part] - mean).T @ (table[part] - mean) for part in parts)
+    _, directions = np.linalg.eigh(covariance)
+    kept = directions[:, ::-1][:, :most_columns]
+    result = np.empty((len(table), kept.shape[1]), np.float32)
+    for part in parts:
+        result[part] = (table[part] - mean) @ kept
+    return result

@@ -1,0 +1,85 @@
+"""How to train."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train; every field is a flag of the scripts."""
+
+    epochs: int = 500
+    """passes over the training windows; 0: as many as make 1500 steps"""
+    batch_size: int = 32
+    """windows in a batch"""
+    lr: float = 1e-3
+    """learning rate of the encoders and the action predictor"""
+    bootstrap_lr: float = 1e-2
+    """learning rate of the bootstrap predictors"""
+    weight_decay: float = 4e-5
+    """weight decay of AdamW"""
+    lr_schedule: Literal["steps", "cosine"] = "steps"
+    """steps: constant between lr_milestones; cosine: rise over the first steps, then fall to nearly 0"""
+    lr_milestones: tuple[int, ...] = (200,)
+    """of lr_schedule steps: epochs at which the learning rates are multiplied by 0.1"""
+    hoa_window: int = 30
+    """W: the histogram of actions covers this many frames to come"""
+    skip_frames: int = 100
+    """first frames of a window that give no loss, as the encoders lack context there"""
+    hoa_frames: float = 0.25
+    """share of the frames at which the action predictor is trained in each step, above 0 and at most 1"""
+    hide_parts: float = 0.3
+    """probability with which an embedding, or the frame's input, is hidden from the action predictor, so that
+    each encoder learns to tell the actions alone; 0 as in the paper"""
+    loss: Literal["normalised", "paper"] = "normalised"
+    """normalised: start at the data-wide histogram, and divide each action's loss by that histogram's;
+    paper: the plain mean over actions, weighted by 500, from a random start"""
+    bootstrap_weight: float = 0.5
+    """weight of each encoder's bootstrap loss"""
+    views: int = 1
+    """pairs of frames that each bootstrap loss compares, per window and step; at least 32 in a batch"""
+    near_frames: int = 5
+    """most frames between the two of a near pair"""
+    far_frames: int = 0
+    """most frames between the two of a far pair; 0: any two of the window"""
+    seed: int = 0
+    """every random draw follows from it"""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """numbers that the network computes with in training; auto: bfloat16 where the device is made for it. Weights,
+    losses and embeddings are float32 in any case"""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1, mps, ..."""
+    num_workers: int = -1
+    """processes that load batches; 0 loads in the training process; -1: none beside a CPU that trains, which they
+    would take time from, and up to 4 for a GPU"""
+    log_every_step: int = 10
+    """steps between points of the training curves"""
+    checkpoint_every: int = 1
+    """epochs between checkpoints; one is also written at the end and on Ctrl-C"""
+
+    def __post_init__(self):
+        one = ("batch_size", "hoa_window", "log_every_step", "checkpoint_every", "views")
+        zero = (
+            *("epochs", "skip_frames", "seed", "lr", "bootstrap_lr", "weight_decay"),
+            *("bootstrap_weight", "near_frames", "far_frames"),
+        )
+        least = {**dict.fromkeys(one, 1), **dict.fromkeys(zero, 0), "num_workers": -1}
+        for name, lowest in least.items():
+            if not lowest <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be finite and at least {lowest}")
+            if getattr(self, name) >= 2**63:  # which torch cannot hold
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be below 2**63")
+        if not 0 <= self.hide_parts < 1:
+            raise ValueError(f"hide_parts is {self.hide_parts}; it must be from 0 to below 1")
+        if not 0 < self.hoa_frames <= 1:
+            raise ValueError(f"hoa_frames is {self.hoa_frames}; it must be above 0 and at most 1")
+        if any(epoch < 1 for epoch in self.lr_milestones):
+            raise ValueError(f"lr_milestones are {self.lr_milestones}; they must be at least 1")
+        choices = {
+            "lr_schedule": ("steps", "cosine"),
+            "loss": ("normalised", "paper"),
+            "precision": ("auto", "float32", "bfloat16"),
+        }
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(known)}")
