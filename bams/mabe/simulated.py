@@ -1,4 +1,4 @@
-"""Simulated files in the form of the MABe 2022 fly groups (those of the mice are in `bams.mabe`)."""
+"""Simulated files in the form of those of MABe 2022, mice and flies."""
 
 import string
 from collections.abc import Sequence
@@ -8,8 +8,8 @@ import numpy as np
 
 from bams.mabe import files as mabe_files
 from bams.mabe.files import SEEDS, Task, frame_map, write_labels, write_sequences
-from bams.simulate import mice
 from bams.simulate.flies import ACTIONS, SimulatedFlies, simulate_flies
+from bams.simulate.mice import MODES, SimulatedMice, simulate_mice
 from bams.storage import files
 
 
@@ -55,7 +55,7 @@ def simulate_mouse_files(root: str | Path, clips: int, frames: int = 1800) -> No
         frames: T.
     """
     root = Path(root)
-    train, test = (mice.simulate_mice(clips, frames=frames, seed=seed) for seed in (0, 1))
+    train, test = (simulate_mice(clips, frames=frames, seed=seed) for seed in (0, 1))
     names = clip_ids(clips, seed=0), clip_ids(clips, seed=1)
     public = np.stack([np.repeat(train.lights[:, None], frames, axis=1), train.chase], axis=1).astype(np.float32)
     tasks = _simulated_tasks(test)
@@ -72,10 +72,10 @@ def simulate_mouse_files(root: str | Path, clips: int, frames: int = 1800) -> No
     )
 
 
-def _simulated_tasks(mice: mice.SimulatedMice) -> dict[str, Task]:
+def _simulated_tasks(mice: SimulatedMice) -> dict[str, Task]:
     """The causes as group labels over all frames, clip after clip."""
     _, _, frames = mice.modes.shape
-    social = (mice.modes == mice.MODES.index("social")).mean(axis=1)
+    social = (mice.modes == MODES.index("social")).mean(axis=1)
     return {
         "strain": Task(np.repeat(mice.strain, frames), True),
         "approaches": Task(mice.approach.ravel(), True),
