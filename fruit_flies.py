@@ -30,6 +30,7 @@ FEATURES = OrientedTable(
         "contrasts": ("first", "second"),
     },
     order=(*POINTS, "centroid", "orientation", "axis_lengths", "areas", "contrasts"),
+    nearest=Nearest(points=("centroid",), predict=("centroid-centroid_distance", "centroid-centroid_approach")),
 )
 
 SIZES = {
@@ -37,12 +38,6 @@ SIZES = {
     "long_term": {"num_channels": (64, 64, 64, 64, 64), "kernel_size": 3, "dilation": 4},
     "hidden_layers": (256, 512, 512),
 }
-
-
-def features(flies: np.ndarray) -> Features:
-    """Features of the flies of a clip, (A, T, K, 2)."""
-    distances = "centroid-centroid_distance", "centroid-centroid_approach"
-    return with_nearest(oriented_features(flies, FEATURES), flies, FEATURES.order, ["centroid"], distances)
 
 
 FLIES = mabe_jobs.Group(
@@ -55,7 +50,7 @@ FLIES = mabe_jobs.Group(
     individuals=11,
     keypoints=len(FEATURES.order),
     zero_missing=False,
-    features=features,
+    features=FEATURES,
     sizes=SIZES,
     most_columns=256,
     simulate=simulate_fly_files,

@@ -36,22 +36,17 @@ FEATURES = PoseTable(
         Segment("nose", start="neck", end="nose", body="rear"),
     ),
     moving_segments=("spine", "left_forepaw", "right_forepaw", "left_hindpaw", "right_hindpaw", "nose"),
+    nearest=Nearest(
+        points=("nose", "centre_back", "tail_base"),
+        predict=("nose-nose_closeness", "nose-tail_base_closeness", "centre_back-centre_back_closeness"),
+    ),
 )
-
-# Distances between these points and those of the nearest other mouse are seen, and some of them predicted.
-POINTS = ("nose", "centre_back", "tail_base")
-PREDICTED = ("nose-nose_closeness", "nose-tail_base_closeness", "centre_back-centre_back_closeness")
 
 SIZES = {
     "short_term": {"num_channels": (64, 64, 32, 32), "kernel_size": 3},
     "long_term": {"num_channels": (64, 64, 64, 32, 32), "kernel_size": 3, "dilation": 4},
     "hidden_layers": (256, 512, 512),
 }
-
-
-def features(mice: np.ndarray) -> Features:
-    """Features of the mice of a clip, (A, T, K, 2)."""
-    return with_nearest(pose_features(mice, FEATURES), mice, FEATURES.keypoints, POINTS, PREDICTED)
 
 
 MICE = mabe_jobs.Group(
@@ -64,7 +59,7 @@ MICE = mabe_jobs.Group(
     individuals=3,
     keypoints=len(FEATURES.keypoints),
     zero_missing=True,
-    features=features,
+    features=FEATURES,
     sizes=SIZES,
     most_columns=128,
     simulate=simulate_mouse_files,

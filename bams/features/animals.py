@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bams.features.columns import Features, Group
+from bams.features.columns import Features, Group, Nearest
 from bams.features.config import FeatureConfig
 from bams.features.geometry import (
     angle_difference,
@@ -76,8 +76,7 @@ def animal_features(
     if config.heading and dims < 2:
         raise ValueError(f"heading is {config.heading!r}, but keypoints of one coordinate have none; leave it out")
     bodies = find_bodies(keypoints, heading_keypoints(config.heading, names))
-    own = config.features == "own"
-    turned = np.nan_to_num(-bodies.heading) if own else np.zeros_like(bodies.heading)
+    turned = np.nan_to_num(-bodies.heading)
     coordinates = [f"{name}_{axis}" for name in names for axis in "xyz"[:dims]]
     moved, moved_valid = difference(keypoints, bodies.seen)
     displacement = Group(_flat(moved), np.repeat(moved_valid, dims, -1), [f"{c}_moved" for c in coordinates])
@@ -228,23 +227,19 @@ def _flat(values: np.ndarray) -> np.ndarray:
     return values.reshape(*values.shape[:2], -1)
 
 
-def with_nearest(
-    features: Features, keypoints: np.ndarray, names: Sequence[str], points: Sequence[str], predict: Sequence[str]
-) -> Features:
-    """Features of the animals of a recording joined with how far points of the nearest other animal are.
+def with_nearest(features: Features, keypoints: np.ndarray, names: Sequence[str], nearest: Nearest) -> Features:
+    """Features of the animals of a recording, joined with distances to the nearest other animal.
 
     Args:
         features: of A tracks, made of `keypoints`.
         keypoints: (A, T, K, d) float32, any unit; NaN = not tracked.
         names: K names.
-        points: of them those that distances are between; all these distances are inputs.
-        predict: actions of P, a point of the animal, and Q, one of the other: P-Q_distance; P-Q_closeness, the
-            logarithm of the distance, in which small distances differ as much as large ones; or P-Q_approach, its
-            change.
+        nearest: the points, and the actions.
 
     Raises:
         ValueError: there is no such point or distance.
     """
+    points, predict = nearest.points, nearest.predict
     unknown = sorted(set(points) - set(names))
     if unknown:
         raise ValueError(f"there is no keypoint {unknown[0]}; the keypoints are {', '.join(names)}")

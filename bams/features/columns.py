@@ -1,5 +1,6 @@
-"""Named columns of features."""
+"""Named columns of features, and the distances between animals that may be among them."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -28,3 +29,18 @@ class Group(NamedTuple):
     values: np.ndarray
     valid: np.ndarray
     names: list[str]
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """Distances between points of an animal and points of the nearest other animal, as features.
+
+    Attributes:
+        points: names of the keypoints between which all distances are inputs.
+        predict: which of these are actions, P a point of the animal and Q one of the other: P-Q_distance;
+            P-Q_closeness, the logarithm of the distance, in which small distances differ as much as large ones;
+            P-Q_approach, the change of the distance.
+    """
+
+    points: tuple[str, ...]
+    predict: tuple[str, ...]

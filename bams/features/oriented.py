@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bams.features.columns import Features
+from bams.features.columns import Features, Nearest
 from bams.features.geometry import angle_difference, difference, egocentric, fill_gaps, observed, polar, rotate
 
 
@@ -18,6 +18,7 @@ class OrientedTable:
         orientation: name of the pair that is the cosine and sine of the direction it looks in.
         measures: names of the other pairs, with names of both numbers: these are inputs, never actions.
         order: all K names in the order of the arrays.
+        nearest: distances to the nearest other animal, if these are features too.
     """
 
     points: tuple[str, ...]
@@ -25,6 +26,7 @@ class OrientedTable:
     orientation: str
     measures: dict[str, tuple[str, str]]
     order: tuple[str, ...]
+    nearest: Nearest | None = None
 
     def __post_init__(self):
         named = (*self.points, self.centre, self.orientation, *self.measures)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bams.features.columns import Features
+from bams.features.columns import Features, Nearest
 from bams.features.geometry import angle_difference, difference, fill_gaps, observed, polar, rotate, wrap_angle
 
 BODY_INPUTS = ("x", "y", "cos", "sin", "forward", "sideways", "turn")
@@ -42,12 +42,14 @@ class PoseTable:
         bodies: give position, orientation, motion and turning.
         segments: give length, angle and their changes.
         moving_segments: names of the segments whose changes are also actions.
+        nearest: distances to the nearest other animal, if these are features too.
     """
 
     keypoints: tuple[str, ...]
     bodies: tuple[Body, ...]
     segments: tuple[Segment, ...]
     moving_segments: tuple[str, ...]
+    nearest: Nearest | None = None
 
 
 def pose_features(keypoints: np.ndarray, table: PoseTable) -> Features:
