@@ -10,10 +10,8 @@ For files of another form edit `load_data`. With labels to read out take custom_
 from collections.abc import Sequence
 
 from bams import Recording, load_poses
-from bams.app import cli, custom
-from bams.app.config import CustomConfig
+from bams.app import custom
 from bams.app.script import script
-from bams.checkpoint import CUSTOM
 
 
 def load_data(path: str, fps: float | None = None, individuals: int | None = None) -> list[Recording]:
@@ -30,9 +28,7 @@ def load_data(path: str, fps: float | None = None, individuals: int | None = Non
 @script
 def main(argv: Sequence[str]) -> None:
     """Run one job."""
-    what = "BAMS on recordings of your own."
-    settings = cli.parse(argv, what, CUSTOM, CustomConfig, custom.DEFAULTS, custom.JOBS)
-    custom.run(settings, custom.read_recordings(settings, load_data))
+    custom.main(argv, load_data)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,7 @@ import numpy as np
 
 from bams.app import mabe as mabe_jobs
 from bams.app.script import script
-from bams.features.animals import with_nearest
-from bams.features.columns import Features
-from bams.features.oriented import OrientedTable, oriented_features
+from bams.features import Features, Nearest, OrientedTable, recording_features
 from bams.mabe.simulated import simulate_fly_files
 
 TRAIN_FILE, TEST_FILE = "fly_group_train.npy", "fly_group_test.npy"
@@ -38,6 +36,11 @@ SIZES = {
     "long_term": {"num_channels": (64, 64, 64, 64, 64), "kernel_size": 3, "dilation": 4},
     "hidden_layers": (256, 512, 512),
 }
+
+
+def features(flies: np.ndarray) -> Features:
+    """Features of the flies of a clip, (A, T, K, 2)."""
+    return recording_features(flies, FEATURES)
 
 
 FLIES = mabe_jobs.Group(

@@ -12,9 +12,7 @@ import numpy as np
 from bams import simulate
 from bams.app import mabe as mabe_jobs
 from bams.app.script import script
-from bams.features.animals import with_nearest
-from bams.features.columns import Features
-from bams.features.skeletons import Body, PoseTable, Segment, pose_features
+from bams.features import Body, Features, Nearest, PoseTable, Segment, recording_features
 from bams.mabe.simulated import simulate_mouse_files
 
 TRAIN_FILE, TEST_FILE = "mouse_triplet_train.npy", "mouse_triplet_test.npy"
@@ -47,6 +45,11 @@ SIZES = {
     "long_term": {"num_channels": (64, 64, 64, 32, 32), "kernel_size": 3, "dilation": 4},
     "hidden_layers": (256, 512, 512),
 }
+
+
+def features(mice: np.ndarray) -> Features:
+    """Features of the mice of a clip, (A, T, K, 2)."""
+    return recording_features(mice, FEATURES)
 
 
 MICE = mabe_jobs.Group(

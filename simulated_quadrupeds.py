@@ -7,7 +7,6 @@ python simulated_quadrupeds.py --job evaluate --simulate --ckpt_path bams-quadru
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,14 +23,16 @@ from bams.app.quadrupeds import (
     write_scores,
 )
 from bams.app.script import script
-from bams.checkpoint import check_features
+from bams.checkpoint import check_features, kept_settings
 from bams.compute import distributed
 from bams.compute.devices import pick_device
 from bams.data.dataset import Dataset
+from bams.data.split import choose_parts
 from bams.embed.offline import compute_representations
 from bams.simulate.quadrupeds import simulate_quadrupeds
 from bams.statistics import Statistics
 from bams.storage import files
+from bams.training.plan import plan_training
 
 NAME = "quadruped"
 FEATURES = {
@@ -126,9 +127,14 @@ def as_sequences(robots: Robots) -> list[np.ndarray]:
 
 def run_train(settings: cli.Settings, robots: Robots) -> None:
     """Train without labels on all sequences, some of them held out to watch the skill on."""
-    make = partial(make_dataset, settings=settings)
-    train_set, val_set = cli.split_datasets(as_sequences(robots), settings, make)
-    cli.run_training(settings, NAME, train_set, val_set, SIZES, FEATURES)
+    run, train, resume = settings.run, settings.train, settings.resume
+    sequences = as_sequences(robots)
+    parts = choose_parts(sequences, train.least_frames, run.val_share, train.seed)
+    training, held_out = ([sequences[i] for i in part] for part in parts)
+    train_set = make_dataset(training, settings, resume.statistics if resume else None)
+    val_set = make_dataset(held_out, settings, train_set.statistics) if held_out else None
+    kept = kept_settings(run, settings.script)
+    cli.run_training(settings, plan_training(NAME, train_set, val_set, SIZES, train, FEATURES, kept, resume))
 
 
 def run_evaluate(settings: cli.Settings, robots: Robots) -> None:

@@ -1,6 +1,6 @@
 """What a trained model is on disk: one file that rebuilds it, and opens without running code."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,9 +9,10 @@ import numpy as np
 import torch
 
 from bams.features.config import FeatureConfig
+from bams.features.recording import FeatureSource, from_data, recording_features
 from bams.models.bams import BAMS, InputScale
 from bams.models.released import _is_bare, _released_config, _released_name
-from bams.statistics import Statistics
+from bams.statistics import Statistics, known_inputs
 from bams.storage import files, tensors
 
 Part = TypeVar("Part")
@@ -36,7 +37,7 @@ class Checkpoint:
         dataset: what it was trained on, for example 'mouse_triplets'.
         statistics: fitted on the training tracks; `Dataset(statistics=...)` takes them for new data.
         marginal_loss: (D,) float32, see `bams.losses.marginal_loss`.
-        features: names of inputs and actions, and how they are made.
+        features: `inputs` and `actions`, their names; `source`, how they are made (`bams.features.recording.as_data`).
         settings: the training configuration.
         progress: epoch, step, and the state of the optimiser and the scheduler.
         versions: of bams, torch, numpy and Python, at the time of writing.
@@ -52,6 +53,30 @@ class Checkpoint:
     progress: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     reference: dict[str, Any] = field(default_factory=dict)
+
+    def inputs(self, recording: np.ndarray, names: Sequence[str] | None = None) -> np.ndarray:
+        """What the network takes of a recording.
+
+        Args:
+            recording: (A, T, K, d) keypoints or (A, T, F) series, float32, the unit of training; NaN = not tracked.
+            names: K names of the keypoints; those of training unless given.
+
+        Returns:
+            (A, T, F) float32, finite: what is not known is at the centre of the training data.
+
+        Raises:
+            ValueError: the recording gives other features than those of training.
+        """
+        found = recording_features(recording, trained_features(self), names or self.keypoint_names)
+        check_features(
+            self.features, {"inputs": list(found.input_names), "actions": list(found.action_names)}, "the model"
+        )
+        return known_inputs(found.inputs, self.statistics)
+
+    @property
+    def keypoint_names(self) -> list[str] | None:
+        """K names of the keypoints, None = not known."""
+        return list(self.reference.get("keypoint_names", [])) or None
 
     def __reduce__(self):
         """Copies and pickles are made of what a file holds, as torch does not pickle weight-normalised layers."""
@@ -133,9 +158,54 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> BAM
     return load(path, device).model
 
 
-def trained_features(trained: Checkpoint) -> FeatureConfig:
-    """The features that a model was trained on."""
+def kept_names(*configs: Any) -> list[str]:
+    """Names of the settings that a checkpoint keeps, of dataclasses or their instances."""
+    return [one.name for config in configs for one in fields(config) if one.metadata.get("kept", True)]
+
+
+def kept_settings(*configs: Any) -> dict[str, Any]:
+    """The settings that a checkpoint keeps, by name; no paths are among them."""
+    return {name: getattr(config, name) for config in configs for name in kept_names(config)}
+
+
+def check_same_run(resume: Checkpoint, *configs: Any) -> None:
+    """Check the settings that may not change when a run goes on, those marked `fixed`.
+
+    Raises:
+        ValueError: one differs; which.
+    """
+    for config in configs:
+        for name in (one.name for one in fields(config) if one.metadata.get("fixed")):
+            given = _storable(getattr(config, name))
+            had = resume.settings.get(name, given)
+            if had != given:
+                raise ValueError(
+                    f"the run to resume had {name} {had}, not {given}: resume with the same data and settings"
+                )
+
+
+def trained_features(trained: Checkpoint) -> FeatureSource:
+    """Which features a model was trained on.
+
+    Raises:
+        ValueError: the checkpoint does not say, or its features are not made any more.
+    """
+    if "source" in trained.features:
+        return from_data(trained.features["source"])
+    if trained.dataset != CUSTOM:
+        raise ValueError(
+            f"this checkpoint of {trained.dataset} is from before version 0.2 and does not say how its features are "
+            "made: give them, for example mouse_triplets.features"
+        )
+    if trained.settings.get("tracks") == "joint" or trained.settings.get("features") == "camera":
+        raise ValueError("the model was trained with --tracks joint or --features camera, which only bams 0.1 has")
     return part_of(trained.settings, FeatureConfig)
+
+
+def check_dataset(found: Checkpoint, name: str, path: str | Path) -> None:
+    """Raise ValueError unless the checkpoint, read from `path`, was trained on the data set `name`."""
+    if found.dataset != name:
+        raise ValueError(f"{path} was trained on {found.dataset}, not on {name}; use the script it came from")
 
 
 def check_features(expected: Mapping[str, list[str]], found: Mapping[str, list[str]], path: str) -> None:

@@ -1,41 +1,48 @@
 """The settings that all scripts share; each field is a flag, and its docstring the flag's help."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from bams.features.config import FeatureConfig
 from bams.recordings.cleaning import CleaningConfig
+
+FIXED = {"fixed": True}  # may not change when a run goes on
+NOT_KEPT = {
+    "kept": False
+}  # never taken from a checkpoint: no file decides what is opened or written, or which job runs
 
 
 @dataclass(frozen=True)
 class RunConfig:
     """What to do, with which data, and where the results go."""
 
-    job: Literal["train", "compute_representations", "evaluate", "report", "all"] = "train"
-    """train a model, embed recordings with a trained one, score the embeddings (of the MABe data and the robots),
-    report what recordings of your own are like, or do all that there is to do with these"""
-    data_root: str = ""
+    job: Literal["train", "compute_representations", "evaluate", "report", "all"] = field(
+        default="train", metadata=NOT_KEPT
+    )
+    """train: train a model; compute_representations: embed recordings with a trained model; evaluate: score the
+    embeddings (MABe data and robots); report: say what your own recordings are like; all: report, train, embed, draw"""
+    data_root: str = field(default="", metadata=NOT_KEPT)
     """where the recordings are"""
-    ckpt_path: str | None = None
-    """the checkpoint: for train the file to write (a dated name in output_dir unless given),
-    for compute_representations the file to read"""
-    resume: str | None = None
-    """checkpoint of an interrupted run to go on from, whose settings hold unless given anew; auto: ckpt_path if it
-    is there, else the newest whole checkpoint in output_dir, else a new run"""
-    output_dir: str = "."
+    ckpt_path: str | None = field(default=None, metadata=NOT_KEPT)
+    """the checkpoint: the file that train writes (a dated name in output_dir unless given), or that the other jobs
+    read"""
+    resume: str | None = field(default=None, metadata=NOT_KEPT)
+    """checkpoint of an interrupted run to go on with, in that file and with its settings; auto: ckpt_path if it is
+    there, else the newest whole checkpoint in output_dir, else a new run"""
+    output_dir: str = field(default=".", metadata=NOT_KEPT)
     """folder for checkpoints"""
-    log_dir: str = "runs"
+    log_dir: str = field(default="runs", metadata=NOT_KEPT)
     """folder for TensorBoard files; each run has its own folder in it"""
-    cache_path: str | None = None
-    """folder to keep features in, as mapped files, so that they need no memory and the next start is quicker;
-    unless given nothing is kept, but for mice and flies in data_root/cache"""
-    hoa_bins: int = 32
+    cache_path: str | None = field(default=None, metadata=NOT_KEPT)
+    """folder to keep features in, as mapped files, so that they need no memory and the next start is quicker; unless
+    given only the features of MABe's mice and flies are kept, in data_root/cache"""
+    hoa_bins: int = field(default=32, metadata=FIXED)
     """Q: bins of the histogram of actions, 2 to 256"""
-    sequence_length: int = 1800
-    """frames of a training window; longer recordings are cut, and embedded whole"""
-    val_share: float = 0.1
-    """share of the recordings that is held out to watch the skill on"""
-    debug: bool = False
+    sequence_length: int = field(default=1800, metadata=FIXED)
+    """frames of a training window; longer recordings are cut for training, and embedded whole"""
+    val_share: float = field(default=0.1, metadata=FIXED)
+    """share of the recordings that is held out to measure the skill on"""
+    debug: bool = field(default=False, metadata=NOT_KEPT)
     """show the full traceback of an error"""
 
     def __post_init__(self):
@@ -55,19 +62,19 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class CustomConfig(FeatureConfig, CleaningConfig):
-    """Settings of recordings of one's own."""
+    """Your own recordings."""
 
     fps: float = 0
-    """frames per second; 0: as the files say, if they do"""
+    """frames per second; 0: what the files say, if they do"""
     individuals: int = 0
-    """animals in a recording, where the tracker has broken tracks into fragments; 0: each track is an animal"""
-    segments: str | None = None
-    """CSV file with the columns recording, start and end: these parts alone are trained on, or embedded"""
+    """animals in a recording, where the tracker gives more tracklets than animals; 0: each track is an animal"""
+    segments: str | None = field(default=None, metadata=NOT_KEPT)
+    """CSV file with the columns recording, start and end: only these parts are trained on, or embedded"""
     hoa_window_s: float = 0
     """seconds to come that are predicted; 0: hoa_window frames"""
-    format: Literal["auto", "arrays", "csv", "parquet", "hdf5", "npz"] = "auto"
-    """of embeddings: one .npz with the arrays of all recordings, or a file for each; auto: arrays of .npy and .npz
-    files, else csv"""
+    format: Literal["auto", "arrays", "csv", "parquet", "hdf5", "npz"] = field(default="auto", metadata=NOT_KEPT)
+    """of embeddings; arrays: one .npz with the arrays of all recordings; the others: a file for each recording; auto:
+    arrays for .npy and .npz files, else csv"""
 
     def __post_init__(self):
         FeatureConfig.__post_init__(self)
@@ -75,3 +82,26 @@ class CustomConfig(FeatureConfig, CleaningConfig):
         for name in ("fps", "individuals", "hoa_window_s"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be finite and at least 0")
+
+
+@dataclass(frozen=True)
+class LabelConfig(CustomConfig):
+    """Your own recordings, with labels."""
+
+    ignore_classes: str = ""
+    """classes that count as not labelled, as label:class by name or number, several joined by commas"""
+    eval_every: int = 10
+    """epochs between read-outs for TensorBoard, one more at the end; 0: at the end alone"""
+    eval_frames: int = 200_000
+    """most frames to read out; of more, each n-th frame of a recording is taken"""
+    eval_folds: int = 5
+    """folds of the cross-validation; as many as there are recordings if those are fewer"""
+
+    def __post_init__(self):
+        super().__post_init__()
+        least = {"eval_every": 0, "eval_frames": 1, "eval_folds": 2}
+        for name, lowest in least.items():
+            if not lowest <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be finite and at least {lowest}")
+        if self.segments:
+            raise ValueError("segments are not for labelled recordings; mark frames to leave out as not labelled")

@@ -1,8 +1,8 @@
-"""The jobs of the two scripts for recordings of one's own, with labels and without."""
+"""The jobs of recordings of one's own."""
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,29 +11,39 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from bams import checkpoint, embedder
+from bams import checkpoint
 from bams.app import cli, overview
+from bams.app.config import CustomConfig
 from bams.app.run_files import unused
-from bams.checkpoint import CUSTOM, Checkpoint, part_of, trained_features
+from bams.checkpoint import CUSTOM, Checkpoint, kept_settings, part_of
 from bams.compute import distributed
 from bams.compute.devices import pick_device
-from bams.data.dataset import Dataset
-from bams.data.keypoints import KeypointsDataset
 from bams.embed.export import check_kind, file_names, write_embeddings
 from bams.embed.tracks import embed
+from bams.embedder.defaults import DEFAULTS
+from bams.embedder.drift import say_drift, with_reference
+from bams.embedder.estimator import BAMSEmbedder, prepare_like
+from bams.features.config import FeatureConfig
 from bams.quality.report import data_report, plot_report
 from bams.recordings.cleaning import CleaningConfig, clean
 from bams.recordings.recording import Recording, track_names
 from bams.recordings.segments import cut_segments, read_segments
 from bams.storage import files
 from bams.training.loop import Evaluate
+from bams.training.plan import Plan
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-DEFAULTS = embedder.DEFAULTS
 JOBS = ("train", "compute_representations", "report", "all")
-LoadData = Callable[[str, float | None, int | None], list[Recording]]  # of a path, frames per second, individuals
+LoadData = Callable[[str, float | None, int | None], list[Recording]]  # path, frames per second, individuals
+MakeEvaluate = Callable[[list[Recording], Plan], Evaluate]
+
+
+def main(argv: Sequence[str], load_data: LoadData) -> None:
+    """Run one job on the recordings that `load_data` reads."""
+    settings = cli.parse(argv, "BAMS on recordings of your own.", CUSTOM, CustomConfig, DEFAULTS, JOBS)
+    run(settings, read_recordings(settings, load_data))
 
 
 def read_recordings(settings: cli.Settings, load_data: LoadData) -> list[Recording]:
@@ -42,32 +52,41 @@ def read_recordings(settings: cli.Settings, load_data: LoadData) -> list[Recordi
     Raises:
         FileNotFoundError, ImportError, ValueError: there are none, or they cannot be read.
     """
-    run, config = settings.run, settings.script
-    if not run.data_root:
+    root, config = settings.run.data_root, settings.script
+    if not root:
         raise ValueError(
             "--data_root is needed: a file of a tracker, a folder or a pattern such as 'tracks/*.csv', or an "
             ".npy or .npz with the array keypoints (see README.md)"
         )
-    recordings = load_data(run.data_root, config.fps or None, config.individuals or None)
+    recordings = load_data(root, config.fps or None, config.individuals or None)
     return cut_segments(recordings, read_segments(config.segments)) if config.segments else recordings
 
 
-def run(settings: cli.Settings, recordings: Sequence[Recording]) -> None:
-    """The jobs of recordings without labels."""
-    job = settings.run.job
-    kind = _kind(settings, recordings)
+def run(settings: cli.Settings, recordings: Sequence[Recording], make_evaluate: MakeEvaluate | None = None) -> Path:
+    """Run one job, or all.
+
+    Args:
+        settings: from `cli.parse`.
+        recordings: as read.
+        make_evaluate: gives, for the cleaned recordings and the plan, what reads labels out during training.
+
+    Returns:
+        the checkpoint's path.
+    """
+    job, kind = settings.run.job, _kind(settings, recordings)
     if job in ("compute_representations", "all") and kind != "arrays":
         check_kind(kind)
     series = recordings[0].keypoints.ndim == 3
     if (job == "report" or (job == "all" and not series)) and distributed.is_first():
         report(settings, recordings)
+    path = settings.run.ckpt_path
     if job in ("train", "all"):
-        path = train_model(*split_datasets(*prepare(settings, recordings)))
-        settings = settings._replace(run=replace(settings.run, ckpt_path=str(path), resume=None))
+        path = train_model(settings, recordings, make_evaluate)
     if job in ("compute_representations", "all"):
-        write_representations(settings, recordings)
+        write_representations(settings, Path(path), recordings)
     if job == "all" and distributed.is_first():
-        draw(settings, recordings)
+        draw(settings, Path(path), recordings)
+    return path
 
 
 def report(settings: cli.Settings, recordings: Sequence[Recording]) -> None:
@@ -75,91 +94,70 @@ def report(settings: cli.Settings, recordings: Sequence[Recording]) -> None:
     if recordings[0].keypoints.ndim == 3:
         raise ValueError("there is no report on series (tracks, frames, features), which have no keypoints")
     target = unused(files.check_writable(settings.run.output_dir) / "report.png")
-    found = data_report(clean(recordings, part_of(vars(settings.script), CleaningConfig)), _least_frames(settings))
+    cleaned = clean(recordings, part_of(vars(settings.script), CleaningConfig))
+    found = data_report(cleaned, settings.train.least_frames)
     print(found)
     _write_figure(plot_report(found), target)
 
 
-def prepare(settings: cli.Settings, recordings: Sequence[Recording]) -> tuple[cli.Settings, list[Recording]]:
-    """Recordings ready to train on, which stderr says doubts about, and the settings with windows in frames."""
-    recordings = embedder.prepare(recordings, part_of(vars(settings.script), CleaningConfig))
-    if settings.script.hoa_window_s:
-        window = embedder.hoa_window(settings.script.hoa_window_s, recordings)
-        settings = settings._replace(train=replace(settings.train, hoa_window=window))
-    if recordings[0].keypoints.ndim == 4 and settings.run.job != "all":  # which has reported them already
-        for doubt in data_report(recordings, _least_frames(settings)).warnings:
-            print(f"warning: {doubt}", file=sys.stderr)
-    features = embedder.feature_config(settings.script, recordings)
-    return settings._replace(script=replace(settings.script, **asdict(features))), recordings
-
-
-def _least_frames(settings: cli.Settings) -> int:
-    return settings.train.skip_frames + settings.train.hoa_window + 1
-
-
-def make_dataset(recordings: Sequence[Recording], settings: cli.Settings, **options) -> KeypointsDataset:
-    """The tracks of recordings, with the features that the settings ask for."""
-    run = settings.run
-    return embedder.make_dataset(
-        recordings,
-        embedder.feature_config(settings.script, recordings),
-        hoa_bins=run.hoa_bins,
-        sequence_length=run.sequence_length,
-        cache_path=run.cache_path,
-        cache=run.cache_path is not None,
-        **options,
-    )
-
-
-def split_datasets(
-    settings: cli.Settings, recordings: Sequence[Recording]
-) -> tuple[cli.Settings, KeypointsDataset, KeypointsDataset | None, list[Recording]]:
-    """The settings, training windows, those held out to watch the skill on, and the recordings of the former."""
-    joint = settings.script.tracks == "joint"
-    share, seed = settings.run.val_share, settings.train.seed
-    training, held_out = embedder.split(recordings, _least_frames(settings), share, seed, joint)
-    make = partial(make_dataset, settings=settings)
-    statistics = settings.resume.statistics if settings.resume is not None else None
-    train_set = make(training, statistics=statistics)
-    val_set = make(held_out, statistics=train_set.statistics) if held_out else None
-    return settings, train_set, val_set, training
-
-
 def train_model(
-    settings: cli.Settings,
-    train_set: KeypointsDataset,
-    val_set: Dataset | None,
-    recordings: Sequence[Recording],
-    evaluate: Evaluate | None = None,
+    settings: cli.Settings, recordings: Sequence[Recording], make_evaluate: MakeEvaluate | None = None
 ) -> Path:
-    """The job `train` on the windows of these recordings; gives the checkpoint's path."""
-    sizes = embedder.sizes(pooled=max(train_set.individuals) > 1)
-    names, fps = train_set.feature_names, recordings[0].fps
-    path = cli.run_training(settings, CUSTOM, train_set, val_set, sizes, names, evaluate, fps)
+    """The job `train`; gives the checkpoint's path."""
+    embedder = as_embedder(settings)
+    recordings = embedder.prepare(recordings)
+    if recordings[0].keypoints.ndim == 4 and settings.run.job != "all":  # `all` has reported them already
+        for doubt in data_report(recordings, embedder.train_config(recordings).least_frames).warnings:
+            print(f"warning: {doubt}", file=sys.stderr)
+    kept = kept_settings(settings.run, settings.script)
+    plan, training = embedder.plan(recordings, settings.resume, kept)
+    evaluate = make_evaluate(recordings, plan) if make_evaluate else None
+    path = cli.run_training(settings, plan, evaluate, recordings[0].fps)
     if distributed.is_first():
         device = pick_device(settings.train.device)
-        checkpoint.save(path, embedder.with_reference(checkpoint.load(path), recordings, device))
+        checkpoint.save(path, with_reference(checkpoint.load(path), training, device))
     return path
 
 
-def write_representations(settings: cli.Settings, recordings: Sequence[Recording]) -> None:
+def as_embedder(settings: cli.Settings) -> BAMSEmbedder:
+    """The embedder that the settings describe."""
+    run, script = settings.run, settings.script
+    return BAMSEmbedder(
+        sequence_length=run.sequence_length,
+        features=part_of(vars(script), FeatureConfig),
+        cleaning=part_of(vars(script), CleaningConfig),
+        hoa_window_s=script.hoa_window_s or None,
+        settings={one.name: getattr(settings.train, one.name) for one in fields(settings.train)},
+        device=settings.train.device,
+        val_share=run.val_share,
+        hoa_bins=run.hoa_bins,
+        cache_path=run.cache_path,
+    )
+
+
+def write_representations(settings: cli.Settings, path: Path, recordings: Sequence[Recording]) -> None:
     """The job `compute_representations`: embed each recording whole, into files beside the checkpoint."""
-    path = Path(settings.run.ckpt_path)
-    trained = cli.load_trained(settings, CUSTOM)
-    recordings = embedder.prepare_like(recordings, trained)
+    trained = _load(path)
+    recordings = prepare_like(recordings, trained)
     target, kind = path.with_name(f"{path.stem}_representations"), _kind(settings, recordings)
     files.check_writable(target.parent if kind == "arrays" else target)
     device = pick_device(distributed.own_device(settings.train.device))
     if distributed.is_first():
-        embedder.say_drift(trained, recordings, device)
+        say_drift(trained, recordings, device)
     if kind == "arrays":
         _write_arrays(target.with_suffix(".npz"), trained, recordings, device)
     else:
         _write_tables(target, kind, trained, recordings, device)
 
 
+def _load(path: Path) -> Checkpoint:
+    trained = checkpoint.load(path)
+    checkpoint.check_dataset(trained, CUSTOM, path)
+    return trained
+
+
 def _kind(settings: cli.Settings, recordings: Sequence[Recording]) -> str:
-    """Of the files to write embeddings in."""
+    """The kind of file that embeddings are written in."""
     if settings.script.format != "auto":
         return settings.script.format
     paths = [recording.path for recording in recordings]
@@ -168,18 +166,16 @@ def _kind(settings: cli.Settings, recordings: Sequence[Recording]) -> str:
 
 
 def _write_arrays(target: Path, trained: Checkpoint, recordings: Sequence[Recording], device: torch.device) -> None:
-    """All in one `.npz`; until it is whole the embeddings lie in files, not in memory."""
-    joint = trained_features(trained).tracks == "joint"
-    tracks = [1 if joint else len(recording.individuals) for recording in recordings]
+    """All embeddings in one `.npz`; until it is whole they lie in files, not in memory."""
+    tracks = [len(recording.individuals) for recording in recordings]
     starts, sizes, pooled = np.cumsum([0, *tracks]), trained.model.sizes, max(tracks) > 1
     frames = max(recording.keypoints.shape[1] for recording in recordings)
     shapes = {name: (sum(tracks), frames, size) for name, size in sizes.items()}
     if pooled:
         shapes |= {f"group_{name}": (len(tracks), frames, 2 * size) for name, size in sizes.items()}
     with distributed.common_folder(target.parent) as folder:
-        arrays = {
-            name: distributed.common_array(folder / f"{name}.npy", shape, np.nan) for name, shape in shapes.items()
-        }
+        make = partial(distributed.common_array, fill=np.nan)
+        arrays = {name: make(folder / f"{name}.npy", shape) for name, shape in shapes.items()}
         numbers = distributed.share(range(len(recordings)))
         embedded = embed(trained, [recordings[number] for number in numbers], device, pooled)
         for number, found in zip(tqdm(numbers, "recordings"), embedded, strict=True):
@@ -187,9 +183,8 @@ def _write_arrays(target: Path, trained: Checkpoint, recordings: Sequence[Record
                 before, row = ("", starts[number] + i) if i < tracks[number] else ("group_", number)
                 for name, emb in one.embs.items():
                     arrays[f"{before}{name}"][row, : len(emb)] = emb
-        names = [recording.name for recording in recordings]
-        arrays["track_names"] = np.array(names if joint else track_names(recordings))
-        arrays |= {"recording_names": np.array(names)} if pooled else {}
+        arrays["track_names"] = np.array(track_names(recordings))
+        arrays |= {"recording_names": np.array([recording.name for recording in recordings])} if pooled else {}
         distributed.wait()
         if distributed.is_first():
             files.write_arrays(target, **arrays)
@@ -201,12 +196,12 @@ def _write_arrays(target: Path, trained: Checkpoint, recordings: Sequence[Record
 def _write_tables(
     folder: Path, kind: str, trained: Checkpoint, recordings: Sequence[Recording], device: torch.device
 ) -> None:
-    """A file for each recording, in which its parts follow one another."""
+    """A file for each recording, in which its segments follow one another."""
     parts: dict[str, list[Recording]] = {}
     for recording in recordings:
         parts.setdefault(recording.name, []).append(recording)
     names = file_names(parts)
-    pooled = trained_features(trained).tracks != "joint" and max(len(r.individuals) for r in recordings) > 1
+    pooled = max(len(recording.individuals) for recording in recordings) > 1
     for name in tqdm(distributed.share(list(parts)), "recordings"):
         embedded = embed(trained, parts[name], device, pooled)
         write_embeddings(folder, [one for found in embedded for one in found], kind, names)
@@ -214,11 +209,10 @@ def _write_tables(
     print(f"representations: {folder}, {len(parts)} recordings as {kind}")
 
 
-def draw(settings: cli.Settings, recordings: Sequence[Recording]) -> None:
+def draw(settings: cli.Settings, path: Path, recordings: Sequence[Recording]) -> None:
     """Figures of the embedding, beside the checkpoint."""
-    path = Path(settings.run.ckpt_path)
-    trained = cli.load_trained(settings, CUSTOM)
-    recordings = embedder.prepare_like(recordings, trained)[: overview.MOST_RECORDINGS]
+    trained = _load(path)
+    recordings = prepare_like(recordings, trained)[: overview.MOST_RECORDINGS]
     embedded = list(embed(trained, recordings, pick_device(settings.train.device)))
     for name, figure in overview.draw_overview(recordings, embedded).items():
         _write_figure(figure, path.with_name(f"{path.stem}_{name}.png"))

@@ -1,104 +1,76 @@
-"""What is wrong with flags and with files of settings, in sentences that their names stand in."""
+"""Settings from flags and YAML files: each field of the settings is a flag, and its docstring the flag's help."""
 
+import argparse
+import ast
 import difflib
-import itertools
-import re
+import inspect
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING, fields
 from types import NoneType
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, NoReturn, get_args, get_origin
 
 import yaml
 
 from bams.storage.files import existing, short
 
-DASHES = "-–—"  # the longer ones are what text editors make of two
+DASHES = "-–—"  # text editors turn two dashes into a longer one
 WORDS = {int: "a whole number", float: "a number", bool: "true or false"}
+FORM = "write each setting on a line, as epochs: 3"
 
 
-def config_paths(argv: Sequence[str]) -> list[str]:
-    """The files that `--config` names.
-
-    Raises:
-        ValueError: a name is empty.
-    """
-    found = [flag.removeprefix("--config=") for flag in argv if flag.startswith("--config=")]
-    found += [path for flag, path in itertools.pairwise(argv) if flag == "--config" and not path.startswith("--")]
-    if "" in found:
-        raise ValueError("--config is empty; name a YAML file with settings, or leave it out")
-    return found
-
-
-def check_config(path: str, kinds: Mapping[str, Any]) -> None:
-    """Check that a file of settings can be read, and names each setting once.
+def read_settings(argv: Sequence[str], description: str, classes: Sequence[type], defaults: Mapping[str, Any]) -> dict:
+    """Values of all settings by name: those of flags, then of the files that `--config` names, then `defaults`.
 
     Args:
-        path: of the YAML file.
-        kinds: of the settings, by name.
+        argv: the command line without the program's name.
+        description: the first line of `--help`.
+        classes: dataclasses, whose fields are the settings; no two have a field of the same name.
+        defaults: by name, where they differ from those of the dataclasses.
 
     Raises:
-        FileNotFoundError, ValueError: there is none, it is not YAML, or it names something else.
+        ValueError: a flag, a setting or its value is wrong; one sentence says which.
+        FileNotFoundError: there is no such file of settings.
     """
-    form = "write each setting on a line, as epochs: 3"
-    try:
-        settings = yaml.compose(existing(path).read_text("utf-8"), Loader=yaml.SafeLoader)
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not a text file: {form}") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or short(error)
-        where = f" in line {mark.line + 1}" if mark else ""
-        raise ValueError(f"{path} cannot be read as YAML ({problem}{where}): {form}") from error
-    if not isinstance(settings, yaml.MappingNode):
-        raise ValueError(f"{path} holds no settings: {form}")
-    seen = set()
-    for name, value in ((str(key.value), value) for key, value in settings.value):
-        if name not in kinds:
-            raise ValueError(f"{path} has {name}, which is no setting{_meant(name, kinds)}")
-        if name in seen:
-            raise ValueError(f"{name} stands twice in {path}; keep one of them")
-        if value.tag.endswith(":null") and NoneType not in get_args(kinds[name]):
-            raise ValueError(f"{name} in {path} has no value; expected {expected(kinds[name])}")
-        if value.tag.startswith(("!", "tag:yaml.org,2002:python")):
-            raise ValueError(f"{name} in {path} has the tag {value.tag}, which is not data; write its value alone")
-        seen.add(name)
+    kinds = {field.name: field.type for cls in classes for field in fields(cls)}
+    usual = {field.name: field.default for cls in classes for field in fields(cls)} | dict(defaults)
+    parser = _Parser(
+        argv,
+        kinds,
+        usage="%(prog)s --job JOB [--setting value ...]",
+        description=description,
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+    )
+    parser.add_argument("--config", action="append", help="YAML file with any of these settings")
+    parser.add_argument("--print_config", action="store_true", help="print all settings as YAML, and end")
+    for cls in classes:
+        group, texts = parser.add_argument_group(inspect.getdoc(cls)), _help_texts(cls)
+        for name, text in texts.items():
+            shown = f" (default: {_as_text(usual[name])})" if usual[name] not in (None, "", MISSING) else ""
+            optional = {"nargs": "?", "const": "true"} if kinds[name] is bool else {}
+            text = (text + shown).replace("%", "%%")
+            group.add_argument(f"--{name}", help=text, metavar=_metavar(kinds[name]), **optional)
+    given = vars(parser.parse_args(argv))
+    from_files: dict[str, Any] = {}
+    for path in given.pop("config", []):
+        from_files |= _read_yaml(path, kinds)
+    stop = given.pop("print_config", False)
+    flags = {name: _from_flag(name, text, kinds[name]) for name, text in given.items()}
+    values = usual | from_files | flags
+    if stop:
+        print(yaml.safe_dump({k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}, sort_keys=False))
+        raise SystemExit(0)
+    return values
 
 
-def with_values(argv: Sequence[str], switches: set[str]) -> list[str]:
-    """Let `--simulate` stand for `--simulate true`."""
-    followed = zip(argv, [*argv[1:], "--"], strict=False)
-    return [f"{flag}=true" if flag in switches and after.startswith("-") else flag for flag, after in followed]
-
-
-def sentence(error: str, argv: Sequence[str], kinds: Mapping[str, Any], config: str = "") -> str:
-    """What is wrong with a command line, from what the parser says of it.
-
-    Args:
-        error: the parser's words.
-        argv: the command line.
-        kinds: of the settings, by name.
-        config: the file that is at fault, if one is.
-    """
-    error = " ".join(error.split())
-    if found := re.match(r'Parser key "(\w+)": .*Got value: ?(.*)', error):
-        name, value = found.groups()
-        if name in kinds:
-            said = f"{name} in {config} is {value!r}" if config else f"--{name} is {_typed(argv, name, value)!r}"
-            return f"{said}; expected {expected(kinds[name])}"
-    if found := re.match(r"argument (--\w+): expected one argument", error):
-        return f"{found[1]} needs a value after it; --help lists all flags"
-    if found := re.match(r"unrecognized arguments: (.*)", error):
-        first = next((word for word in argv if found[1].startswith(" ".join(word.split()))), found[1].split()[0])
-        if first.startswith(tuple(DASHES)):
-            name = first.partition("=")[0]
-            return f"this script has no flag {name}{_meant(name, kinds, '--')}"
-        return (
-            f"{first!r} stands without a flag before it; put patterns and names with spaces in quotes "
-            "(--help lists all flags)"
-        )
-    return f"{error}{f' in {config}' if config else ''}; --help lists all flags"
+def given_flags(argv: Sequence[str]) -> set[str]:
+    """Names of the flags on a command line."""
+    return {word[2:].partition("=")[0] for word in argv if word.startswith("--")}
 
 
 def expected(kind: Any) -> str:
-    """What the values of a setting are, in words."""
+    """In words, what the values of a setting are."""
     if get_origin(kind) is Literal:
         return _or(get_args(kind))
     if get_origin(kind) is tuple:
@@ -109,19 +81,117 @@ def expected(kind: Any) -> str:
     return WORDS.get(kind, "text, in quotes if it looks like a number")
 
 
+class _Parser(argparse.ArgumentParser):
+    """argparse, with errors that are sentences and raised."""
+
+    def __init__(self, argv: Sequence[str], kinds: Mapping[str, Any], **options: Any):
+        super().__init__(**options)
+        self.argv, self.kinds = argv, kinds
+
+    def error(self, message: str) -> NoReturn:
+        if message.endswith("expected one argument"):
+            raise ValueError(f"{message.split()[1].rstrip(':')} needs a value after it; --help lists all flags")
+        unknown = message.removeprefix("unrecognized arguments: ")
+        first = next((word for word in self.argv if unknown.startswith(word)), unknown)
+        if not first.startswith(tuple(DASHES)):
+            raise ValueError(
+                f"{first!r} stands without a flag before it; put patterns and names with spaces in quotes (--help "
+                "lists all flags)"
+            )
+        name = first.partition("=")[0]
+        raise ValueError(f"this script has no flag {name}{_meant(name, self.kinds, '--')}")
+
+
+def _from_flag(name: str, text: str, kind: Any) -> Any:
+    try:
+        value = yaml.safe_load(text) if get_origin(kind) is tuple or kind is bool else text
+        return _converted(value, kind)
+    except (ValueError, yaml.YAMLError) as error:
+        raise ValueError(f"--{name} is {text!r}; expected {expected(kind)}") from error
+
+
+def _converted(value: Any, kind: Any) -> Any:
+    """The value as one of its kind.
+
+    Raises:
+        ValueError: it is of another kind.
+    """
+    if get_origin(kind) is Literal:
+        if value in get_args(kind):
+            return value
+    elif get_origin(kind) is tuple:
+        if isinstance(value, list | tuple):
+            return tuple(_converted(one, get_args(kind)[0]) for one in value)
+    elif kind is bool:
+        if isinstance(value, bool):
+            return value
+    elif kind in (int, float):
+        if isinstance(value, str) or (isinstance(value, int | float) and not isinstance(value, bool)):
+            return kind(value) if kind is float or not isinstance(value, float) else int(str(value))
+    elif isinstance(value, str) or (value is None and NoneType in get_args(kind)):
+        return value
+    raise ValueError(value)
+
+
+def _read_yaml(path: str, kinds: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings in a file, each named once.
+
+    Raises:
+        FileNotFoundError, ValueError: there is no such file, it is not YAML, or a setting in it is wrong.
+    """
+    if not path:
+        raise ValueError("--config is empty; name a YAML file with settings, or leave it out")
+    try:
+        node = yaml.compose(existing(path).read_text("utf-8"), Loader=yaml.SafeLoader)
+        if not isinstance(node, yaml.MappingNode):
+            raise ValueError(f"{path} holds no settings: {FORM}")
+        names = [str(key.value) for key, _ in node.value]
+        for name in names:
+            if name not in kinds:
+                raise ValueError(f"{path} has {name}, which is no setting{_meant(name, kinds)}")
+            if names.count(name) > 1:
+                raise ValueError(f"{name} stands twice in {path}; keep one of them")
+        values = yaml.SafeLoader("").construct_mapping(node, deep=True)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not a text file: {FORM}") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or short(error)
+        where = f" in line {mark.line + 1}" if mark else ""
+        raise ValueError(f"{path} cannot be read as YAML ({problem}{where}): {FORM}") from error
+    found = {}
+    for name, value in values.items():
+        try:
+            found[name] = _converted(value, kinds[name])
+        except ValueError as error:
+            said = "has no value" if value is None else f"is {str(value)!r}"
+            raise ValueError(f"{name} in {path} {said}; expected {expected(kinds[name])}") from error
+    return found
+
+
+def _help_texts(cls: type) -> dict[str, str]:
+    """The docstring under each field of a dataclass, in the order of the fields."""
+    texts: dict[str, str] = {}
+    for one in reversed(cls.__mro__[:-1]):
+        body = ast.parse(textwrap.dedent(inspect.getsource(one))).body[0].body
+        for node, after in zip(body, [*body[1:], None], strict=True):
+            if isinstance(node, ast.AnnAssign):
+                said = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+                texts[node.target.id] = " ".join(str(after.value.value).split()) if said else ""
+    return texts
+
+
+def _metavar(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return "{" + ",".join(get_args(kind)) + "}"
+    return {int: "N", float: "X", bool: "true"}.get(kind, "LIST" if get_origin(kind) is tuple else "TEXT")
+
+
+def _as_text(value: Any) -> str:
+    return f"[{','.join(map(str, value))}]" if isinstance(value, tuple | list) else str(value)
+
+
 def _or(words: Sequence[str]) -> str:
     return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
-
-
-def _typed(argv: Sequence[str], name: str, otherwise: str) -> str:
-    """The value of a flag as it was typed, the last time."""
-    found = otherwise
-    for word, after in zip(argv, [*argv[1:], ""], strict=True):
-        if word == f"--{name}":
-            found = after
-        elif word.startswith(f"--{name}="):
-            found = word.partition("=")[2]
-    return found
 
 
 def _meant(name: str, known: Iterable[str], before: str = "") -> str:

@@ -1,7 +1,7 @@
 """The jobs of the MABe 2022 scripts: what mice and flies share."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,15 @@ import numpy as np
 from tqdm import tqdm
 
 from bams.app import cli
-from bams.checkpoint import Checkpoint, check_features
+from bams.checkpoint import Checkpoint, check_features, kept_settings
 from bams.compute import distributed
 from bams.compute.devices import pick_device
-from bams.data.dataset import Dataset, as_track
-from bams.data.feature_tables import Table, Track, build_table, keep, read_table
+from bams.data.dataset import Dataset
+from bams.data.feature_tables import Table, build_table, keep, read_table
+from bams.data.keypoints import recording_tracks
+from bams.data.split import choose_parts, without_absent
 from bams.embed.offline import embed_table, standardise
-from bams.features.columns import Features
+from bams.features.recording import FeatureSource, as_data, recording_features
 from bams.mabe import files as mabe_files
 from bams.mabe import report as mabe_report
 from bams.mabe.report import MabeConfig
@@ -24,6 +26,7 @@ from bams.models.bams import BAMS
 from bams.readout.baselines import InputAlone, principal_components, random_weights
 from bams.statistics import Statistics, known_inputs
 from bams.storage import files
+from bams.training.plan import plan_training
 
 TABLES = ("training", "held_out")  # in a folder of the cache
 
@@ -41,7 +44,7 @@ class Group:
         individuals: A of the files.
         keypoints: K of the files.
         zero_missing: whether two zeros mean missing (see `mabe.load_sequences`).
-        features: of the animals of a clip (A, T, K, 2), NaN = not tracked -> `Features`, a track each.
+        features: what the network sees and predicts of a clip.
         sizes: encoders by name, and `hidden_layers` of the action predictor without its last size.
         most_columns: C at most of a submission.
         simulate: (folder, clips) -> None, writes simulated files.
@@ -56,7 +59,7 @@ class Group:
     individuals: int
     keypoints: int
     zero_missing: bool
-    features: Callable[[np.ndarray], Features]
+    features: FeatureSource
     sizes: Mapping[str, Any]
     most_columns: int
     simulate: Callable[[Path, int], None]
@@ -116,22 +119,15 @@ def load_clips(group: Group, path: Path) -> tuple[list[str], list[np.ndarray]]:
     )
 
 
-def make_dataset(
-    clips: list[np.ndarray], group: Group, settings: cli.Settings, statistics: Statistics | None = None
-) -> Dataset:
-    """A data set in memory, with one track per individual, absent ones too."""
-    made = (group.features(clip) for clip in clips)
-    tracks = (as_track(*parts) for found in made for parts in zip(*found[:3], strict=True))
-    table = build_table(tracks, bins=settings.run.hoa_bins, statistics=statistics)
-    return Dataset.of_table(table, sequence_length=settings.run.sequence_length)
-
-
 def run_train(settings: cli.Settings, group: Group, root: Path) -> None:
     """Train on the clips of the training file, some of them held out."""
     tables = training_tables(settings, group, root / group.train_file)
-    sets = [Dataset.of_table(table, sequence_length=settings.run.sequence_length) for table in tables]
-    val_set = sets[1] if len(sets) > 1 else None
-    cli.run_training(settings, group.name, sets[0], val_set, group.sizes, feature_names(group))
+    train_set, *held_out = (Dataset.of_table(one, sequence_length=settings.run.sequence_length) for one in tables)
+    val_set = held_out[0] if held_out else None
+    features = {**feature_names(group), "source": as_data(group.features)}
+    kept = kept_settings(settings.run, settings.script)
+    plan = plan_training(group.name, train_set, val_set, group.sizes, settings.train, features, kept, settings.resume)
+    cli.run_training(settings, plan)
 
 
 def training_tables(settings: cli.Settings, group: Group, path: Path) -> list[Table]:
@@ -143,12 +139,17 @@ def training_tables(settings: cli.Settings, group: Group, path: Path) -> list[Ta
     cache = Path(settings.run.cache_path or path.parent / "cache")
     fitted = settings.resume.statistics if settings.resume is not None else None
 
+    run, train = settings.run, settings.train
+
     def build(folder: Path) -> None:
         print(f"making the features of {path}, to be kept in {cache}")
         statistics = fitted
-        for name, clips in zip(TABLES, cli.split_recordings(load_clips(group, path)[1], settings), strict=True):
-            if clips:
-                tracks, part = group_tracks(group, tqdm(clips, name)), files.make_folder(folder / name)
+        clips = load_clips(group, path)[1]
+        parts = choose_parts(clips, train.least_frames, run.val_share, train.seed)
+        for name, chosen in zip(TABLES, parts, strict=True):
+            if len(chosen):
+                tracked = (without_absent(clips[i]) for i in tqdm(chosen, name))
+                tracks, part = recording_tracks(tracked, group.features), files.make_folder(folder / name)
                 made = build_table(tracks, bins=settings.run.hoa_bins, statistics=statistics, folder=part)
                 statistics = made.statistics
         files.write_json(folder / "tables.json", {name: (folder / name).exists() for name in TABLES})
@@ -157,21 +158,12 @@ def training_tables(settings: cli.Settings, group: Group, path: Path) -> list[Ta
         there = files.read_json(folder / "tables.json")
         return [read_table(folder / name) for name in TABLES if there[name]]
 
-    run, train = settings.run, settings.train
     asked = run.hoa_bins, run.val_share, train.seed, train.skip_frames, train.hoa_window
     # what the features are shows in those of some made-up frames
-    probe = group.features(_made_up(group))
+    probe = recording_features(_made_up(group), group.features)
     content = *map(np.asarray, probe[:3]), *(asdict(fitted).values() if fitted else ())
     key = files.content_key(f"bams-mabe-2 {asked} {probe[3:]}", *content, files.file_key(path))
     return keep(cache / f"{group.name}-{key}", build, read)
-
-
-def group_tracks(group: Group, clips: Iterable[np.ndarray]) -> Iterator[Track]:
-    """Features of all individuals (of those that are tracked in any frame) of all clips (A, T, K, 2)."""
-    for clip in clips:
-        found = group.features(clip)
-        for i in np.flatnonzero(np.isfinite(clip).any(axis=(1, 2, 3))):
-            yield as_track(found.inputs[i], found.actions[i], found.valid[i])
 
 
 def run_compute_representations(settings: cli.Settings, group: Group, root: Path) -> None:
@@ -267,7 +259,7 @@ def embed_clips(
         model,
         clips,
         spans,
-        lambda clip: known_inputs(group.features(clip).inputs, statistics),
+        lambda clip: known_inputs(recording_features(clip, group.features).inputs, statistics),
         pick_device(distributed.own_device(settings.train.device)),
         table,
     )
@@ -275,7 +267,7 @@ def embed_clips(
 
 def feature_names(group: Group) -> dict[str, list[str]]:
     """Names of the input and action features, as the checkpoint keeps them."""
-    made = group.features(_made_up(group))
+    made = recording_features(_made_up(group), group.features)
     return {"inputs": list(made.input_names), "actions": list(made.action_names)}
 
 

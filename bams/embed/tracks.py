@@ -1,24 +1,21 @@
 """Embeddings of the individuals of recordings."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import torch
 
-from bams.checkpoint import Checkpoint, check_features, trained_features
+from bams.checkpoint import Checkpoint
 from bams.embed.offline import embed_recording, pool_individuals
-from bams.features.columns import Features
 from bams.features.geometry import tracked_presence
-from bams.features.recording import recording_features
 from bams.recordings.recording import Recording
-from bams.statistics import known_inputs
 
-GROUP = "group"  # who stands for all individuals of a recording, pooled
-ABOUT = ("recording", "individual", "frame", "time_s")  # the columns before those of the embeddings
-NO_ENCODERS = {*ABOUT, "individuals", "fps"}  # what stands beside the encoders in a file
+GROUP = "group"  # name of the pooled embedding of a recording's individuals
+ABOUT = ("recording", "individual", "frame", "time_s")  # columns of a table before those of the embeddings
+NO_ENCODERS = {*ABOUT, "individuals", "fps"}  # other names in a file of embeddings
 
 
 @dataclass(frozen=True)
@@ -84,62 +81,42 @@ class TrackEmbedding:
         return np.concatenate([emb[rows] for emb in self.embs.values()], axis=1)
 
 
-JOINED = "all"  # stands for an individual's name where all are joined in one track
-
-
 def embed(
     trained: Checkpoint, recordings: Sequence[Recording], device: str | torch.device = "cpu", pooled: bool = False
 ) -> Iterator[list[TrackEmbedding]]:
-    """Embeddings of recordings, whole ones of any length, one recording after the other.
+    """Embeddings of whole recordings of any length, one recording after the other.
 
     Args:
         trained: a model of recordings of one's own.
         recordings: cleaned as those in training were.
         device: where to compute.
-        pooled: whether a recording with several tracks also has an embedding of the group, see
-            `represent.pool_individuals`; NaN where nobody is present.
+        pooled: whether recordings with several individuals also have an embedding of the group, see
+            `bams.pool_individuals`; NaN where nobody is present.
 
     Yields:
-        those of the individuals of a recording, in their order (or of all joined), then of the group.
+        for a recording, the embeddings of its individuals in their order, then that of the group.
 
     Raises:
         ValueError: the recordings have other features than those in training.
     """
-    if not recordings:  # of several processes one may have none
-        return
-    names = recordings[0].keypoint_names or None
-    make = partial(recording_features, config=trained_features(trained), names=names)
-    found = make(recordings[0].keypoints[:, :1])
-    given = {"inputs": list(found.input_names), "actions": list(found.action_names)}
-    check_features(trained.features, given, "the model")
     for recording in recordings:
-        yield _embed_one(trained, recording, make, device, pooled)
+        yield _embed_one(trained, recording, device, pooled and len(recording.individuals) > 1)
 
 
 def _embed_one(
-    trained: Checkpoint,
-    recording: Recording,
-    make: Callable[[np.ndarray], Features],
-    device: str | torch.device,
-    pooled: bool,
+    trained: Checkpoint, recording: Recording, device: str | torch.device, pooled: bool
 ) -> list[TrackEmbedding]:
-    joint = trained_features(trained).tracks == "joint"
-    individuals, total = [JOINED] if joint else recording.individuals, recording.keypoints.shape[1]
-    shape, sizes = (len(individuals), total), trained.model.sizes
+    shape, sizes = recording.keypoints.shape[:2], trained.model.sizes
     embs = {name: np.empty((*shape, size), np.float32) for name, size in sizes.items()}
-    pooled = pooled and len(individuals) > 1
-    groups = {name: np.empty((total, 2 * size), np.float32) for name, size in sizes.items()} if pooled else {}
+    groups = {name: np.empty((shape[1], 2 * size), np.float32) for name, size in sizes.items()} if pooled else {}
     present = tracked_presence(recording.keypoints)
-
-    def make_inputs(part: np.ndarray) -> np.ndarray:
-        return known_inputs(make(part).inputs, trained.statistics)
-
+    make_inputs = partial(trained.inputs, names=recording.keypoint_names or None)
     for span, block in embed_recording(trained.model, recording.keypoints, make_inputs, device):
         for name, values in block.items():
             embs[name][:, span] = values
             if pooled:
                 groups[name][span] = pool_individuals(values, present[:, span])
-    found = [(individual, {name: embs[name][i] for name in embs}) for i, individual in enumerate(individuals)]
+    found = [(one, {name: embs[name][i] for name in embs}) for i, one in enumerate(recording.individuals)]
     return [
         TrackEmbedding(recording.name, individual, of_one, recording.first_frame, recording.fps)
         for individual, of_one in [*found, *([(GROUP, groups)] if pooled else [])]

@@ -1,0 +1,58 @@
+"""Defaults for recordings of one's own: settings, sizes of the network, and how recordings become windows."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from bams.data.keypoints import KeypointsDataset
+from bams.features.config import FeatureConfig
+from bams.recordings.recording import Recording, check_same_rate, track_names
+
+# chosen with benchmarks/readout.py
+DEFAULTS: dict[str, Any] = {
+    "epochs": 0,
+    "lr": 2e-3,
+    "lr_schedule": "cosine",
+    "sequence_length": 600,
+    "skip_frames": 10,
+    "views": 16,
+    "near_frames": 15,
+    "far_frames": 60,
+}
+CHANNELS = 128  # of an embedding: all encoders, and the pooling of individuals, taken together
+
+
+def sizes(pooled: bool) -> dict[str, Any]:
+    """Sizes of the network; half the channels where individuals are pooled, as their mean and range are joined."""
+    each = CHANNELS // (4 if pooled else 2)
+    return {
+        "short_term": {"num_channels": (64, 64, 64, each), "kernel_size": 3},
+        "long_term": {"num_channels": (64, 64, 64, 64, each), "kernel_size": 3, "dilation": 4},
+        "hidden_layers": (256, 512, 512),
+    }
+
+
+def feature_config(asked: FeatureConfig, recordings: Sequence[Recording]) -> FeatureConfig:
+    """The features asked for, with at most as many other animals as any of the recordings has."""
+    return replace(asked, others=min(asked.others, max(len(one.individuals) for one in recordings) - 1))
+
+
+def make_dataset(recordings: Sequence[Recording], config: FeatureConfig, **options: Any) -> KeypointsDataset:
+    """The windows of recordings; `options` are those of `KeypointsDataset.of_recordings`."""
+    options["cache"] = options.get("cache_path") is not None
+    arrays, names = [one.keypoints for one in recordings], recordings[0].keypoint_names or None
+    dataset = KeypointsDataset.of_recordings(arrays, config=config, keypoint_names=names, **options)
+    dataset.track_names = track_names(recordings)
+    return dataset
+
+
+def hoa_window(seconds: float, recordings: Sequence[Recording]) -> int:
+    """Frames of a window of so many seconds.
+
+    Raises:
+        ValueError: the rate is not known.
+    """
+    rate = check_same_rate(recordings)
+    if rate is None:
+        raise ValueError("hoa_window_s needs the frames per second, which no file says: give fps too")
+    return max(round(seconds * rate), 1)

@@ -1,0 +1,266 @@
+"""Fit and transform, as scikit-learn has them: the one assembly of recordings, features, network and training.
+
+Axes: A individuals, T frames, K keypoints, d coordinates, C channels.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from bams import checkpoint
+from bams.checkpoint import CUSTOM, Checkpoint, part_of, trained_features
+from bams.compute.devices import pick_device
+from bams.data.split import choose_parts
+from bams.embed.tracks import TrackEmbedding, embed
+from bams.embedder.defaults import DEFAULTS, feature_config, hoa_window, make_dataset, sizes
+from bams.embedder.drift import find_drift, say_drift, tracked_alone, with_reference
+from bams.features.config import FeatureConfig
+from bams.features.recording import as_data
+from bams.quality.drift import DriftReport
+from bams.recordings.cleaning import CleaningConfig, clean
+from bams.recordings.recording import (
+    Recording,
+    as_recordings,
+    check_same_rate,
+    check_same_skeleton,
+    check_skeleton,
+)
+from bams.training.config import TrainConfig
+from bams.training.loop import train
+from bams.training.plan import Plan, plan_training
+
+Recordings = Sequence[Recording | np.ndarray] | np.ndarray
+
+
+class BAMSEmbedder(TransformerMixin, BaseEstimator):
+    """Learns embeddings of recordings, without labels, and embeds these and others.
+
+    Args:
+        epochs: passes over the training windows; 0: as many as make 1500 steps.
+        sequence_length: frames of a training window.
+        batch_size: windows in a step.
+        features: what the network sees and predicts; the defaults unless given.
+        cleaning: what is done to the keypoints first, here and of new recordings; nothing unless given.
+        hoa_window_s: seconds to come of which actions are predicted; unless given `hoa_window` frames, 30.
+        settings: other fields of `TrainConfig`, by name; the defaults are those of `custom_dataset.py`.
+        seed: every random draw follows from it.
+        device: auto, cpu, cuda, ...
+        log_dir: folder for TensorBoard files; none are kept unless given.
+        val_share: share of the recordings that is held out, to log the skill on.
+        hoa_bins: Q, bins of the histogram of actions.
+        cache_path: folder to keep features in, as mapped files; memory unless given.
+
+    Attributes:
+        checkpoint_: the trained model, as in a file.
+        keypoint_names_: K names.
+
+    Example:
+        Two animals that move at random:
+
+        >>> steps = np.random.default_rng(0).normal(size=(2, 200, 4, 2))
+        >>> embedder = BAMSEmbedder(epochs=1, sequence_length=100).fit(np.cumsum(steps, axis=1))
+        >>> embedder.transform(np.cumsum(steps, axis=1))[0]["short_term"].shape
+        (200, 64)
+    """
+
+    def __init__(
+        self,
+        epochs: int = 0,
+        sequence_length: int = DEFAULTS["sequence_length"],
+        batch_size: int = 32,
+        features: FeatureConfig | None = None,
+        cleaning: CleaningConfig | None = None,
+        hoa_window_s: float | None = None,
+        settings: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        device: str = "auto",
+        log_dir: str | Path | None = None,
+        val_share: float = 0.0,
+        hoa_bins: int = 32,
+        cache_path: str | Path | None = None,
+    ):
+        self.epochs = epochs
+        self.sequence_length = sequence_length
+        self.batch_size = batch_size
+        self.features = features
+        self.cleaning = cleaning
+        self.hoa_window_s = hoa_window_s
+        self.settings = settings
+        self.seed = seed
+        self.device = device
+        self.log_dir = log_dir
+        self.val_share = val_share
+        self.hoa_bins = hoa_bins
+        self.cache_path = cache_path
+
+    def fit(self, X: Recordings, y: Any = None) -> Self:  # noqa: N803 - scikit-learn's name
+        """Train on recordings.
+
+        Args:
+            X: recordings of `load_poses`; or arrays (T, K, d) or (A, T, K, d), NaN = not tracked; or one padded
+                array, as `as_recordings` takes it. All have the same keypoints.
+            y: is not used.
+
+        Raises:
+            ValueError: the recordings do not fit each other, or there is nothing to learn from.
+        """
+        plan, recordings = self.plan(self.prepare(X))
+        with TemporaryDirectory() as folder:
+            log_dir = self.log_dir or Path(folder) / "runs"
+            trained = train(**vars(plan), ckpt_path=Path(folder) / "model.pt", log_dir=log_dir)
+        self.checkpoint_ = with_reference(trained, recordings, pick_device(self.device))
+        self.keypoint_names_ = recordings[0].keypoint_names
+        return self
+
+    def prepare(self, X: Recordings) -> list[Recording]:  # noqa: N803
+        """Recordings, cleaned, that fit each other.
+
+        Raises:
+            ValueError: their keypoints or rates differ, or they cannot be cleaned so.
+        """
+        cleaned = clean(_as_list(X), self.cleaning or CleaningConfig())
+        check_same_skeleton(cleaned)
+        check_same_rate(cleaned)
+        return cleaned
+
+    def plan(
+        self,
+        recordings: Sequence[Recording],
+        resume: Checkpoint | None = None,
+        kept: Mapping[str, Any] | None = None,
+    ) -> tuple[Plan, list[Recording]]:
+        """What `fit` trains, and the recordings of its training windows.
+
+        Recordings too short to learn from are left out, as are individuals that are never tracked.
+
+        Args:
+            recordings: from `prepare`.
+            resume: the run to go on with.
+            kept: other settings for the checkpoint to keep.
+
+        Raises:
+            ValueError: there is nothing to learn from.
+        """
+        config = self.train_config(recordings)
+        features = feature_config(self.features or FeatureConfig(), recordings)
+        least, arrays = config.least_frames, [one.keypoints for one in recordings]
+        training, held_out = (
+            [tracked_alone(recordings[i]) for i in part]
+            for part in choose_parts(arrays, least, self.val_share, config.seed)
+        )
+        shape = {"sequence_length": self.sequence_length, "hoa_bins": self.hoa_bins, "cache_path": self.cache_path}
+        statistics = resume.statistics if resume is not None else None
+        train_set = make_dataset(training, features, statistics=statistics, **shape)
+        val_set = make_dataset(held_out, features, statistics=train_set.statistics, **shape) if held_out else None
+        settings = {**asdict(features), **asdict(self.cleaning or CleaningConfig()), **(kept or {})}
+        settings |= {"sequence_length": self.sequence_length, "hoa_bins": self.hoa_bins, "val_share": self.val_share}
+        source = {**train_set.feature_names, "source": as_data(features)}
+        network = sizes(pooled=max(train_set.individuals) > 1)
+        return plan_training(CUSTOM, train_set, val_set, network, config, source, settings, resume), training
+
+    def train_config(self, recordings: Sequence[Recording]) -> TrainConfig:
+        """How to train on recordings, whose frame rate turns `hoa_window_s` into frames.
+
+        Raises:
+            ValueError: a setting makes no sense, or the rate is needed and not known.
+        """
+        given = {name: value for name, value in DEFAULTS.items() if name != "sequence_length"}
+        given |= {"epochs": self.epochs, "batch_size": self.batch_size, "seed": self.seed, "device": self.device}
+        given |= self.settings or {}
+        if self.hoa_window_s:
+            given["hoa_window"] = hoa_window(self.hoa_window_s, recordings)
+        return TrainConfig(**given)
+
+    def transform(self, X: Recordings) -> list[TrackEmbedding]:  # noqa: N803
+        """Embed recordings, each whole; stderr says in what they differ from those in training, if they do.
+
+        Args:
+            X: as of `fit`.
+
+        Returns:
+            one for each individual of each recording.
+
+        Raises:
+            ValueError: their keypoints are not those in training.
+        """
+        check_is_fitted(self)
+        recordings = prepare_like(_as_list(X), self.checkpoint_)
+        say_drift(self.checkpoint_, recordings, pick_device(self.device))
+        embedded = embed(self.checkpoint_, recordings, pick_device(self.device))
+        return [one for found in embedded for one in found]
+
+    def drift(self, X: Recordings) -> DriftReport:  # noqa: N803
+        """In what recordings differ from those in training."""
+        check_is_fitted(self)
+        recordings = prepare_like(_as_list(X), self.checkpoint_)
+        return find_drift(self.checkpoint_, recordings, pick_device(self.device))
+
+    def save(self, path: str | Path) -> Path:
+        """Write the checkpoint, which the scripts take too."""
+        check_is_fitted(self)
+        return checkpoint.save(path, self.checkpoint_)
+
+    @classmethod
+    def load(cls, path: str | Path, device: str = "auto") -> Self:
+        """What `save`, or `custom_dataset.py`, wrote.
+
+        Raises:
+            FileNotFoundError, ValueError: it is missing, damaged, or of other data.
+        """
+        trained = checkpoint.load(path)
+        checkpoint.check_dataset(trained, CUSTOM, path)
+        kept = trained.settings
+        own = {field.name for field in fields(TrainConfig)} - {"epochs", "batch_size", "seed", "device"}
+        shared = ("epochs", "sequence_length", "batch_size", "seed", "val_share", "hoa_bins")
+        made = cls(
+            **{name: kept[name] for name in shared if name in kept},
+            features=trained_features(trained),
+            cleaning=part_of(kept, CleaningConfig),
+            settings={name: value for name, value in kept.items() if name in own},
+            device=device,
+        )
+        made.checkpoint_ = trained
+        made.keypoint_names_ = trained.keypoint_names or []
+        return made
+
+
+def prepare_like(recordings: Sequence[Recording], trained: Checkpoint) -> list[Recording]:
+    """New recordings, cleaned as those that a model was trained on.
+
+    Raises:
+        ValueError: they have other keypoints, or cannot be cleaned so.
+    """
+    cleaned = BAMSEmbedder(cleaning=part_of(trained.settings, CleaningConfig)).prepare(recordings)
+    if trained.keypoint_names:
+        check_skeleton(trained.keypoint_names, cleaned)
+    return cleaned
+
+
+def _as_list(recordings: Recordings) -> list[Recording]:
+    if isinstance(recordings, np.ndarray):
+        return as_recordings(recordings)
+    if isinstance(recordings, str) or not isinstance(recordings, Sequence):
+        raise ValueError(f"recordings are a {type(recordings).__name__}; expected a list of them, or an array")
+    if len(recordings) == 0:
+        raise ValueError("there is no recording")
+    return [
+        one if isinstance(one, Recording) else _as_recording(np.asarray(one), f"recording{i}")
+        for i, one in enumerate(recordings)
+    ]
+
+
+def _as_recording(keypoints: np.ndarray, name: str) -> Recording:
+    if keypoints.ndim not in (3, 4):
+        raise ValueError(
+            f"{name} has axes {keypoints.shape}; expected (frames, keypoints, coordinates) or (individuals, "
+            "frames, keypoints, coordinates)"
+        )
+    individuals = keypoints if keypoints.ndim == 4 else keypoints[None]
+    (made,) = as_recordings(individuals[None], {"recording_ids": [name]}, [individuals.shape[1]])
+    return made
