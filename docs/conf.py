@@ -1,0 +1,35 @@
+"""How Sphinx builds these pages; `make docs` at the top of the repository builds them."""
+
+from importlib.metadata import version as installed
+
+project = "bams"
+author = "The bams maintainers"
+copyright = "The bams maintainers"
+version = release = installed("bams")
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.mathjax",
+]
+source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
+exclude_patterns = ["_build"]
+templates_path = ["_templates"]
+
+myst_enable_extensions = ["dollarmath", "colon_fence"]
+myst_heading_anchors = 3
+
+# Docstrings are Google's style, with names in single backticks.
+default_role = "code"
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+autodoc_typehints_format = "short"
+autodoc_inherit_docstrings = False  # torch documents `forward`, say, at length
+python_maximum_signature_line_length = 88
+
+html_theme = "pydata_sphinx_theme"
+html_title = "bams"
+html_show_sourcelink = False
+html_theme_options = {"show_prev_next": True, "navigation_with_keys": False, "show_toc_level": 2}
