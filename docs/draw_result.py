@@ -12,24 +12,25 @@ from bams import BAMSEmbedder, plots
 from bams.simulate import ACTIONS, MODES, simulate_mice
 
 FPS = 30
+CLIP, MOUSE = 2, 2  # the first in which a mouse rests, explores and is social within the minute
 HEIGHTS = {"action": 1.5, "mode": 0.9, "short term": 1.7, "long term": 1.7, "speed": 1.1}
 
 
 def main() -> None:
     """Train, embed and draw."""
     embedder = BAMSEmbedder(epochs=30).fit(list(simulate_mice(60, seed=0).keypoints))
-    unseen = simulate_mice(1, seed=1)
-    track = embedder.transform(list(unseen.keypoints))[0]
+    unseen = simulate_mice(1, seed=CLIP)
+    track = embedder.transform(list(unseen.keypoints))[MOUSE]
     embeddings = {"short term": track["short_term"], "long term": track["long_term"]}
 
-    figure = plt.figure(figsize=(11, sum(HEIGHTS.values()) + 0.8), dpi=100, layout="constrained")
+    figure = plt.figure(figsize=(11, sum(HEIGHTS.values()) + 0.8), dpi=80, layout="constrained")
     axes = figure.subplots(len(HEIGHTS), 1, height_ratios=list(HEIGHTS.values()))
     causes = {"action": (unseen.actions, ACTIONS), "mode": (unseen.modes, MODES)}
     for panel, (name, (classes, class_names)) in zip(axes, causes.items(), strict=False):
-        plots.plot_ethogram(classes[0, 0], class_names, fps=FPS, axes=panel)
+        plots.plot_ethogram(classes[0, MOUSE], class_names, fps=FPS, axes=panel)
         panel.set(ylabel=name, xlabel="")
         panel.tick_params(labelbottom=False)
-    plots.plot_recording(embeddings, unseen.keypoints[0, 0], fps=FPS, unit="px", axes=axes[len(causes) :])
+    plots.plot_recording(embeddings, unseen.keypoints[0, MOUSE], fps=FPS, unit="px", axes=axes[len(causes) :])
     figure.savefig(Path(__file__).with_name("result.png"))
 
 

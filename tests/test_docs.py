@@ -212,3 +212,12 @@ def test_the_pages_name_the_targets_of_the_makefile():
     named = [line for page in pages() for _, text in blocks(page, "bash") for line in commands(text)]
     named = {line.removeprefix("make ") for line in named if line.startswith("make ")}
     assert {"demo", "test", "docs", "torture"} <= named <= targets
+
+
+def test_every_setting_that_the_pages_name_is_one_of_a_script(capsys: pytest.CaptureFixture):
+    for main in SCRIPTS.values():
+        with pytest.raises(SystemExit):
+            main(["--help"])
+    known = set(re.findall(r"--\w+", capsys.readouterr().out)) | {"--results"}  # of benchmarks.readout
+    named = {flag for page in pages() for flag in re.findall(r"`(--\w+)", page.read_text())}
+    assert named and named <= known
