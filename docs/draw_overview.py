@@ -1,4 +1,4 @@
-"""Draw docs/overview.png, the figure on top of the README: `python docs/draw_overview.py`.
+"""Draw docs/overview.png, the figure of docs/method.md: `python docs/draw_overview.py`.
 
 The animal and its numbers are made up; the receptive fields are the real ones, drawn connection
 by connection: a block of two convolutions (kernel 3, dilation d) sees 0, d, 2d, 3d, 4d frames back.

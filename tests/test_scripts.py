@@ -1,4 +1,4 @@
-"""The scripts as a user runs them: every README command in order, and what goes wrong."""
+"""The scripts as a user runs them, and what goes wrong (test_docs.py runs the commands of the pages)."""
 
 import csv
 import re
@@ -30,28 +30,6 @@ SCRIPTS = {
     "custom_dataset.py": custom_dataset.main,
     "custom_dataset_w_labels.py": custom_dataset_w_labels.main,
 }
-JOBS = dict.fromkeys(SCRIPTS, ("train", "compute_representations")) | {
-    "mouse_triplets.py": ("train", "compute_representations", "evaluate"),
-    "fruit_flies.py": ("train", "compute_representations", "evaluate"),
-    "simulated_quadrupeds.py": ("train", "evaluate"),
-    "custom_dataset.py": ("report", "train", "compute_representations"),
-}
-CHECKPOINTS = {
-    "mouse_triplets.py": "bams-mouse-triplet-*.pt",
-    "fruit_flies.py": "bams-fly-group-*.pt",
-    "simulated_quadrupeds.py": "bams-quadruped-*.pt",
-    "custom_dataset.py": "bams-custom-*.pt",
-    "custom_dataset_w_labels.py": "bams-custom-*.pt",
-}
-# so that a command of the README takes seconds; flags that come later win
-QUICK = {
-    "mouse_triplets.py": "--simulated_clips 4 --sequence_length 200 --batch_size 16 --epochs 2",
-    "fruit_flies.py": "--simulated_clips 4 --sequence_length 900 --batch_size 16 --epochs 1",
-    "simulated_quadrupeds.py": "--simulated_sequences 30 --batch_size 16 --epochs 2",
-    "custom_dataset.py": "--sequence_length 150 --epochs 2",
-    "custom_dataset_w_labels.py": "--sequence_length 150 --epochs 2",
-}
-
 
 FLAGS = [
     *("job", "data_root", "cache_path", "hoa_bins", "batch_size", "num_workers", "epochs", "lr", "weight_decay"),
@@ -67,15 +45,6 @@ FLAGS = [
         "print_config",
     ),
 ]
-
-
-def readme_blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
-
-
-def readme_commands() -> list[list[str]]:
-    lines = [line.split("  #")[0].strip() for block in readme_blocks("bash") for line in block.splitlines()]
-    return [shlex.split(line) for line in lines if line]
 
 
 def tracks(n: int = 6, frames: int = 300, seed: int = 0) -> np.ndarray:
@@ -141,69 +110,6 @@ def refused(command: str, capsys: pytest.CaptureFixture) -> str:
     assert lines[-1].startswith("error: ")
     assert not any("Traceback" in line for line in lines)
     return lines[-1]
-
-
-@pytest.mark.slow
-def test_readme_commands_run_in_order(folder: Path):
-    np.savez(folder / "tracks.npz", keypoints=tracks())
-    np.savez(folder / "labelled.npz", keypoints=tracks(), **labels(tracks()))
-    mice = tracks(12, 240).reshape(4, 3, 240, 12, 2)
-    for i, name in enumerate(("tracks/a", "tracks/b", "tracks/c", "new/d")):
-        write_deeplabcut(folder / f"{name}.csv", mice[i, : 2 + i % 2, : 240 - 20 * i], first_frame=100)
-    ran = set()
-    for _, script, *argv in [c for c in readme_commands() if c[0] == "python" and c[1] in SCRIPTS]:
-        if "--simulate" not in argv:
-            # a command for downloaded files, of which simulated ones take the place
-            for file in (folder / "data/mabe").glob("simulated/*.*"):
-                file.rename(folder / "data/mabe" / file.name)
-            for file in (folder / "data/quadrupeds").glob("simulated/*.*"):
-                file.rename(folder / file.name)
-        if any("DATE" in part for part in argv):
-            pattern = CHECKPOINTS[script]
-            date = max(folder.glob(pattern)).stem.removeprefix(pattern.removesuffix("*.pt"))
-            argv = [part.replace("DATE", date) for part in argv]
-        SCRIPTS[script]([*argv, *QUICK[script].split()])
-        ran.add((script, argv[argv.index("--job") + 1]))
-    assert ran == {(script, job) for script in SCRIPTS for job in JOBS[script]}
-    for animals in ("mouse-triplet", "fly-group"):
-        assert len(list(folder.glob(f"bams-{animals}-*_submission_scores.csv"))) == 1
-
-
-@pytest.mark.slow
-def test_readme_snippets_on_recordings_of_ones_own(folder: Path):
-    """The five lines, and the parts of a checkpoint: what they give is what the script writes."""
-    mice = tracks(9, 260).reshape(3, 3, 260, 12, 2)
-    for i, name in enumerate(("tracks/a", "tracks/b", "new/c")):
-        write_deeplabcut(folder / f"{name}.csv", mice[i, : 2 + i % 2, : 260 - 20 * i], first_frame=7)
-    five, parts = (
-        next(b for b in readme_blocks("python") if word in b) for word in ("BAMSEmbedder", "KeypointsDataset")
-    )
-    names: dict = {}
-    exec(five.replace("epochs=50", "epochs=1, sequence_length=120"), names)
-    assert [one["short_term"].shape for one in names["embeddings"]] == [(260, 32)] * 2 + [(240, 32)] * 3
-    run("custom_dataset.py --job compute_representations --data_root new/c.csv --fps 30 --ckpt_path mice.pt")
-    with open("mice_representations/c_embeddings.csv") as file:
-        rows = list(csv.DictReader(file))
-    assert len(rows) == 2 * 220 and rows[0]["frame"] == "7" and float(rows[220]["time_s"]) == 7 / 30
-    found = np.concatenate([one["long_term"] for one in names["new"]])
-    np.testing.assert_array_equal(np.array([[row[f"long_{i}"] for i in range(32)] for row in rows], np.float32), found)
-
-    np.savez(folder / "tracks.npz", keypoints=tracks())
-    run("custom_dataset.py --data_root tracks.npz --sequence_length 150 --epochs 1 --ckpt_path c.pt")
-    run("custom_dataset.py --job compute_representations --data_root tracks.npz --ckpt_path c.pt")
-    names = {}
-    exec(parts.replace("bams-custom-DATE.pt", "c.pt"), names)
-    written = np.load("c_representations.npz")
-    np.testing.assert_allclose(names["everything"]["long_term"], written["long_term"], atol=1e-5)
-    np.testing.assert_allclose(names["embs"]["short_term"][0].detach(), written["short_term"][0], atol=1e-5)
-
-
-def test_readme_names_every_command_of_the_makefile():
-    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
-    commands = readme_commands()
-    assert ["make", "demo"] in commands
-    assert ["make", "test"] in commands
-    assert {"demo", "test"} <= set(targets)
 
 
 @pytest.mark.slow

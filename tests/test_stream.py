@@ -2,7 +2,6 @@
 
 import copy
 import pickle
-import re
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -27,7 +26,6 @@ from bams.simulate.flies import simulate_flies
 from bams.statistics import Statistics, known_inputs
 from bams.training.run_state import new_model
 
-README = Path(__file__).parents[1] / "README.md"
 TOLERANCE = 1e-5
 ENCODERS = {
     "short_term": {"num_channels": (5, 4, 3), "kernel_size": 3},
@@ -321,19 +319,3 @@ def test_from_a_file(tmp_path: Path):
     trained = custom_checkpoint(recording, FeatureConfig(features="camera", predict=("movement",)))
     path = checkpoint.save(tmp_path / "c.pt", trained)
     assert_same(stream(StreamingEncoder(str(path)), recording), stream(StreamingEncoder(trained), recording))
-
-
-def test_readme_snippet(tmp_path: Path):
-    recording = gappy()
-    trained = custom_checkpoint(recording)
-    path = checkpoint.save(tmp_path / "c.pt", trained)
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
-    (snippet,) = [block for block in blocks if "StreamingEncoder" in block]
-    names: dict = {}
-    exec(snippet.replace("bams-custom-DATE.pt", str(path)), names)
-    found = np.stack([names["react"](recording[:, t]) for t in range(recording.shape[1])], axis=1)
-    expected = offline(trained, recording, partial(recording_features, config=FeatureConfig()))["short_term"]
-    np.testing.assert_allclose(found, expected, atol=TOLERANCE)
-    emb, present = found[:, 9], np.array([True, False, True])
-    pooled = names["bams"].pool_individuals(emb[:, None], present[:, None])
-    np.testing.assert_allclose(pooled[0, :3], emb[present].mean(axis=0), atol=1e-6)
