@@ -16,7 +16,7 @@ from test_stream import TOLERANCE, custom_checkpoint, gappy, offline
 
 import bams
 from bams import FeatureConfig, checkpoint, plots
-from bams.keypoints import recording_features
+from bams.features import recording_features
 
 # what the pages show of each script, at least
 JOBS = {

@@ -14,8 +14,9 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from bams import BAMSEmbedder, Recording, checkpoint, embedder, simulate
+from bams import BAMSEmbedder, Recording, checkpoint, simulate
 from bams.embed.tracks import embed
+from bams.embedder.drift import _some_embeddings
 from bams.features.config import FeatureConfig
 from bams.recordings.cleaning import CleaningConfig
 from bams.recordings.segments import Segment, cut_segments
@@ -133,13 +134,6 @@ def test_series_have_no_keypoints():
     assert embedder.transform(steps)[2]["short_term"].shape == (150, 64)
 
 
-def test_animals_may_be_joined():
-    recordings = some_recordings(individuals=(2, 2, 2, 2))
-    embedder = BAMSEmbedder(features=FeatureConfig(tracks="joint"), **QUICK).fit(recordings)
-    found = embedder.transform(recordings)
-    assert [(one.recording, one.individual) for one in found] == [(f"r{i}", "all") for i in range(4)]
-
-
 def test_windows_in_seconds_follow_the_rate():
     embedder = BAMSEmbedder(hoa_window_s=0.5, **QUICK).fit(some_recordings(fps=40.0))
     assert embedder.checkpoint_.settings["hoa_window"] == 20
@@ -209,8 +203,8 @@ def test_somebody_who_is_never_there_is_no_drift_and_nothing_to_embed_is_nothing
         replace(one, keypoints=np.concatenate([one.keypoints, *[empty] * 6]), individuals=[*one.individuals, *"uvwxyz"])
         for one, empty in zip(recordings, nobody, strict=True)
     ]
-    found = embedder._some_embeddings(fitted.checkpoint_, slots, "cpu")
-    for name, emb in embedder._some_embeddings(fitted.checkpoint_, recordings, "cpu").items():
+    found = _some_embeddings(fitted.checkpoint_, slots, "cpu")
+    for name, emb in _some_embeddings(fitted.checkpoint_, recordings, "cpu").items():
         np.testing.assert_array_equal(found[name], emb)
     assert list(embed(fitted.checkpoint_, [])) == []
     alone = [replace(recordings[0], keypoints=nobody[0], individuals=["m0"])]

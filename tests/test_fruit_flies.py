@@ -9,8 +9,8 @@ import pytest
 import fruit_flies
 from bams.app import cli
 from bams.app import mabe as mabe_jobs
-from bams.app.config import RunConfig
-from bams.data.split import with_somebody, without_absent
+from bams.data import KeypointsDataset
+from bams.data.split import choose_parts, with_somebody, without_absent
 from bams.embed.offline import standardise
 from bams.features.oriented import OrientedTable, oriented_features
 from bams.mabe import files as mabe_files
@@ -234,12 +234,11 @@ def test_an_absent_individual_is_no_track(flies):
 
 
 def test_no_training_track_is_empty(flies):
-    settings = cli.Settings(RunConfig(sequence_length=500), TrainConfig())
-
-    def make(clips: list[np.ndarray], statistics=None):
-        return mabe_jobs.make_dataset(clips, fruit_flies.FLIES, settings, statistics)
-
-    train_set, val_set = cli.split_datasets(list(flies.keypoints), settings, make)
+    clips = list(flies.keypoints)
+    train_set, val_set = (
+        KeypointsDataset.of_recordings([without_absent(clips[i]) for i in part], config=fruit_flies.FEATURES)
+        for part in choose_parts(clips, 131, 0.1, 0)
+    )
     assert train_set.n_tracks + val_set.n_tracks == (flies.sex >= 0).sum()
     for part in (train_set, val_set):
         assert all(part.valid[a:b].any() for a, b in zip(part.starts[:-1], part.starts[1:], strict=True))
@@ -322,7 +321,7 @@ def test_missing_flies_do_not_count_in_the_group(tmp_path, monkeypatch):
     trained = cli.load_trained(settings, "fly_group")
     clip = simulate_flies(1, frames=300, seed=8, gaps=0).keypoints[0]
     clip[:2] = NAN
-    settings = settings._replace(train=TrainConfig(device="cpu"))
+    settings = replace(settings, train=TrainConfig(device="cpu"))
     tables = [
         standardise(
             mabe_jobs.embed_clips(settings, fruit_flies.FLIES, trained.model, trained.statistics, [(0, 300)], [flies])

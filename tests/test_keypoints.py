@@ -2,12 +2,10 @@
 
 import numpy as np
 import pytest
-import torch
 
 from bams.data.keypoints import KeypointsDataset, group_tracks
 from bams.features.animals import animal_features
 from bams.features.config import FeatureConfig
-from bams.features.recording import join_animals
 
 NAN = np.nan
 
@@ -66,27 +64,3 @@ def test_the_tracks_of_a_recording_may_differ_in_length():
     for track, length in enumerate(dataset.lengths):
         known = np.isfinite(expected.inputs[track, :length])
         np.testing.assert_array_equal(dataset.track_input(track)[known], expected.inputs[track, :length][known])
-
-
-def test_joined_animals_are_one_track():
-    some = recordings((2, 40), (2, 30))
-    config = FeatureConfig(tracks="joint")
-    dataset = KeypointsDataset(tracks_of(some), individuals=2, config=config, hoa_bins=4)
-    assert dataset.lengths.tolist() == [40, 30] and dataset.individuals == [1, 1]
-    for track, recording in enumerate(some):
-        expected = join_animals(animal_features(recording, config)).inputs[0]
-        known = np.isfinite(expected)
-        np.testing.assert_array_equal(dataset.track_input(track)[known], expected[known])
-    assert dataset.present[0].all() and torch.isfinite(dataset[0]["input"]).all()
-
-
-def test_joined_recordings_with_other_numbers_of_animals_are_refused():
-    with pytest.raises(ValueError, match="as many individuals in each recording"):
-        config = FeatureConfig(tracks="joint")
-        KeypointsDataset(tracks_of(recordings((2, 40), (3, 30))), individuals=[2, 3], config=config)
-
-
-def test_series_of_several_animals_may_be_joined():
-    series = np.random.default_rng(0).normal(size=(4, 30, 5))
-    dataset = KeypointsDataset(series, individuals=2, config=FeatureConfig(tracks="joint"), hoa_bins=4)
-    assert (dataset.n_tracks, dataset.input_size, dataset.target_size) == (2, 30, 10)

@@ -23,7 +23,6 @@ from bams.features.animals import animal_features
 from bams.features.config import FeatureConfig
 from bams.features.geometry import tracked_presence
 from bams.features.plain import series_features
-from bams.features.recording import recording_features
 from bams.models.bams import BAMS
 from bams.readout.baselines import InputAlone
 from bams.simulate.flies import simulate_flies
@@ -114,9 +113,7 @@ ALL = ("movement", "lengths", "observed", "distances", "approach")
 MAKERS = {
     "own": (gappy(3, 40, 4), partial(animal_features, config=FeatureConfig(predict=ALL, others=2))),
     "heading": (gappy(2, 40, 3), partial(animal_features, config=FeatureConfig(heading="keypoint0:keypoint2"))),
-    "camera": (gappy(2, 40, 8), partial(animal_features, config=FeatureConfig(features="camera"))),
     "raw": (gappy(2, 40, 4), partial(animal_features, config=FeatureConfig(features="raw", others=0))),
-    "joint": (gappy(2, 40, 4), partial(recording_features, config=FeatureConfig(tracks="joint"))),
     "series": (gappy(2, 40, 4)[..., 0], series_features),
     "mice": (gappy(3, 40, 12), mouse_triplets.features),
     "flies": (pairs_of_flies(), fruit_flies.features),

@@ -187,20 +187,6 @@ def test_custom_representations_of_groups_with_names_and_lengths(folder: Path):
     assert not np.isfinite(written["group_short_term"][1, 255:]).any()
 
 
-@pytest.mark.slow
-def test_animals_may_be_joined_in_one_track(folder: Path):
-    keypoints = tracks(6).reshape(2, 3, 300, 12, 2).copy()
-    keypoints[0, 2] = np.nan
-    np.savez("k.npz", keypoints=keypoints, recording_ids=["x", "y"])
-    run("custom_dataset.py --data_root k.npz --tracks joint --epochs 1 --sequence_length 150 --ckpt_path c.pt")
-    run("custom_dataset.py --job compute_representations --data_root k.npz --ckpt_path c.pt")
-    written = np.load("c_representations.npz")
-    assert written["track_names"].tolist() == ["x", "y"]
-    assert written["long_term"].shape == (2, 300, 64)
-    assert np.isfinite(written["long_term"]).all()
-    assert not any(name.startswith("group") for name in written)
-
-
 def test_the_features_of_training_are_those_of_embedding(folder: Path):
     """Those of a pair, also where a new recording has one animal alone."""
     pairs = tracks(6).reshape(3, 2, 300, 12, 2)
@@ -208,9 +194,9 @@ def test_the_features_of_training_are_those_of_embedding(folder: Path):
     np.save("alone.npy", pairs[:, :1])
     common = "--epochs 1 --sequence_length 150 --ckpt_path c.pt"
     names = "[movement,observed]"
-    run(f"custom_dataset.py --data_root pairs.npy --features camera --predict {names} {common}")
+    run(f"custom_dataset.py --data_root pairs.npy --heading keypoint1:keypoint0 --predict {names} {common}")
     kept = torch.load("c.pt", weights_only=True)
-    assert (kept["settings"]["features"], kept["settings"]["others"]) == ("camera", 1)
+    assert (kept["settings"]["heading"], kept["settings"]["others"]) == ("keypoint1:keypoint0", 1)
     assert not any(name.endswith("distance") for name in kept["features"]["actions"])
     for data in ("pairs", "alone"):
         run(f"custom_dataset.py --job compute_representations --data_root {data}.npy --ckpt_path c.pt")
@@ -340,7 +326,7 @@ def test_settings_come_from_flags_then_yaml_then_defaults(folder: Path):
 def test_resume_takes_the_settings_of_the_run_and_continues_it(folder: Path):
     np.save("k.npy", tracks())
     common = "custom_dataset.py --data_root k.npy --sequence_length 150 --batch_size 4 --hoa_window 20 --lr 0.003"
-    common += " --lr_schedule steps --features camera"
+    common += " --lr_schedule steps --features raw"
     run(f"{common} --epochs 2 --ckpt_path whole.pt")
     run(f"{common} --epochs 1 --ckpt_path part.pt")
     run("custom_dataset.py --data_root k.npy --resume part.pt --epochs 2")

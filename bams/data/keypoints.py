@@ -35,7 +35,7 @@ class KeypointsDataset(Dataset):
 
     Attributes:
         feature_names: `inputs`, F names, and `actions`, D names.
-        config: the `FeatureConfig`.
+        config: which features these are.
         individuals: tracks of each recording.
         annotations: the labels, checked; None without.
         present: N arrays (T_i,) bool, from the first to the last frame in which the track was observed.
@@ -47,7 +47,7 @@ class KeypointsDataset(Dataset):
         *,
         keypoint_names: Sequence[str] | None = None,
         individuals: int | Sequence[int] = 1,
-        config: FeatureConfig | None = None,
+        config: FeatureSource | None = None,
         annotations: Mapping[str, Any] | None = None,
         eval_utils: Mapping[str, Any] | None = None,
         **options: Any,
@@ -71,7 +71,7 @@ class KeypointsDataset(Dataset):
         cls,
         recordings: Sequence[np.ndarray],
         *,
-        config: FeatureConfig | None = None,
+        config: FeatureSource | None = None,
         keypoint_names: Sequence[str] | None = None,
         annotations: Mapping[str, Any] | None = None,
         eval_utils: Mapping[str, Any] | None = None,
@@ -87,7 +87,7 @@ class KeypointsDataset(Dataset):
         self,
         recordings: Sequence[np.ndarray],
         lengths: Sequence[int],
-        config: FeatureConfig | None,
+        config: FeatureSource | None,
         names: Sequence[str] | None,
         annotations: Mapping[str, Any] | None,
         eval_utils: Mapping[str, Any] | None,
@@ -98,7 +98,7 @@ class KeypointsDataset(Dataset):
     ) -> None:
         if options.get("statistics") is None and max(lengths) < 2:
             raise ValueError("no action is valid in any frame: all tracks are one frame long, nothing to learn from")
-        if recordings[0].ndim == 3 and config is not None:
+        if recordings[0].ndim == 3 and isinstance(config, FeatureConfig):
             _check_series(config)
         self.individuals = list(map(len, recordings))
         most = max(self.individuals)
