@@ -16,6 +16,7 @@ from test_stream import TOLERANCE, custom_checkpoint, gappy, offline
 
 import bams
 from bams import FeatureConfig, checkpoint, plots
+from bams.app import command
 from bams.features import recording_features
 
 # what the pages show of each script, at least
@@ -25,6 +26,7 @@ JOBS = {
     "simulated_quadrupeds.py": {"train", "evaluate"},
     "custom_dataset.py": {"report", "train", "compute_representations"},
     "custom_dataset_w_labels.py": {"train", "compute_representations"},
+    "bams": {"report", "train", "embed"},
 }
 # so that a command takes seconds; flags that come later win
 QUICK = {
@@ -33,7 +35,9 @@ QUICK = {
     "simulated_quadrupeds.py": "--simulated_sequences 30 --batch_size 16 --epochs 2",
     "custom_dataset.py": "--sequence_length 150 --epochs 2",
     "custom_dataset_w_labels.py": "--sequence_length 150 --epochs 2",
+    "bams": "--sequence_length 150 --epochs 2",
 }
+MAINS = {**SCRIPTS, "bams": command.main}
 # Commands that are not run here: they install, build, download, wait for the user, or take long.
 NOT_RUN = ("make", "pip", "python3 -m venv", "source", "tensorboard", "jupyter", "./download_mabe.sh")
 BENCHMARK = "python -m benchmarks."  # not run either, but must exist
@@ -101,6 +105,9 @@ class Reader:
         if " ".join(words).startswith(BENCHMARK):
             assert importlib.util.find_spec(words[2]), line
             return
+        if words[0] == "bams":
+            self.run_script("bams", words[1:])
+            return
         python, script, *argv = words
         assert python == "python" and script in SCRIPTS, f"{line} is neither run here nor named in NOT_RUN"
         if ">" in argv:
@@ -112,10 +119,11 @@ class Reader:
     def run_script(self, script: str, argv: list[str]) -> None:
         if "--simulate" not in argv:
             self.download()
-        job, data = option(argv, "--job", "train"), (script, Path(option(argv, "--data_root")).suffix)
+        job = argv[0] if script == "bams" else option(argv, "--job", "train")
+        data = (script.replace("bams", "custom_dataset.py"), Path(option(argv, "--data_root")).suffix)
         argv = [re.sub("bams-.*-DATE", self.checkpoints.get(data, ""), word) for word in argv]
         before = set(self.folder.glob("*.pt"))
-        SCRIPTS[script]([*argv, *QUICK[script].split()])
+        MAINS[script]([*argv, *QUICK[script].split()])
         for new in set(self.folder.glob("*.pt")) - before:
             self.checkpoints[data] = new.stem
         self.jobs[script].add(job)
