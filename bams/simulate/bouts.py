@@ -48,7 +48,7 @@ def draw(rng: Generator, regime: np.ndarray, follows: np.ndarray, spans: np.ndar
 
 
 def draw_by_strain(rng: Generator, regime, strain, follows, spans_s, fps: int) -> np.ndarray:
-    """As `draw`; where strain (S,) is 1 all bouts last longer, so that shares of time stay equal; spans_s in seconds."""
+    """As `draw`; all bouts of strain (S,) 1 last longer, so that shares of time stay equal; spans_s in seconds."""
     spans = np.array([stretch * spans_s for stretch in (1.0, 1.6) for _ in follows]) * fps
     return draw(rng, regime + len(follows) * strain[:, None, None], np.tile(follows, (2, 1, 1)), spans)
 
