@@ -28,7 +28,7 @@ Tracks = dict[str, list[TrackEmbedding]]  # of one file: for each individual its
 def write_embeddings(
     folder: str | Path, embeddings: Sequence[TrackEmbedding], kind: str, names: Mapping[str, str] | None = None
 ) -> list[Path]:
-    """Write embeddings, one file per recording and one more for its pooled individuals.
+    """Write embeddings, one file per recording and one more for its pooled individuals; return the paths.
 
     The files `NAME_embeddings.EXT` and `NAME_group_embeddings.EXT` appear whole or not at all, and replace older ones.
     Tracks of one individual in one recording are parts, and are put together by frame.
@@ -44,9 +44,6 @@ def write_embeddings(
             `npz`: by encoder name (A, T, C) float32, NaN where an individual has no embedding; `individuals` (A,),
             `frame` (T,), `time_s` (T,), `fps` and `recording`.
         names: NAME by recording, from `file_names`; needed if recordings are written one by one.
-
-    Returns:
-        paths of the files.
 
     Raises:
         ImportError: a package for this kind is not installed: `pip install "bams[poses]"`.
