@@ -1,32 +1,31 @@
-"""Figures; each function returns a matplotlib Figure, to save or to show.
+"""Figures; each function draws and returns a matplotlib Figure, or draws into `axes`, one for each panel, row by row.
 
-Each draws a figure of its own, or into `axes` where given: one for each panel, row by row. A class has the same
-colour in every figure, that of its number in `COLOURS`; class -1 means not labelled.
+A class has the same colour in every figure, see `class_colours`; class -1 means not labelled.
 """
 
 from collections.abc import Mapping, Sequence
+from colorsys import hsv_to_rgb
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import clone
 from sklearn.decomposition import PCA
+from sklearn.preprocessing import StandardScaler
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    Panels = Axes | Sequence[Axes] | np.ndarray
-    from matplotlib.axes import Axes
-
-# Okabe and Ito's colours, which the colour-blind can tell apart
+# Okabe and Ito's colours, which colour-blind people can tell apart
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 NOT_LABELLED = "#D0D0D0"
-CURVES = {  # panels of the training curves: scalars of `bams.train` by title
-    "skill at telling the actions to come": ("train/hoa_skill", "val/hoa_skill"),
+CURVES = {  # panels of the training curves: beginnings of the scalars' names by title
+    "skill at predicting future actions": ("train/hoa_skill", "val/hoa_skill"),
     "bootstrap loss": ("train/byol_loss_",),
     "total loss": ("train/total_loss",),
 }
+BESIDE: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "frameon": False}  # place of a legend
 
 
 def plot_latents(
@@ -36,46 +35,29 @@ def plot_latents(
     projector: Any = None,
     most_points: int = 6000,
     seed: int = 0,
-    axes: "Panels | None" = None,
+    axes: Any = None,
 ) -> "Figure":
     """Several embeddings in two dimensions side by side, coloured by label.
 
     Args:
-        embeddings: by name, (frames, C) float, finite; one column of panels each. Rows may be frames, or means
-            over recordings.
-        labels: by name, (frames,) and what it holds; one row of panels each: int classes, -1 = not labelled, with
-            the names of the classes, at most 8; or float numbers, NaN = not known, with None.
-        projector: anything with scikit-learn's fit_transform that gives two columns, copied for each embedding;
-            principal components unless given.
-        most_points: a random choice of so many frames is projected and drawn.
-        seed: of that choice.
-        axes: labels x embeddings of them, to draw into.
-
-    Raises:
-        ValueError: lengths that differ, embeddings that are not finite or of less than two frames or channels,
-            classes without names or too many.
+        embeddings: by name, (frames, C) float, finite, C > 1; a column of panels each. Rows may be means over frames.
+        labels: by name, values (frames,) and class names; a row of panels each. Classes are int, -1 = not labelled.
+            Numbers are float, NaN = not known, and have None instead of names.
+        projector: scikit-learn's fit_transform to two columns, copied for each embedding; PCA by default.
+        most_points: so many frames are projected and drawn, a random choice that `seed` decides.
+        axes: labels x embeddings of them. ValueError: any of these do not fit together.
     """
     lengths = {name: len(embedding) for name, embedding in embeddings.items()}
     frames = _common_length(lengths | {name: len(values) for name, (values, _) in labels.items()})
     shown = np.random.default_rng(seed).permutation(frames)[:most_points]
     panels = _panels(axes, len(labels), len(embeddings), figsize=(3.6 * len(embeddings) + 1.3, 3.4 * len(labels)))
     for column, (name, embedding) in enumerate(embeddings.items()):
-        if not np.isfinite(embedding).all():
-            raise ValueError(f"embedding {name} is not finite everywhere: leave out frames without an animal")
-        drawn = embedding[shown].astype(np.float64)
-        if min(drawn.shape) < 2:
-            raise ValueError(f"of embedding {name} axes {drawn.shape} are to be drawn: two of each are the least")
-        fitted = clone(projector) if projector is not None else PCA(n_components=2, random_state=0)
-        with np.errstate(invalid="ignore"):  # of an embedding that is the same everywhere the shares are NaN
-            points = np.asarray(fitted.fit_transform(drawn))
-        kind = "component" if isinstance(fitted, PCA) else type(fitted).__name__
-        shares = getattr(fitted, "explained_variance_ratio_", (np.nan, np.nan))
-        said = [f" ({share:.0%} of the variance)" if np.isfinite(share) else "" for share in shares]
+        points, titles = _project(name, embedding[shown], projector)
         for panel, (label, (values, class_names)) in zip(panels[:, column], labels.items(), strict=True):
             _scatter(panel, points, label, np.asarray(values)[shown], class_names, column == len(embeddings) - 1)
-            panel.set(xticks=[], yticks=[], ylabel=f"{kind} 2{said[1]}")
+            panel.set(xticks=[], yticks=[], ylabel=titles[1])
         panels[0, column].set_title(name)
-        panels[-1, column].set_xlabel(f"{kind} 1{said[0]}")
+        panels[-1, column].set_xlabel(titles[0])
     return panels[0, 0].figure
 
 
@@ -86,44 +68,39 @@ def plot_ethogram(
     track_names: Sequence[str] | None = None,
     fps: float | None = None,
     first_frame: int = 0,
-    axes: "Panels | None" = None,
+    axes: Any = None,
 ) -> "Figure":
     """Who does what when: bouts as bars over time.
 
     Args:
-        classes: (T,) int, one track, drawn with a row for each class; or (N, T) int, several, drawn with a row
-            for each track, coloured by class (at most 8); -1 = not labelled, left blank.
-        class_names: names of the classes.
-        track_names: N names; numbers unless given.
-        fps: frames per second; time is in frames unless given.
-        first_frame: where in the recording the first of the T frames lies.
-        axes: one, to draw into.
-
-    Raises:
-        ValueError: classes without names, too many, or of other axes.
+        classes: (T,) int of one track, drawn with a row for each class; or (N, T) int, with a row for each track,
+            coloured by class. -1 = not labelled, left blank.
+        class_names: names of the classes, any number of them.
+        track_names: N names; numbers by default.
+        fps: frames per second; without it time is in frames.
+        first_frame: number in the recording of the first of the T frames.
+        axes: one. ValueError: classes or tracks have no names, or any of these do not fit together.
     """
-    from matplotlib.patches import Patch
-
     classes = np.asarray(classes)
     if classes.ndim not in (1, 2) or classes.size == 0:
         raise ValueError(f"classes have axes {classes.shape}; expected (frames,) or (tracks, frames), none 0")
     by_class = classes.ndim == 1
-    _check_classes(classes, class_names, len(class_names) if by_class else len(COLOURS))
+    _check_classes(classes, class_names)
     rows = list(class_names) if by_class else list(track_names or range(1, len(classes) + 1))
-    if len(rows) != (len(class_names) if by_class else len(classes)):
+    if not by_class and len(rows) != len(classes):
         raise ValueError(f"there are {len(rows)} track_names for {len(classes)} tracks")
     panel = _panels(axes, 1, 1, figsize=(10, 0.7 + 0.3 * len(rows)))[0, 0]
     edges = _times(panel, classes.shape[-1], fps, first_frame)
-    for k in range(len(class_names)):
+    for k, colour in enumerate(class_colours(len(class_names))):
         for row, track in [(k, classes)] if by_class else enumerate(classes):
-            begin, end = _bouts(track == k)
-            spans = np.stack([edges[begin], edges[end] - edges[begin]], axis=1)
-            panel.broken_barh(spans, (row - 0.4, 0.8), facecolors=COLOURS[k % len(COLOURS)], linewidth=0)
+            ends = edges[np.flatnonzero(np.diff(track == k, prepend=False, append=False))].reshape(-1, 2)
+            spans = np.hstack([ends[:, :1], np.diff(ends)])
+            label = class_names[k] if row == 0 and (classes == k).any() else None
+            panel.broken_barh(spans, (row - 0.4, 0.8), facecolors=colour, linewidth=0, label=label)
     panel.set(yticks=range(len(rows)), yticklabels=rows, ylim=(len(rows) - 0.4, -0.6))
     panel.tick_params(axis="y", length=0)
     if not by_class:
-        found = [k for k in range(len(class_names)) if (classes == k).any()]
-        panel.legend(handles=[Patch(color=COLOURS[k], label=class_names[k]) for k in found], **_BESIDE)
+        panel.legend(ncols=1 + len(class_names) // (4 + len(rows)), **BESIDE)
     return panel.figure
 
 
@@ -134,22 +111,18 @@ def plot_recording(
     fps: float | None = None,
     first_frame: int = 0,
     unit: str = "units",
-    axes: "Panels | None" = None,
+    axes: Any = None,
 ) -> "Figure":
-    """Embeddings of one track over time as pictures, one above the other, and its keypoints' speed below.
+    """Embeddings of one track over time as pictures, one above the other, and the speed of its keypoints below.
 
-    Channels are standardised over the frames drawn, and lie so that those that rise together are neighbours.
+    Channels are standardised over the frames drawn and sorted, so that those that rise together are neighbours.
 
     Args:
-        embeddings: by name, (T, C) float; NaN = no frame, left blank.
+        embeddings: by name, (T, C) float; NaN = no embedding, left blank.
         keypoints: (T, K, d) float, NaN = not tracked: lines break there.
-        fps: frames per second; time is in frames unless given.
-        first_frame: where in the recording the first of the T frames lies.
+        fps, first_frame: as of `plot_ethogram`.
         unit: of the keypoints, for example 'px'.
-        axes: one for each embedding and one for the speed, to draw into.
-
-    Raises:
-        ValueError: lengths that differ.
+        axes: one for each embedding and one for the speed. ValueError: lengths differ.
     """
     frames = _common_length({name: len(array) for name, array in {**embeddings, "keypoints": keypoints}.items()})
     heights = [1.8] * len(embeddings) + [1.3]
@@ -157,9 +130,8 @@ def plot_recording(
     for panel, (name, embedding) in zip(panels, embeddings.items(), strict=False):
         edges = _times(panel, frames, fps, first_frame)
         channels = embedding.shape[1]
-        options = {"cmap": "PuOr_r", "vmin": -2.5, "vmax": 2.5, "aspect": "auto"}
-        picture = _standardised_channels(embedding).T
-        image = panel.imshow(picture, extent=(edges[0], edges[-1], channels, 0), **options)
+        place = {"extent": (edges[0], edges[-1], channels, 0), "aspect": "auto"}
+        image = panel.imshow(_standardised_channels(embedding).T, cmap="PuOr_r", vmin=-2.5, vmax=2.5, **place)
         panel.set(yticks=[], ylabel=f"{name}\n{channels} channels", xlabel="")
         panel.tick_params(labelbottom=False)
     panels[0].figure.colorbar(image, ax=list(panels), label="deviations from the mean", aspect=40, pad=0.01)
@@ -167,31 +139,25 @@ def plot_recording(
     return panels[0].figure
 
 
-def plot_training_curves(run: str | Path, *, axes: "Panels | None" = None) -> "Figure":
-    """Training curves of a run: the skill, the bootstrap losses and the total loss over the steps.
+def plot_training_curves(run: str | Path, *, axes: Any = None) -> "Figure":
+    """Training curves of a run over its steps, in three panels: skill, bootstrap losses and total loss.
 
-    Args:
-        run: folder of the run's TensorBoard files; the training says where it lies.
-        axes: three, to draw into.
-
-    Raises:
-        FileNotFoundError: there is no such folder, or no training curve in it.
+    `run` is the folder of TensorBoard files that the training prints; FileNotFoundError if it holds no curves.
     """
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     found = EventAccumulator(str(run), size_guidance={"scalars": 0})
     tags = sorted(found.Reload().Tags()["scalars"]) if Path(run).is_dir() else []
     if not any(tag.startswith("train/") for tag in tags):
-        raise FileNotFoundError(f"{run} holds no training curves: name the folder of one run, say runs/NAME")
+        raise FileNotFoundError(f"{run} holds no training curves: give the folder of one run, for example runs/NAME")
     panels = _panels(axes, 1, len(CURVES), figsize=(3.7 * len(CURVES), 2.9))[0]
     for panel, (title, starts) in zip(panels, CURVES.items(), strict=True):
         drawn = [tag for tag in tags if tag.startswith(starts)]
-        for tag, colour in zip(drawn, COLOURS, strict=False):
+        for tag, colour in zip(drawn, class_colours(len(drawn)), strict=True):
             steps, values = np.array([(point.step, point.value) for point in found.Scalars(tag)]).T
-            name = "held out" if tag.startswith("val/") else tag.removeprefix("train/byol_loss_")
-            name = "training" if name == "train/hoa_skill" else name.replace("_", " ")
-            marker = "o" if tag.startswith("val/") else ""
-            panel.plot(steps, values, color=colour, marker=marker, markersize=4, linewidth=1.4, label=name)
+            name = {"train/hoa_skill": "training", "val/hoa_skill": "held out"}.get(tag, tag.replace("_", " "))
+            look = {"marker": "o" if tag.startswith("val/") else "", "markersize": 4, "linewidth": 1.4}
+            panel.plot(steps, values, color=colour, label=name.removeprefix("train/byol loss "), **look)
         panel.set(title=title, xlabel="step")
         if len(drawn) > 1:
             panel.legend(frameon=False)
@@ -199,20 +165,8 @@ def plot_training_curves(run: str | Path, *, axes: "Panels | None" = None) -> "F
     return panels[0].figure
 
 
-_BESIDE: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "frameon": False}
-
-
-def plot_confusion(
-    confusion: np.ndarray, class_names: Sequence[str], *, title: str = "", axes: "Axes | None" = None
-) -> "Figure":
-    """A confusion matrix, with the share of each true class in its cells.
-
-    Args:
-        confusion: (K, K) float, rows are the true classes and sum to 1; NaN where a class does not occur.
-        class_names: K names.
-        title: above it.
-        axes: where to draw; a new figure unless given.
-    """
+def plot_confusion(confusion: np.ndarray, class_names: Sequence[str], *, title: str = "", axes: Any = None) -> "Figure":
+    """A confusion matrix (K, K) float; rows are the true classes and sum to 1, or NaN if a class does not occur."""
     count = len(class_names)
     size = max(3.0, 1.4 + 0.7 * count)
     panel = _panels(axes, 1, 1, figsize=(size + 0.6, size))[0, 0]
@@ -227,46 +181,56 @@ def plot_confusion(
     return panel.figure
 
 
-def _panels(axes: "Panels | None", rows: int, columns: int, figsize: Any, **options: Any) -> np.ndarray:
+def class_colours(count: int) -> list[Any]:
+    """Colours of classes 0 to count - 1: those of `COLOURS`, then hues a golden angle apart."""
+    return [*COLOURS[:count], *(hsv_to_rgb(0.618 * k % 1, 0.65, 0.8) for k in range(count - len(COLOURS)))]
+
+
+def _panels(axes: Any, rows: int, columns: int, figsize: Any, **options: Any) -> np.ndarray:
     """The axes to draw into, (rows, columns): those given, or those of a new figure."""
     from matplotlib.figure import Figure
 
     if axes is None:
         axes = Figure(figsize=figsize, layout="constrained").subplots(rows, columns, **options)
-    found = np.array(axes, dtype=object).ravel()
-    if len(found) != rows * columns:
-        raise ValueError(f"there are {len(found)} axes to draw into; expected {rows * columns}")
-    for panel in found:
+    found = np.array(axes, dtype=object)
+    if found.size != rows * columns:
+        raise ValueError(f"there are {found.size} axes to draw into; expected {rows * columns}")
+    for panel in found.flat:
         panel.spines[["top", "right"]].set_visible(False)
         panel.title.set_fontsize("medium")
     return found.reshape(rows, columns)
 
 
 def _common_length(lengths: Mapping[str, int]) -> int:
-    """The length that all have."""
-    if len(lengths) < 2 or not any(lengths.values()):
-        raise ValueError("there is nothing to draw: give at least one embedding, and its labels or keypoints")
-    if len(set(lengths.values())) > 1:
-        raise ValueError(f"lengths differ: {', '.join(f'{name} {length}' for name, length in lengths.items())}")
+    if len(lengths) < 2 or 0 in lengths.values() or len(set(lengths.values())) > 1:
+        found = ", ".join(f"{name} {length}" for name, length in lengths.items()) or "nothing"
+        raise ValueError(f"expected embeddings, and labels or keypoints, of the same length above 0; found {found}")
     return next(iter(lengths.values()))
 
 
-def _check_classes(classes: np.ndarray, names: Sequence[str], most: int = len(COLOURS)) -> None:
-    """Raise ValueError unless the classes are whole numbers with a name each, and at most so many."""
+def _check_classes(classes: np.ndarray, names: Sequence[str]) -> None:
     if classes.dtype.kind not in "biu":
         raise ValueError(f"classes are {classes.dtype}; expected whole numbers, -1 = not labelled")
     if classes.min() < -1 or classes.max() >= len(names):
         raise ValueError(f"there are classes {classes.min()} to {classes.max()}, and {len(names)} names for them")
-    if len(names) > most:
-        raise ValueError(f"there are {len(names)} classes; only {most} colours can be told apart: merge some")
 
 
-def _scatter(
-    panel: "Axes", points: np.ndarray, label: str, values: np.ndarray, names: Sequence[str] | None, explained: bool
-) -> None:
-    """Draw points (frames, 2) coloured by classes or numbers, with a legend or colour bar if `explained`."""
-    from matplotlib.lines import Line2D
+def _project(name: str, embedding: np.ndarray, projector: Any) -> tuple[np.ndarray, list[str]]:
+    """Points (frames, 2) of an embedding (frames, C), and the titles of their two axes."""
+    if not np.isfinite(embedding).all() or min(embedding.shape) < 2:
+        about = f"embedding {name} {embedding.shape} must be finite, with at least two frames and channels"
+        raise ValueError(f"{about}: leave out frames without an animal")
+    fitted = clone(projector) if projector is not None else PCA(n_components=2, random_state=0)
+    with np.errstate(invalid="ignore"):  # a constant embedding has no variance to share out
+        points = np.asarray(fitted.fit_transform(embedding.astype(np.float64)))
+    kind = "component" if isinstance(fitted, PCA) else type(fitted).__name__
+    shares = getattr(fitted, "explained_variance_ratio_", (np.nan, np.nan))
+    said = [f" ({share:.0%} of the variance)" if np.isfinite(share) else "" for share in shares]
+    return points, [f"{kind} 1{said[0]}", f"{kind} 2{said[1]}"]
 
+
+def _scatter(panel: "Axes", points: np.ndarray, label: str, values: np.ndarray, names: Sequence[str] | None, key: bool):
+    """Draw points (frames, 2) coloured by classes or numbers; with `key`, also a legend or colour bar."""
     options = {"s": np.clip(20_000 / len(points), 4, 45), "linewidths": 0, "rasterized": True}
     if names is None:
         known = np.isfinite(values)
@@ -276,55 +240,46 @@ def _scatter(
     else:
         _check_classes(values, names)
         known = values != -1
-        colours = {"c": np.array(COLOURS)[values[known].astype(int)]}
+        of_class = class_colours(len(names))
+        colours = {"c": [of_class[int(k)] for k in values[known]]}
     panel.scatter(*points[~known].T, c=NOT_LABELLED, alpha=0.4, **options)
     drawn = panel.scatter(*points[known].T, alpha=0.6, **colours, **options)
-    if explained and names is None:
+    if key and names is None:
         panel.figure.colorbar(drawn, cax=panel.inset_axes((1.05, 0.15, 0.05, 0.7)), label=label)
-    elif explained:
-        named = list(zip(names, COLOURS, strict=False))
-        named += [] if known.all() else [("not labelled", NOT_LABELLED)]
-        dots = [Line2D([], [], color=colour, marker="o", linestyle="", label=name) for name, colour in named]
-        panel.legend(handles=dots, title=label, alignment="left", **_BESIDE)
+    elif key:
+        if not known.all():
+            names, of_class = [*names, "not labelled"], [*of_class, NOT_LABELLED]
+        for name, colour in zip(names, of_class, strict=True):
+            panel.plot([], [], color=colour, marker="o", linestyle="", label=name)
+        panel.legend(title=label, alignment="left", ncols=1 + len(names) // 15, **BESIDE)
 
 
 def _times(panel: "Axes", frames: int, fps: float | None, first_frame: int) -> np.ndarray:
-    """The frames' edges, (frames + 1,), in seconds or frames; the panel's x axis is set to them."""
+    """The edges of the frames, (frames + 1,), in seconds or frames; also set as the panel's x axis."""
     edges = (first_frame + np.arange(frames + 1)) / (fps or 1)
     panel.set(xlim=(edges[0], edges[-1]), xlabel="time (s)" if fps else "frame")
     return edges
 
 
 def _draw_speed(panel: "Axes", keypoints: np.ndarray, edges: np.ndarray, fps: float | None, unit: str) -> None:
-    """Speed of each keypoint of (T, K, d), and their median, between the frames' middles."""
+    """Draw the speed of each keypoint of (T, K, d), and their median, between the middles of the frames."""
     speed = np.linalg.norm(np.diff(keypoints, axis=0).astype(np.float64), axis=-1) * (fps or 1)
-    known = np.isfinite(speed).any(axis=1)
-    median = np.full(len(speed), np.nan)
-    median[known] = np.nanmedian(speed[known], axis=1)
+    median = np.ma.median(np.ma.masked_invalid(speed), axis=1).filled(np.nan)
     panel.plot(edges[1:-1], speed, color="#9A9A9A", linewidth=0.5, alpha=0.6)
     panel.plot([], [], color="#9A9A9A", label="each keypoint")
     panel.plot(edges[1:-1], median, color=COLOURS[0], linewidth=1.2, label="median")
-    # one jump of the tracker must not squash all else; the legend needs room
-    top = np.nanpercentile(speed, 99) if known.any() else 0.0
+    top = np.nanpercentile(speed, 99) if np.isfinite(speed).any() else 0.0  # the maximum may be a jump of the tracker
     panel.set(ylabel=f"speed\n({unit} per {'s' if fps else 'frame'})", ylim=(0, 1.3 * top if top > 0 else 1.0))
     panel.legend(loc="upper right", ncols=2, edgecolor="none", borderaxespad=0)
 
 
-def _bouts(on: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First frames of the runs of True in (T,) bool, and the frames after their last."""
-    change = np.diff(on.astype(np.int8), prepend=0, append=0)
-    return np.flatnonzero(change == 1), np.flatnonzero(change == -1)
-
-
 def _standardised_channels(embedding: np.ndarray) -> np.ndarray:
-    """(T, C) with mean 0 and deviation 1 in each channel, ordered by its angle on the first two components."""
+    """(T, C) with mean 0 and deviation 1 in each channel, sorted by the angle on the first two components."""
     known = np.isfinite(embedding).all(axis=1)
     centred = np.full(embedding.shape, np.nan)
     if not known.any():
         return centred
-    rows = embedding[known].astype(np.float64)
-    deviation = rows.std(axis=0)
-    centred[known] = (rows - rows.mean(axis=0)) / np.where(deviation > 0, deviation, 1)
+    centred[known] = StandardScaler().fit_transform(embedding[known].astype(np.float64))
     *_, directions = np.linalg.svd(centred[known], full_matrices=False)
     first, second = directions[0], directions[min(1, len(directions) - 1)]
     return centred[:, np.argsort(np.arctan2(second, first))]

@@ -256,8 +256,6 @@ LONG = "mouse " * 100
         ("/etc/passwd", "_etc_passwd"),
         ("C:\\tracks\\a", "C__tracks_a"),
         (".hidden", "hidden"),
-        ("CON", "_CON"),
-        ("nul.txt", "_nul.txt"),
         ("Mäuse und 鼠 1", "Mäuse und 鼠 1"),
         ("Ma\u0308use", "Mäuse"),
         ('a "quoted", name\nof two lines', "a _quoted_, name_of two lines"),
@@ -272,7 +270,7 @@ def test_any_name_makes_one_file_in_the_folder(tmp_path, kind, name, stem):
     folder = tmp_path / "a" / "b"
     embs = random_embs(3)
     (path,) = write_embeddings(folder, [TrackEmbedding(name, name, embs)], kind)
-    assert path == folder / f"{stem}_embeddings{KINDS[kind].suffix}"
+    assert path == folder / f"{stem}_embeddings{KINDS[kind][0]}"
     assert [file for file in tmp_path.rglob("*") if file.is_file()] == [path]
     shown = name.replace("\0", "?").replace("\udce9", "?")
     if kind == "csv":

@@ -26,41 +26,30 @@ def draw_overview(recordings: Sequence[Recording], embedded: Sequence[Sequence[T
 
     Args:
         recordings: at most `MOST_RECORDINGS` of them are drawn.
-        embedded: of each recording the embeddings of its individuals, or of all joined.
+        embedded: for each recording the embeddings of its individuals.
 
     Returns:
         `latents`, frames in two dimensions coloured by speed and by recording; `recording`, the first minute of
         the first individual over time.
     """
     recordings, embedded = recordings[:MOST_RECORDINGS], embedded[:MOST_RECORDINGS]
-    tracks = [track for one, found in zip(recordings, embedded, strict=True) for track in _tracks(one, len(found))]
-    every = -(-sum(map(len, tracks)) // MOST_FRAMES)
-    rows = {
-        name: np.concatenate([one[name] for found in embedded for one in found])[::every]
-        for name in embedded[0][0].embs
-    }
-    rates = [one.fps for one, found in zip(recordings, embedded, strict=True) for _ in found]
-    speed = np.concatenate([_speed(track, fps) for track, fps in zip(tracks, rates, strict=True)])
+    first, tracks = recordings[0], [track for found in embedded for track in found]
+    # a number of a series is a point on a line
+    points = [one if one.ndim == 3 else one[..., None] for recording in recordings for one in recording.keypoints]
+    rates = [recording.fps for recording, found in zip(recordings, embedded, strict=True) for _ in found]
+    speed = np.concatenate([_speed(track, fps) for track, fps in zip(points, rates, strict=True)])
     number = np.repeat(np.arange(len(recordings)), [sum(map(len, found)) for found in embedded])
+
+    every = -(-len(speed) // MOST_FRAMES)
+    rows = {name: np.concatenate([track[name] for track in tracks])[::every] for name in tracks[0].embs}
     names = [recording.name for recording in recordings]
     labels = {"speed": (speed[::every], None), "recording": (number[::every], names)}
-    first = recordings[0]
     shown = slice(0, round(SHOWN_S * (first.fps or USUAL_FPS)))
+    begin = {name: emb[shown] for name, emb in tracks[0].embs.items()}
     return {
         "latents": plots.plot_latents(rows, labels),
-        "recording": plots.plot_recording(
-            {name: emb[shown] for name, emb in embedded[0][0].embs.items()},
-            tracks[0][shown],
-            fps=first.fps,
-            first_frame=first.first_frame,
-        ),
+        "recording": plots.plot_recording(begin, points[0][shown], fps=first.fps, first_frame=first.first_frame),
     }
-
-
-def _tracks(recording: Recording, count: int) -> list[np.ndarray]:
-    """(T, K, d) of each individual, or of all joined in one track; a number of a series is a point on a line."""
-    points = recording.keypoints if recording.keypoints.ndim == 4 else recording.keypoints[..., None]
-    return list(points) if count == len(points) else [np.concatenate(list(points), axis=1)]
 
 
 def _speed(track: np.ndarray, fps: float | None) -> np.ndarray:

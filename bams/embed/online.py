@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from bams.checkpoint import CUSTOM, Checkpoint, check_features, load, trained_features
+from bams.checkpoint import Checkpoint, check_features, load, trained_features
 from bams.embed.offline import carry_over
 from bams.features.columns import Features
 from bams.features.geometry import check_keypoints
@@ -25,7 +25,7 @@ MakeFeatures = Callable[[np.ndarray], Features]  # of a recording (A, T, K, d) o
 
 
 class Layer(NamedTuple):
-    """A convolution: weight (kernel size * channels in, channels) and bias (channels,), and its PReLU's slope."""
+    """A convolution: weight (kernel size * channels in, channels), bias (channels,), and the slope of its PReLU."""
 
     weight: np.ndarray
     bias: np.ndarray
@@ -33,7 +33,7 @@ class Layer(NamedTuple):
 
 
 class Block(NamedTuple):
-    """A `TemporalBlock`: its convolutions, weight and bias of its residual if that has any, its last slope."""
+    """A `TemporalBlock`: its convolutions, weight and bias of its residual if it has any, its last slope."""
 
     layers: list[Layer]
     dilation: int
@@ -42,18 +42,17 @@ class Block(NamedTuple):
 
 
 class StreamingEncoder:
-    """Embeds a recording frame by frame, each frame like `represent.embed_recording` embeds it in the whole.
+    """Embeds a recording frame by frame; the embeddings equal those of the whole recording.
 
-    The work per frame is the same however long the recording. It computes on the CPU, with numpy, as arrays this
-    small spend most of the time in the calls. The weights are those at the time of making it; it can be copied and
-    pickled, in the middle of a recording too.
+    The work per frame does not depend on the length of the recording. It runs on the CPU in numpy, because arrays this
+    small spend most of the time in the calls. Later changes of the model have no effect. An encoder can be copied and
+    pickled at any time, also in the middle of a recording.
 
     Args:
         checkpoint: a trained model, or its file.
-        features: makes the features, (A, T, K, d) or (A, T, F) float32 -> `Features`, each frame's of itself, the
-            one before and what was last seen; not needed for recordings of one's own, of which the checkpoint
-            says which they are.
-        keypoint_names: K names, if those recordings had names; the keypoints of a frame come in this order.
+        features: (A, T, K, d) or (A, T, F) float32 -> `Features`. Each frame may depend on itself, the frame before
+            and the last observed positions. Needed only where the checkpoint, of a version before 0.2, does not say.
+        keypoint_names: K names of the keypoints of a frame, in their order; those of training unless given.
 
     Raises:
         FileNotFoundError, ValueError: as `bams.checkpoint.load`, or the features are not known.
@@ -67,22 +66,17 @@ class StreamingEncoder:
     ):
         self._source = "the checkpoint" if isinstance(checkpoint, Checkpoint) else str(checkpoint)
         trained = checkpoint if isinstance(checkpoint, Checkpoint) else load(checkpoint)
-        if features is None and trained.dataset != CUSTOM:
-            raise ValueError(
-                f"{self._source} was trained on {trained.dataset}, with features that only its script knows: give "
-                "features=, the function that makes them"
-            )
         if features is not None and keypoint_names is not None:
-            raise ValueError("keypoint_names are for features of the checkpoint; leave one of the two out")
-        names = None if keypoint_names is None else [str(name) for name in keypoint_names]
-        self._make_features = features or partial(recording_features, config=trained_features(trained), names=names)
+            raise ValueError("give either features= or keypoint_names=, not both")
+        names = trained.keypoint_names if keypoint_names is None else [str(name) for name in keypoint_names]
+        self._make_features = features or partial(recording_features, source=trained_features(trained), names=names)
         self._feature_names, self._statistics = trained.features, trained.statistics
         self._scale = deepcopy(trained.model.scale).cpu()
         self._encoders = {name: _read_blocks(encoder) for name, encoder in trained.model.encoders.items()}
         self.reset()
 
     def reset(self) -> None:
-        """Forget all frames; the next is the first of another recording, of as many individuals as it has."""
+        """Forget all frames; the next one begins another recording, with any number of individuals."""
         self._frame = 0
         self._before: np.ndarray | None = None  # see `carry_over`
         self._windows: dict[str, list[list[np.ndarray]]] = {}
@@ -91,15 +85,14 @@ class StreamingEncoder:
         """Embed the next frame.
 
         Args:
-            keypoints: (A, K, d) keypoints or (A, F) of a series, float32, any unit; NaN = not tracked. An
-                individual that is not there is NaN, so that A stays the same.
+            keypoints: (A, K, d) keypoints or (A, F) of a series, float32, any unit; NaN = not tracked. An absent
+                individual is NaN, so that A stays the same.
 
         Returns:
-            by encoder name, (A, C) float32; (1, C) if the model was trained on individuals joined in one track.
+            by encoder name, (A, C) float32.
 
         Raises:
-            ValueError: the frame does not fit the frames before or the model, or has infinite values; the frame is
-                then as if it had not come.
+            ValueError: the frame does not fit the earlier frames or the model, or has infinite values; it is skipped.
         """
         frame = self._checked(keypoints)[:, None]
         frames = frame if self._before is None else np.concatenate([self._before, frame], axis=1)
@@ -115,18 +108,18 @@ class StreamingEncoder:
         axes = np.shape(keypoints)
         if len(axes) not in (2, 3) or 0 in axes:
             raise ValueError(
-                f"a frame has axes {axes}; expected (individuals, keypoints, coordinates) or (individuals, "
-                "features), none of them 0"
+                f"a frame has axes {axes}; expected (individuals, keypoints, coordinates) or (individuals, features), "
+                "none of them 0"
             )
         if self._before is not None and axes != (first := (len(self._before), *self._before.shape[2:])):
             raise ValueError(
-                f"a frame has axes {axes}, the frames before it {first}: write NaN for whoever is not there, and "
-                "call reset() before another recording"
+                f"a frame has axes {axes}, the frames before it {first}: give NaN for absent individuals, and call "
+                "reset() before another recording"
             )
         return check_keypoints(keypoints)
 
     def _inputs(self, frames: np.ndarray) -> np.ndarray:
-        """Inputs of the last frame, (A, F) float32, or (1, F) of joined tracks."""
+        """Inputs of the last frame, (A, F) float32."""
         try:
             found = self._make_features(frames)
         except (ValueError, LookupError) as error:
@@ -138,44 +131,32 @@ class StreamingEncoder:
 
 
 def _read_blocks(encoder: TemporalConvNet) -> list[Block]:
-    """The encoder's weights, each convolution's as one matrix."""
-    return [
-        Block(
-            [
-                Layer(*_as_matrix(conv), activation.weight.item())
-                for conv, activation in zip(block.convs, block.activations, strict=True)
-            ],
-            block.convs[0].dilation[0],
-            _as_matrix(block.residual) if isinstance(block.residual, nn.Conv1d) else None,
-            block.activation.weight.item(),
-        )
-        for block in encoder.blocks
-    ]
+    """The weights of an encoder, as one matrix for each convolution."""
+    blocks = []
+    for block in encoder.blocks:
+        pairs = zip(block.convs, block.activations, strict=True)
+        layers = [Layer(*_as_matrix(conv), activation.weight.item()) for conv, activation in pairs]
+        residual = _as_matrix(block.residual) if isinstance(block.residual, nn.Conv1d) else None
+        blocks.append(Block(layers, block.convs[0].dilation[0], residual, block.activation.weight.item()))
+    return blocks
 
 
 def _as_matrix(conv: nn.Conv1d) -> tuple[np.ndarray, np.ndarray]:
-    weight = conv.weight.permute(2, 1, 0).flatten(0, 1)  # of the oldest frame first
-    return _array(weight), _array(conv.bias)
-
-
-def _array(values: Tensor) -> np.ndarray:
-    return values.detach().cpu().numpy().copy()
+    weight = conv.weight.permute(2, 1, 0).flatten(0, 1)  # rows of the oldest frame come first
+    return tuple(values.detach().cpu().numpy().copy() for values in (weight, conv.bias))
 
 
 def _begin(blocks: Sequence[Block], tracks: int) -> list[list[np.ndarray]]:
-    """What each convolution joins, before the first frame: 0, as the network pads.
+    """The frames that each convolution joins, all 0 before the first frame, as the network pads.
 
-    A dilated convolution joins every n-th frame, n its dilation, so it is n convolutions without gaps that take
-    turns: (dilation, tracks, kernel size * channels in) float32, of the oldest frame first.
+    A convolution of dilation n is n convolutions without dilation that take turns, so its windows are (dilation,
+    tracks, kernel size * channels in) float32, oldest frame first.
     """
-    return [
-        [np.zeros((block.dilation, tracks, len(layer.weight)), np.float32) for layer in block.layers]
-        for block in blocks
-    ]
+    return [[np.zeros((b.dilation, tracks, len(layer.weight)), np.float32) for layer in b.layers] for b in blocks]
 
 
 def _encode(blocks: Sequence[Block], windows: Sequence[Sequence[np.ndarray]], x: np.ndarray, frame: int) -> np.ndarray:
-    """The embedding (tracks, C) of a frame of that number from its scaled input (tracks, F); windows move on."""
+    """Embed one frame: scaled input (tracks, F) -> (tracks, C); the windows move on by this frame, number `frame`."""
     for block, block_windows in zip(blocks, windows, strict=True):
         y = x
         for layer, layer_windows in zip(block.layers, block_windows, strict=True):
@@ -192,5 +173,5 @@ def _encode(blocks: Sequence[Block], windows: Sequence[Sequence[np.ndarray]], x:
 
 
 def _prelu(x: np.ndarray, slope: float) -> np.ndarray:
-    # x above 0 and slope * x below, whatever the slope's sign, at less than the cost of np.where
+    # equals x above 0 and slope * x below, and is faster than np.where
     return np.maximum(x, slope * x) if slope <= 1 else np.minimum(x, slope * x)

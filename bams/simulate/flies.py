@@ -1,14 +1,12 @@
 """Behaviour of fly groups with known causes: schedule -> motion -> pose -> tracker.
 
-A *bout* of an action (0.1 to 2 s) sets posture, limb rhythm and speed; a *mode* (2 to 8 s) sets which action
-follows which. Three causes live in the dynamics only:
-
-    strain   of a clip: step frequency of the legs (at equal speed and stride), and length of the bouts
-    sex      of a fly: males go after others and sing to them with one wing, females walk and groom
-    light    of some seconds of a clip: it makes flies social
+An action (0.1 to 2 s) sets posture, limb rhythm and speed; a mode (2 to 8 s) sets which action follows which. Three
+causes are visible in the dynamics only. The strain of a clip sets the step frequency of the legs (at equal speed and
+stride) and the length of the bouts. The sex of a fly: males follow others and sing to them with one wing, females walk
+and groom. The light is on for some seconds of a clip and makes flies social.
 
 S clips, A slots of individuals, T frames, K = 24 pairs of numbers. Lengths are in mm, at 150 frames per second.
-A point is one complex number x + iy, as in `bams.simulate`.
+Inside this file a point is one complex number x + iy.
 """
 
 from dataclasses import dataclass
@@ -16,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from bams.simulate.bouts import bouts, per_bout
+from bams.simulate import bouts
 
 ACTIONS = ("pause", "walk", "turn", "groom", "sing")
 MODES = ("rest", "explore", "social")
@@ -24,14 +22,13 @@ PAUSE, WALK, TURN, GROOM, SING = range(5)
 SOCIAL = 2
 SLOTS, FEWEST, POINTS, PAIRS = 11, 9, 19, 24
 
-FPS, ARENA, NEAR = 150, 25.0, 5.0  # the arena's radius, and how near a fly is that is chased, mm
+FPS, ARENA, NEAR = 150, 25.0, 5.0  # radius of the arena, and distance of a fly that is chased, mm
 STEP_HZ = np.array([8.0, 12.0])  # by strain
-BOUT_STRETCH = np.array([1.0, 1.6])  # by strain
 LIGHT_SPANS = np.array([[[4, 8], [4, 8]]])  # seconds off and on
 MODE_SPANS = np.array([[2, 5], [3, 8], [3, 8]])
 ACTION_SPANS = np.array([[0.2, 0.8], [0.3, 1.5], [0.1, 0.3], [0.3, 1.2], [0.3, 1.2]])
 
-# Weights of what comes next, [from, to].
+# weights of what comes next, [from, to]
 MODE_FOLLOWS = np.array([  # by sex, then by light
     [[0, 7, 3], [6, 0, 4], [3, 7, 0]], [[0, 2, 8], [1, 0, 9], [1, 9, 0]],
     [[0, 9, 1], [9, 0, 1], [5, 5, 0]], [[0, 6, 4], [6, 0, 4], [2, 8, 0]],
@@ -46,7 +43,7 @@ SPEED = np.array([0.0, 14.0, 1.0, 0.0, 12.0])  # by action, mm per second
 STRIDE = np.array([0.0, 0.35, 0.2, 0.0, 0.35])  # by action, amplitude of the leg tips, mm
 SMOOTH = 12  # frames over which one posture turns into the next
 
-# Resting posture, mm along and across the body: wings, antennae, eyes, thorax front, its base, tip of the abdomen,
+# resting posture, mm along and across the body: wings, antennae, eyes, thorax front, its base, tip of the abdomen,
 # middle legs (femur and knee, right then left), and the six leg tips (front, middle, back; right then left).
 BODY = np.array([
     *(-1.5 + 0.4j, -1.5 - 0.4j, 1.2, 0.95 - 0.4j, 0.95 + 0.4j, 0.6 + 0.35j, 0.6 - 0.35j, -0.2, -1.2),
@@ -67,7 +64,7 @@ class SimulatedFlies:
     sex: np.ndarray  # (S, A) int8, 0 male, 1 female
     strain: np.ndarray  # (S,) int8, 0 or 1
     light: np.ndarray  # (S, T) int8, 0 or 1
-    chase: np.ndarray  # (S, A, T) bool, in social mode, moving straight at another within 5 mm that moves
+    chase: np.ndarray  # (S, A, T) bool, in social mode and moving straight at another that moves within 5 mm
 
 
 def simulate_flies(
@@ -75,20 +72,18 @@ def simulate_flies(
 ) -> SimulatedFlies:
     """Clips of 9 to 11 flies in 11 slots of a round arena; the same arguments give the same numbers.
 
-    jitter scales the tracker's noise (0.005 mm at 1), gaps how often a fly or a part is lost; 0 means none.
+    `jitter` scales the tracker's noise (0.005 mm at 1), `gaps` how often a fly or a part of it is lost; 0 = never.
+    ValueError: an argument is negative, not whole or not finite.
     """
-    for name, value, least in (("clips", clips, 1), ("frames", frames, 1), ("seed", seed, 0)):
-        if not isinstance(value, int | np.integer) or value < least:
-            raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
-    for name, value in (("jitter", jitter), ("gaps", gaps)):
-        if not 0 <= value < np.inf:
-            raise ValueError(f"{name} must be finite and not negative, got {value!r}")
-
+    bouts.check_arguments(("clips", clips, 1), ("frames", frames, 1), ("seed", seed, 0), jitter=jitter, gaps=gaps)
     schedule, motion, poses, noise, losses = np.random.default_rng(seed).spawn(5)
     strain = schedule.permutation((np.arange(clips) + schedule.integers(2)) % 2).astype(np.int8)
     present = schedule.random((clips, SLOTS)).argsort(1) < schedule.integers(FEWEST, SLOTS + 1, (clips, 1))
     sex = schedule.integers(0, 2, (clips, SLOTS), np.int8)
-    light, modes, actions = _schedule(schedule, strain, sex, frames)
+    light = bouts.draw(schedule, np.zeros((clips, frames), int), np.array([[[0, 1], [1, 0]]]), LIGHT_SPANS * FPS)
+    modes = bouts.draw(schedule, light[:, None] + 2 * sex[..., None], MODE_FOLLOWS, MODE_SPANS * FPS)
+    regime = modes + ((modes == SOCIAL) & (sex[..., None] == 0))
+    actions = bouts.draw_by_strain(schedule, regime, strain, ACTION_FOLLOWS, ACTION_SPANS, FPS)
     centre, heading, chase = _move(motion, modes, actions, present)
 
     keypoints = np.empty((clips, SLOTS, frames, PAIRS, 2), np.float32)
@@ -100,26 +95,12 @@ def simulate_flies(
     return SimulatedFlies(keypoints, actions, modes, sex, strain, light, chase)
 
 
-def _schedule(rng: Generator, strain, sex, frames: int):
-    """Light (S, T), modes and actions (S, A, T), int8: light and sex rule modes, these and strain the actions."""
-    clips = len(strain)
-    tracks = (clips, SLOTS, frames)
-    swaps = np.array([[[0, 1], [1, 0]]])
-    light = bouts(rng, np.zeros((clips, frames), int), swaps, LIGHT_SPANS * FPS)
-    regime = np.broadcast_to(light[:, None] + 2 * sex[..., None], tracks)
-    modes = bouts(rng, regime, MODE_FOLLOWS, np.tile(MODE_SPANS * FPS, (4, 1, 1)))
-    courting = (modes == SOCIAL) & (sex[..., None] == 0)
-    regime = modes + courting + len(ACTION_FOLLOWS) * strain[:, None, None]
-    spans = np.array([stretch * ACTION_SPANS for stretch in BOUT_STRETCH for _ in ACTION_FOLLOWS])
-    return light, modes, bouts(rng, regime, np.tile(ACTION_FOLLOWS, (2, 1, 1)), spans * FPS)
-
-
 def _move(rng: Generator, modes, actions, present):
     """(S, A, T) each: centre (complex, mm), heading (radians, unwrapped), whether the fly chases."""
     shape, frames = modes.shape, modes.shape[-1]
-    pace = SPEED[actions] * per_bout(actions, rng.uniform(0.7, 1.3, shape)) / FPS
-    wander = per_bout(actions, rng.normal(0, 1.0, shape)) / FPS
-    spin = per_bout(actions, rng.uniform(4, 9, shape) * rng.choice([-1, 1], shape)) / FPS
+    pace = SPEED[actions] * bouts.hold(actions, rng.uniform(0.7, 1.3, shape)) / FPS
+    wander = bouts.hold(actions, rng.normal(0, 1.0, shape)) / FPS
+    spin = bouts.hold(actions, rng.uniform(4, 9, shape) * rng.choice([-1, 1], shape)) / FPS
     goes = (actions == WALK) | (actions == SING)
     social = modes == SOCIAL
 
@@ -133,10 +114,8 @@ def _move(rng: Generator, modes, actions, present):
         distance = np.abs(away)
         nearest = np.argmin(distance + nobody, axis=2)[..., None]
         to = np.take_along_axis(away, nearest, 2)[..., 0]
-        ahead = place + 4 * np.exp(1j * course)
-        wall = np.abs(ahead) > ARENA - 1
-        goal = np.where(wall, -place, to)
-        error = np.angle(goal * np.exp(-1j * course))
+        wall = np.abs(place + 4 * np.exp(1j * course)) > ARENA - 1
+        error = np.angle(np.where(wall, -place, to) * np.exp(-1j * course))
         bend = np.where(wall | social[..., t], np.clip(0.15 * error, -0.06, 0.06), wander[..., t]) * goes[..., t]
         turn += 0.15 * (np.where(actions[..., t] == TURN, spin[..., t], bend) - turn)
         speed = speed + 0.1 * (pace[..., t] - speed)
@@ -152,33 +131,27 @@ def _move(rng: Generator, modes, actions, present):
 
 def _pose(rng: Generator, actions, step_hz: float, centre, heading) -> np.ndarray:
     """The true pairs of one clip, (A, T, K) complex: 20 positions in mm, then the measures."""
-    flies, frames = actions.shape
-    share = np.stack([_smooth(actions == action) for action in range(len(ACTIONS))], -1)
-    phase = _phase(rng, actions, step_hz)[..., None]
-    body = np.repeat(np.repeat(BODY[None, None], frames, 1), flies, 0)
-    stride = _smooth(STRIDE[actions])[..., None]
+    share = bouts.trailing_mean(np.eye(len(ACTIONS))[actions], SMOOTH)
+    phase = bouts.rhythm(rng, actions, step_hz, FPS)[..., None]
+    body = np.tile(BODY, (*actions.shape, 1))
+    stride = bouts.trailing_mean(STRIDE[actions], SMOOTH)[..., None]
     body[..., LEGS] += stride * np.exp(1j * (phase + LEG_PHASE)).real
     body[..., KNEES] += 0.4 * stride * np.cos(phase + LEG_PHASE[[1, 4]])
-    rub = (share[..., GROOM] * np.cos(_phase(rng, actions, 6.0)))[..., None]
+    rub = (share[..., GROOM] * np.cos(bouts.rhythm(rng, actions, 6.0, FPS)))[..., None]
     body[..., FRONT_LEGS] += share[..., [GROOM]] * [0.2 + 0.6j, 0.2 - 0.6j] + rub * [0.15, -0.15]
-    side = per_bout(actions, rng.integers(0, 2, actions.shape))
-    wing = share[..., [SING]] * (side[..., None] == [0, 1])
+    wing = share[..., [SING]] * (bouts.hold(actions, rng.integers(0, 2, actions.shape))[..., None] == [0, 1])
     body[..., WINGS] *= np.exp(1j * wing * [-1.2, 1.2])
 
-    # Sizes differ between individuals, not between sexes.
-    size = np.clip(rng.normal(1, 0.06, (flies, 1)), 0.85, 1.15)
-    frame = np.exp(1j * heading)
-    pairs = np.empty((flies, frames, PAIRS), complex)
-    pairs[..., :POINTS] = centre[..., None] + (size * frame)[..., None] * body
-    breath = 1 + 0.01 * np.sin(_phase(rng, actions, 1.0))
+    # sizes differ between individuals, not between sexes
+    size = np.clip(rng.normal(1, 0.06, (len(actions), 1)), 0.85, 1.15)
+    turned = np.exp(1j * heading)
+    points = centre[..., None] + (size * turned)[..., None] * body
+    breath = 1 + 0.01 * np.sin(bouts.rhythm(rng, actions, 1.0, FPS))
     major, minor = 2.6 * size * breath, 1.0 * size * breath
     area = np.pi / 4 * major * minor
-    pairs[..., POINTS] = centre
-    pairs[..., POINTS + 1] = frame
-    pairs[..., POINTS + 2] = major + 1j * minor
-    pairs[..., POINTS + 3] = area + 1j * (1.6 + 0.4 * wing.sum(-1)) * area
-    pairs[..., POINTS + 4] = rng.normal(0.5, 0.05, (flies, 1)) + 0.05j * np.abs(centre)
-    return pairs
+    areas = area + 1j * (1.6 + 0.4 * wing.sum(-1)) * area
+    bright = rng.normal(0.5, 0.05, (len(actions), 1)) + 0.05j * np.abs(centre)
+    return np.concatenate([points, np.stack([centre, turned, major + 1j * minor, areas, bright], -1)], -1)
 
 
 def _track(noise: Generator, losses: Generator, pairs, jitter: float, gaps: float) -> np.ndarray:
@@ -187,23 +160,9 @@ def _track(noise: Generator, losses: Generator, pairs, jitter: float, gaps: floa
     seen += np.float32(0.005 * jitter) * noise.standard_normal(seen.shape, np.float32)
     orientation = seen[..., POINTS + 1, :]
     orientation /= np.linalg.norm(orientation, axis=-1, keepdims=True)
-    chances = np.broadcast_to(gaps * np.array([0.0002, 0.001])[:, None, None], (2, *pairs.shape[:2]))
-    for part, i, t in np.argwhere(losses.random(chances.shape) < chances):
+    begins = losses.random((2, *pairs.shape[:2])) < gaps * np.array([0.0002, 0.001])[:, None, None]
+    for part, i, t in np.argwhere(begins):
         length = int(np.exp(losses.uniform(np.log(3), np.log(121))))
         first, width = (losses.integers(POINTS - 3), 3) if part else (0, PAIRS)  # some points or the whole fly
         seen[i, t : t + length, first : first + width] = np.nan
     return seen
-
-
-def _smooth(values: np.ndarray) -> np.ndarray:
-    """Mean of (A, T) over the last SMOOTH frames."""
-    total = np.cumsum(np.pad(values.astype(float), ((0, 0), (SMOOTH, 0)), mode="edge"), 1)
-    return (total[:, SMOOTH:] - total[:, :-SMOOTH]) / SMOOTH
-
-
-def _phase(rng: Generator, actions: np.ndarray, hertz: float) -> np.ndarray:
-    """Phase (A, T) of a rhythm, radians; its pace differs a little by individual and bout."""
-    pace = hertz * rng.normal(1, 0.04, (len(actions), 1))
-    pace = pace * per_bout(actions, rng.normal(1, 0.05, actions.shape))
-    start = rng.uniform(0, 2 * np.pi, (len(actions), 1))
-    return start + np.cumsum(2 * np.pi * pace / FPS, 1)

@@ -1,14 +1,11 @@
 """Behaviour of mice with known causes at every timescale: schedule -> motion -> pose -> tracker.
 
-A *bout* of an action (0.2 to 3 s) sets posture, limb rhythm and speed; a *mode* (10 to 60 s) sets
-which action follows which; two causes hold for a whole clip and live in the dynamics only:
+An action (0.2 to 3 s) sets posture, limb rhythm and speed; a mode (10 to 60 s) sets which action follows which. Two
+causes of a whole clip are visible in the dynamics only. The strain sets the gait frequency (at equal speed and stride)
+and the length of the bouts; the lights set which mode follows which, and how long modes last.
 
-    strain   gait frequency (at equal speed and stride) and length of the bouts
-    lights   which mode follows which, and how long modes last
-
-S clips, A individuals, T frames, K = 12 keypoints. Lengths are in px, at 30 frames per second; y
-points down, as in video, so an animal's left has negative egocentric y. Inside this file a point is
-one complex number x + iy: exp(i a) turns it by a, its modulus is a distance, its angle a direction.
+S clips, A individuals, T frames, K = 12 keypoints. Lengths are in px, at 30 frames per second. As in video, y points
+down, so an animal's left has negative egocentric y. Inside this file a point is one complex number x + iy.
 """
 
 from dataclasses import dataclass
@@ -16,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from bams.simulate.bouts import bouts, per_bout
+from bams.simulate import bouts
 
 KEYPOINTS: tuple[str, ...] = (
     *("nose", "left_ear", "right_ear", "neck", "left_forepaw", "right_forepaw", "centre_back"),
@@ -29,17 +26,14 @@ SOCIAL, FOLLOW, AVOID = 2, 0, 1
 
 FPS, ARENA, BODY = 30, 850.0, 90.0  # the arena's side and nose to tail base in px
 GAIT_HZ = np.array([3.0, 5.0])  # by strain
-BOUT_STRETCH = np.array([1.0, 1.6])  # by strain; all actions alike, so that their shares stay equal
-
-# Shortest and longest bout in seconds, before the stretch.
+# shortest and longest bout in seconds, before the stretch by strain
 ACTION_SPANS = np.array([[0.4, 1.8], [0.4, 1.6], [0.3, 1.0], [0.2, 0.6], [0.5, 1.8], [0.4, 1.2]])
 MODE_SPANS = np.array([[[10, 20], [20, 60], [20, 60]], [[30, 60], [10, 20], [10, 20]]])  # by lights
 AIM_SPANS = np.array([[[4, 12], [2, 5]]])  # follow, avoid
 
-# Weights of what comes next, [from, to].
-AIM_FOLLOWS = np.array([[[0, 1], [1, 0]]])
+# weights of what comes next, [from, to]
 MODE_FOLLOWS = np.array([[[0, 5, 5], [2, 0, 8], [2, 8, 0]], [[0, 6, 4], [9, 0, 1], [9, 1, 0]]])
-ACTION_FOLLOWS = np.array([  # by mode; each from still, walk, run; turn, groom, rear
+ACTION_FOLLOWS = np.array([  # by mode
     [[0, 1, 0, 2, 7, 0], [6, 0, 0, 2, 2, 0], [7, 2, 0, 1, 0, 0],
      [6, 1, 0, 0, 3, 0], [8, 0, 0, 2, 0, 0], [5, 0, 0, 2, 3, 0]],
     [[0, 6, 1, 2, 0, 1], [1, 0, 3, 2, 0, 4], [0, 7, 0, 2, 0, 1],
@@ -54,8 +48,7 @@ BACK, PAWS = 6, [4, 5, 7, 8]  # keypoints
 PAW_PHASE = np.array([0.0, np.pi, np.pi, 0.0])  # diagonal paws together
 SMOOTH = 5  # frames over which one posture turns into the next
 
-# Posture of each action: x of nose, ears, neck, forepaws, hindpaws, tail (3), then half widths of
-# ears, forepaws, hindpaws, px.
+# posture of each action, px: x of nose, ears, neck, forepaws, hindpaws, tail (3); half widths of ears, fore-, hindpaws
 _TABLE = np.array([
     [46, 29, 22, 26, -18, -40, -72, -100, 10, 7, 14],  # still
     [50, 31, 24, 21, -23, -40, -76, -110, 9, 11, 14],  # walk
@@ -67,54 +60,41 @@ _TABLE = np.array([
 POSTURES = np.insert(_TABLE[:, [0, 1, 1, 2, 3, 3, 4, 4, 5, 6, 7]], 6, 0, axis=1).astype(complex)
 POSTURES[:, [1, 4, 7]] -= 1j * _TABLE[:, 8:]
 POSTURES[:, [2, 5, 8]] += 1j * _TABLE[:, 8:]
-# A posture alone says little about the action: actions differ in rhythm and speed above all.
+# a posture alone says little about the action: actions differ in rhythm and speed above all
 POSTURES = POSTURES.mean(0) + 0.1 * (POSTURES - POSTURES.mean(0))
-LOOSENESS = 0.1  # mice stretch and crouch by so much, whatever they do
 
 
 @dataclass(frozen=True)
 class SimulatedMice:
-    """Tracked keypoints and their causes. The classes by frame are those of the true poses."""
+    """Tracked keypoints and their causes; the social classes of a frame follow from the true poses."""
 
     keypoints: np.ndarray  # (S, A, T, K, 2) float32, px in [1, 849]; NaN = not tracked
     actions: np.ndarray  # (S, A, T) int8, index into ACTIONS
     modes: np.ndarray  # (S, A, T) int8, index into MODES
     strain: np.ndarray  # (S,) int8, 0 or 1
     lights: np.ndarray  # (S,) int8, 0 or 1
-    close: np.ndarray  # (S, T) bool, the backs of some two mice are within 1.5 body lengths
-    contact: np.ndarray  # (S, T) bool, one's nose within 0.2 body lengths of a point of another
-    chase: np.ndarray  # (S, T) bool, one in social mode goes after another that moves away
+    close: np.ndarray  # (S, T) bool, the backs of two mice are within 1.5 body lengths
+    contact: np.ndarray  # (S, T) bool, the nose of one is within 0.2 body lengths of a point of another
+    chase: np.ndarray  # (S, T) bool, one in social mode follows another that moves away
     approach: np.ndarray  # (S, T) bool, one in social mode nears another that does not flee
 
 
 def simulate_mice(
-    clips: int,
-    *,
-    frames: int = 1800,
-    individuals: int = 3,
-    seed: int = 0,
-    jitter: float = 1.0,
-    gaps: float = 1.0,
+    clips: int, *, frames: int = 1800, individuals: int = 3, seed: int = 0, jitter: float = 1.0, gaps: float = 1.0
 ) -> SimulatedMice:
     """Clips of mice in one arena; the same arguments give the same numbers.
 
-    jitter is the tracker's noise in px (and scales how often a keypoint jumps), gaps scales how
-    often keypoints are lost; 0 means none. Neither changes what the mice do.
+    `jitter` is the tracker's noise in px and scales how often a keypoint jumps; `gaps` scales how often keypoints
+    are lost. Neither changes what the mice do. ValueError: an argument is negative, not whole or not finite.
     """
-    counts = {"clips": clips, "frames": frames, "individuals": individuals, "seed": seed}
-    for name, value in counts.items():
-        least = 0 if name == "seed" else 1
-        if not isinstance(value, int | np.integer) or value < least:
-            raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
-    for name, value in (("jitter", jitter), ("gaps", gaps)):
-        if not 0 <= value < np.inf:
-            raise ValueError(f"{name} must be finite and not negative, got {value!r}")
-
+    counts = (("clips", clips, 1), ("frames", frames, 1), ("individuals", individuals, 1), ("seed", seed, 0))
+    bouts.check_arguments(*counts, jitter=jitter, gaps=gaps)
     schedule, motion, poses, noise, losses = np.random.default_rng(seed).spawn(5)
     causes = schedule.permutation((np.arange(clips) + schedule.integers(4)) % 4).astype(np.int8)
-    strain, lights = causes // 2, causes % 2  # every combination equally often
+    strain, lights = np.divmod(causes, np.int8(2))  # every combination equally often
     tracks = (clips, individuals, frames)
-    modes, actions = _schedule(schedule, strain, lights, tracks)
+    modes = bouts.draw(schedule, np.broadcast_to(lights[:, None, None], tracks), MODE_FOLLOWS, MODE_SPANS * FPS)
+    actions = bouts.draw_by_strain(schedule, modes, strain, ACTION_FOLLOWS, ACTION_SPANS, FPS)
     centre, heading, rate = _move(motion, modes, actions)
 
     keypoints = np.empty((*tracks, len(KEYPOINTS), 2), np.float32)
@@ -126,25 +106,17 @@ def simulate_mice(
     return SimulatedMice(keypoints, actions, modes, strain, lights, *classes)
 
 
-def _schedule(rng: Generator, strain, lights, tracks: tuple[int, int, int]):
-    """Modes and actions, each (S, A, T) int8: lights rule modes; modes and strain rule actions."""
-    modes = bouts(rng, np.broadcast_to(lights[:, None, None], tracks), MODE_FOLLOWS, MODE_SPANS * FPS)
-    spans = np.array([stretch * ACTION_SPANS for stretch in BOUT_STRETCH for _ in MODES])
-    regime = modes + len(MODES) * strain[:, None, None]
-    return modes, bouts(rng, regime, np.tile(ACTION_FOLLOWS, (2, 1, 1)), spans * FPS)
-
-
 def _move(rng: Generator, modes: np.ndarray, actions: np.ndarray):
     """(S, A, T) each: centre (complex, px), heading (radians, unwrapped), change per frame."""
     shape = clips, individuals, frames = modes.shape
-    aims = bouts(rng, np.zeros(shape, int), AIM_FOLLOWS, AIM_SPANS * FPS)
-    step = per_bout(aims, rng.integers(1, max(individuals, 2), shape))
+    aims = bouts.draw(rng, np.zeros(shape, int), np.array([[[0, 1], [1, 0]]]), AIM_SPANS * FPS)
+    step = bouts.hold(aims, rng.integers(1, max(individuals, 2), shape))
     partner = (np.arange(individuals)[:, None] + step) % individuals
     social = (modes == SOCIAL) & (individuals > 1)
     goes = (actions == WALK) | (actions == RUN)
-    pace = SPEED[actions] * per_bout(actions, rng.uniform(0.75, 1.25, shape))
-    wander = per_bout(actions, rng.normal(0, 0.02, shape))
-    spin = per_bout(actions, rng.uniform(0.06, 0.12, shape))
+    pace = SPEED[actions] * bouts.hold(actions, rng.uniform(0.75, 1.25, shape))
+    wander = bouts.hold(actions, rng.normal(0, 0.02, shape))
+    spin = bouts.hold(actions, rng.uniform(0.06, 0.12, shape))
     sides, starts = rng.choice([-1.0, 1.0], shape), np.diff(actions, prepend=-1) != 0
 
     x, y = rng.uniform(150, ARENA - 150, (2, clips, individuals))
@@ -152,7 +124,14 @@ def _move(rng: Generator, modes: np.ndarray, actions: np.ndarray):
     speed, turn, side = pace[..., 0], np.zeros_like(course), sides[..., 0]
     centre, heading, rate = np.empty(shape, complex), np.empty(shape), np.empty(shape)
     for t in range(frames):
-        error, led = _steer(place, course, partner[..., t], aims[..., t], social[..., t], side)
+        to = np.take_along_axis(place, partner[..., t], 1) - place
+        detour = np.where(np.abs(to) < 65, side * np.pi / 2, 0)  # round the partner instead of through it
+        goal = np.angle(to) + np.where(aims[..., t] == AVOID, np.pi, detour)
+        ahead = place + 90 * np.exp(1j * course)
+        wall = ahead != _inside(ahead, 50)  # comes first: back to the middle
+        goal = np.where(wall, np.angle((1 + 1j) * ARENA / 2 - place), goal)
+        error = (goal - course + np.pi) % (2 * np.pi) - np.pi
+        led = wall | (social[..., t] & ((aims[..., t] == FOLLOW) | (np.abs(to) < 300)))
         side = np.where(starts[..., t], np.where(led, np.sign(error), sides[..., t]), side)
         bend = np.where(led, np.clip(0.2 * error, -0.13, 0.13), wander[..., t]) * goes[..., t]
         bend = np.where(actions[..., t] == TURN, side * spin[..., t], bend)
@@ -167,20 +146,6 @@ def _move(rng: Generator, modes: np.ndarray, actions: np.ndarray):
     return centre, heading, rate
 
 
-def _steer(place, course, partner, aims, social, side):
-    """Angle to where each mouse (S, A) wants to go, and whether it wants to go anywhere."""
-    to = np.take_along_axis(place, partner, 1) - place
-    # Next to the partner, go round it instead of through it.
-    detour = np.where(np.abs(to) < 65, side * np.pi / 2, 0)
-    goal = np.angle(to) + np.where(aims == AVOID, np.pi, detour)
-    led = social & ((aims == FOLLOW) | (np.abs(to) < 300))
-    # The wall comes first: back to the middle.
-    ahead = place + 90 * np.exp(1j * course)
-    wall = ahead != _inside(ahead, 50)
-    goal = np.where(wall, np.angle((1 + 1j) * ARENA / 2 - place), goal)
-    return (goal - course + np.pi) % (2 * np.pi) - np.pi, led | wall
-
-
 def _inside(points: np.ndarray, margin: float) -> np.ndarray:
     """Points (complex, px) clipped to the arena less a margin at each wall."""
     x, y = (np.clip(part, margin, ARENA - margin) for part in (points.real, points.imag))
@@ -189,61 +154,47 @@ def _inside(points: np.ndarray, margin: float) -> np.ndarray:
 
 def _pose(rng: Generator, actions, gait_hz: float, centre, heading, rate) -> np.ndarray:
     """True keypoints of one clip, (A, T, K) complex, px in [1, 849]."""
-    recent = np.maximum(np.arange(actions.shape[1])[:, None] - np.arange(SMOOTH), 0)
-    mix = np.eye(len(ACTIONS))[actions[:, recent]].mean(2)  # (A, T, 6) shares of the postures
-    body = mix @ POSTURES * (1 + LOOSENESS * _drift(rng, actions.shape)[..., None])
+    mix = bouts.trailing_mean(np.eye(len(ACTIONS))[actions], SMOOTH)  # (A, T, 6) shares of the postures
+    body = mix @ POSTURES * (1 + 0.1 * _drift(rng, actions.shape)[..., None])  # mice stretch and crouch at any time
 
-    stride, phase = (mix @ STRIDE)[..., None], _phase(rng, actions, gait_hz)[..., None]
+    stride, phase = (mix @ STRIDE)[..., None], bouts.rhythm(rng, actions, gait_hz, FPS)[..., None]
     body[..., PAWS] += stride * np.cos(phase + PAW_PHASE)
     body[..., 7:10] += 0.15j * stride * np.sin(phase)  # the hips sway
-    strokes = (mix[..., GROOM] * np.cos(_phase(rng, actions, 7.0)))[..., None]
+    strokes = (mix[..., GROOM] * np.cos(bouts.rhythm(rng, actions, 7.0, FPS)))[..., None]
     body[..., [0, 4, 5]] += strokes * [2, 5, 5]
-    body[..., :6] += 7 * (mix[..., REAR] * np.cos(_phase(rng, actions, 2.0)))[..., None]
+    body[..., :6] += 7 * (mix[..., REAR] * np.cos(bouts.rhythm(rng, actions, 2.0, FPS)))[..., None]
     body[..., 10:] += 1j * _drift(rng, actions.shape)[..., None] * [5, 12]  # the tail swings
-    breath = 1 + 0.03 * np.sin(_phase(rng, actions, 2.5))[..., None]
+    breath = 1 + 0.03 * np.sin(bouts.rhythm(rng, actions, 2.5, FPS))[..., None]
 
-    # Bend the spine into an arc: what lies at u along it is turned by u * curvature.
-    curvature = 0.1 * rate + 0.002 * _drift(rng, actions.shape)
-    angle = curvature[..., None] * body.real
+    # bend the spine into an arc: what lies at u along it is turned by u * curvature
+    angle = (0.1 * rate + 0.002 * _drift(rng, actions.shape))[..., None] * body.real
     spine = body.real * np.sinc(angle / (2 * np.pi)) * np.exp(0.5j * angle)
     body = spine + 1j * breath * body.imag * np.exp(1j * angle)
 
-    # Sizes differ between individuals, not between strains.
+    # sizes differ between individuals, not between strains
     size = np.clip(rng.normal(1, 0.08, (len(actions), 1)), 0.8, 1.2)
     return _inside(centre[..., None] + (size * np.exp(1j * heading))[..., None] * body, 1)
 
 
-def _phase(rng: Generator, actions: np.ndarray, hertz: float) -> np.ndarray:
-    """Phase (A, T) of a rhythm, radians; its pace differs a little by individual and bout."""
-    pace = hertz * rng.normal(1, 0.04, (len(actions), 1))
-    pace = pace * per_bout(actions, rng.normal(1, 0.05, actions.shape))
-    start = rng.uniform(0, 2 * np.pi, (len(actions), 1))
-    return start + np.cumsum(2 * np.pi * pace / FPS, 1)
-
-
 def _drift(rng: Generator, shape: tuple[int, int]) -> np.ndarray:
     """Slow noise (A, T) of unit variance: three sinusoids of 0.1 to 0.6 Hz."""
-    hertz = rng.uniform(0.1, 0.6, (shape[0], 1, 3))
-    start = rng.uniform(0, 2 * np.pi, (shape[0], 1, 3))
+    hertz, start = rng.uniform(0.1, 0.6, (shape[0], 1, 3)), rng.uniform(0, 2 * np.pi, (shape[0], 1, 3))
     time = np.arange(shape[1])[:, None] / FPS
     return np.sqrt(2 / 3) * np.sin(2 * np.pi * hertz * time + start).sum(-1)
 
 
 def _social_classes(pose: np.ndarray, modes: np.ndarray) -> np.ndarray:
     """close, contact, chase, approach of one clip as (4, T) bool, from true poses (A, T, K)."""
-    classes = np.zeros((4, pose.shape[1]), bool)
-    place = pose[..., BACK]
+    place, classes = pose[..., BACK], np.zeros((4, pose.shape[1]), bool)
     velocity = (place - place[:, np.maximum(np.arange(pose.shape[1]) - SMOOTH, 0)]) / SMOOTH
     for i, j in np.argwhere(~np.eye(len(pose), dtype=bool)):
         to = place[j] - place[i]
         distance = np.abs(to)
-        # Speeds of both along the line from i to j.
+        # speeds of both along the line from i to j
         gains, flees = (velocity[[i, j]] * to.conj()).real / np.maximum(distance, 1)
         after = (modes[i] == SOCIAL) & (distance < 3 * BODY) & (gains > 2)
-        classes[0] |= distance < 1.5 * BODY
-        classes[1] |= np.abs(pose[i, :, :1] - pose[j]).min(1) < 0.2 * BODY
-        classes[2] |= after & (flees > 2)
-        classes[3] |= after & (flees < 1)
+        nose = np.abs(pose[i, :, :1] - pose[j]).min(1)
+        classes |= [distance < 1.5 * BODY, nose < 0.2 * BODY, after & (flees > 2), after & (flees < 1)]
     return classes
 
 
