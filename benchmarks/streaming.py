@@ -30,7 +30,7 @@ MakeFeatures = Callable[[np.ndarray], Features]
 WARM_UP = 100  # frames
 MODELS = {
     "mouse_triplets.py": (mouse_triplets.features, mouse_triplets.SIZES),
-    "custom_dataset.py": (partial(recording_features, config=FeatureConfig()), embedder.sizes(pooled=True)),
+    "custom_dataset.py": (partial(recording_features, source=FeatureConfig()), embedder.sizes(pooled=True)),
 }
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from bams.app import custom, custom_labelled
 from bams.app.script import script
 from bams.recordings.load import load_poses
+from bams.recordings.recording import Recording
 
 # what a command does, and the job of the scripts that it runs
 COMMANDS = {
@@ -14,6 +15,11 @@ COMMANDS = {
     "embed": ("embed every frame of recordings with a trained model (--ckpt_path)", "compute_representations"),
     "all": ("report, train, embed, and draw figures", "all"),
 }
+
+
+def load_data(path: str, fps: float | None = None, individuals: int | None = None) -> list[Recording]:
+    """Recordings of any tracker's files, or of arrays."""
+    return load_poses(path, fps=fps, individuals=individuals)
 
 
 @script
@@ -29,6 +35,6 @@ def main(argv: Sequence[str]) -> None:
         raise ValueError(f"there is no command {command!r}; choose from {', '.join(COMMANDS)}")
     settings = [*flags, "--job", COMMANDS[command][1]]
     if command == "train_labelled":
-        custom_labelled.main(settings, load_poses, custom_labelled.read_annotations)
+        custom_labelled.main(settings, load_data, custom_labelled.read_annotations)
     else:
-        custom.main(settings, load_poses)
+        custom.main(settings, load_data)
