@@ -15,8 +15,9 @@ from bams.checkpoint import load_checkpoint, load_released
 from bams.data.dataset import Dataset
 from bams.data.keypoints import KeypointsDataset
 from bams.embed.export import write_embeddings
-from bams.embed.offline import compute_representations, pool_individuals
+from bams.embed.offline import compute_representations
 from bams.embed.online import StreamingEncoder
+from bams.embed.pooled import pool_individuals
 from bams.embed.tracks import TrackEmbedding
 from bams.embedder import BAMSEmbedder
 from bams.features.config import FeatureConfig

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bams import simulate
-from bams.embed.offline import pool_individuals, standardise
+from bams.embed.pooled import pool_individuals, standardise
 from bams.features.geometry import difference, fill_gaps, observed, tracked_presence
 from bams.readout import baselines, ridge
 from bams.statistics import fit_statistics

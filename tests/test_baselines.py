@@ -6,7 +6,7 @@ import torch
 from sklearn.decomposition import PCA
 
 from bams import BAMS
-from bams.embed.offline import embed_recordings, embed_table
+from bams.embed.pooled import embed_recordings, embed_table
 from bams.mabe import report as mabe_report
 from bams.mabe.report import MabeConfig
 from bams.readout.baselines import InputAlone, moving_mean, principal_components, random_weights

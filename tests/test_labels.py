@@ -10,7 +10,8 @@ import torch
 from bams.app.labelled import ALL, evaluate_model, readout_rows, to_log
 from bams.data.keypoints import KeypointsDataset
 from bams.data.labels import annotations_of, as_annotations, as_classes
-from bams.embed.offline import compute_representations, pool_individuals
+from bams.embed.offline import compute_representations
+from bams.embed.pooled import pool_individuals
 from bams.features.config import FeatureConfig
 from bams.features.geometry import tracked_presence
 from bams.models.bams import BAMS

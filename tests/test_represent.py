@@ -11,14 +11,8 @@ import mouse_triplets
 from bams.data.dataset import Dataset
 from bams.data.keypoints import KeypointsDataset
 from bams.embed import offline
-from bams.embed.offline import (
-    compute_representations,
-    embed_recording,
-    embed_recordings,
-    embed_tracks,
-    pool_individuals,
-    standardise,
-)
+from bams.embed.offline import compute_representations, embed_recording, embed_tracks
+from bams.embed.pooled import embed_recordings, pool_individuals, standardise
 from bams.features.animals import animal_features
 from bams.features.config import FeatureConfig
 from bams.features.geometry import tracked_presence

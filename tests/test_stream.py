@@ -275,7 +275,7 @@ def test_names_of_keypoints_are_those_of_training():
 def test_features_are_given_once(tmp_path: Path):
     mice = simulate.simulate_mice(1, frames=3).keypoints[0]
     path = checkpoint.save(tmp_path / "m.pt", make_checkpoint(mouse_triplets.features(mice), "mouse_triplet"))
-    with pytest.raises(ValueError, match="checkpoint of mouse_triplet.*give them"):
+    with pytest.raises(ValueError, match=r"checkpoint of mouse_triplet.*give them"):
         StreamingEncoder(path)
     with pytest.raises(ValueError, match="not both"):
         StreamingEncoder(path, mouse_triplets.features, simulate.KEYPOINTS)

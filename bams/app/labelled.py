@@ -13,7 +13,8 @@ import torch
 
 from bams import plots
 from bams.data.keypoints import KeypointsDataset
-from bams.embed.offline import embed_tracks, pool_individuals
+from bams.embed.offline import embed_tracks
+from bams.embed.pooled import pool_individuals
 from bams.models.bams import BAMS
 from bams.readout.baselines import moving_mean, random_weights
 from bams.readout.linear_eval import evaluate_labels

@@ -17,7 +17,7 @@ from bams.data.dataset import Dataset
 from bams.data.feature_tables import Table, build_table, keep, read_table
 from bams.data.keypoints import recording_tracks
 from bams.data.split import choose_parts, without_absent
-from bams.embed.offline import embed_table, standardise
+from bams.embed.pooled import embed_table, standardise
 from bams.features.recording import FeatureSource, as_data, recording_features
 from bams.mabe import files as mabe_files
 from bams.mabe import report as mabe_report

@@ -1,17 +1,14 @@
-"""A frozen model -> embeddings of every frame, per track and per group."""
+"""Embeddings of whole recordings by a trained model, block by block: memory does not grow with their length."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
-from bams.compute import distributed
-from bams.features.geometry import fill_gaps, observed, tracked_presence
+from bams.features.geometry import fill_gaps, observed
 from bams.models.bams import BAMS
 
-BLOCK = 2**14  # frames of all tracks together that are embedded at once
+BLOCK = 2**14  # frames embedded at once, of all tracks together
 
 MakeInputs = Callable[[np.ndarray], np.ndarray]  # (A, T, K, d) or (A, T, F) -> inputs of its tracks (A, T, F)
 
@@ -19,10 +16,10 @@ MakeInputs = Callable[[np.ndarray], np.ndarray]  # (A, T, K, d) or (A, T, F) -> 
 def embed_blocks(
     model: BAMS, blocks: Iterable[np.ndarray], device: str | torch.device = "cpu"
 ) -> Iterator[dict[str, np.ndarray]]:
-    """Embed tracks that come block by block, as if they came whole; without gradients or dropout.
+    """Embed tracks that come block by block; the embeddings equal those of whole tracks, without dropout.
 
     Args:
-        model: in any mode; it is left in the mode in which it came.
+        model: in either mode, which stays.
         blocks: (A, n, F) float32 each, unscaled and finite: the next frames of the same A tracks.
         device: where to compute; the model is moved there.
 
@@ -47,7 +44,7 @@ def embed_blocks(
 def embed_tracks(
     model: BAMS, tracks: Iterable[np.ndarray], device: str | torch.device = "cpu"
 ) -> Iterator[dict[str, np.ndarray]]:
-    """Embed whole tracks of any length one after the other, in their order.
+    """Embed whole tracks of any length, one after the other.
 
     Args:
         model, device: as of `embed_blocks`.
@@ -65,16 +62,16 @@ def embed_tracks(
 def embed_recording(
     model: BAMS, recording: np.ndarray, make_inputs: MakeInputs, device: str | torch.device = "cpu"
 ) -> Iterator[tuple[slice, dict[str, np.ndarray]]]:
-    """Embed a recording of any length block by block, as if whole: features and embeddings of a block at once.
+    """Embed a recording of any length, features and embeddings block by block.
 
     Args:
         model, device: as of `embed_blocks`.
         recording: (A, T, K, d) keypoints or (A, T, F) series, NaN = not tracked.
-        make_inputs: makes finite inputs, each frame's of itself, the one before and what was last seen.
+        make_inputs: makes finite inputs; those of a frame may depend on the frame, the frame before, and the last
+            observed positions.
 
     Yields:
-        the frames of a block, and by encoder name the embeddings (A, n, C) float32; or of one track that has all
-        individuals, if `make_inputs` joins them.
+        the frames of a block, and by encoder name their embeddings (A, n, C) float32.
     """
     individuals, total = recording.shape[:2]
     frames = max(BLOCK // individuals, 1)
@@ -93,19 +90,19 @@ def _input_blocks(recording: np.ndarray, make_inputs: MakeInputs, spans: Sequenc
 
 
 def carry_over(recording: np.ndarray) -> np.ndarray:
-    """All that the inputs of later frames need of a recording up to now.
+    """What the inputs of later frames need of the frames so far.
 
     Args:
-        recording: (A, T, K, d) or (A, T, F), NaN = not tracked; its beginning may be what was carried over.
+        recording: (A, T, K, d) or (A, T, F), NaN = not tracked; it may begin with what was carried over before.
 
     Returns:
-        (A, 2, ...), what was last seen before the last frame, and that frame; of one frame alone (A, 1, ...).
+        (A, 2, ...): the last observed positions before the last frame, then the last frame; (A, 1, ...) if T is 1.
     """
     return np.concatenate([last_seen(recording[:, :-1]), recording[:, -1:]], axis=1)
 
 
 def last_seen(recording: np.ndarray) -> np.ndarray:
-    """What was last seen of each keypoint, or number, by the end: (A, T, ...) -> (A, 1, ...), NaN = never."""
+    """The last observed position of each keypoint, or value: (A, T, ...) -> (A, 1, ...), NaN = never observed."""
     seen = observed(recording) if recording.ndim == 4 else np.isfinite(recording)
     return fill_gaps(recording, seen)[:, -1:]
 
@@ -127,89 +124,3 @@ def compute_representations(
                 result[name] = np.full((*shape, emb.shape[1]), np.nan, np.float32)
             result[name][i, : len(emb)] = emb
     return result
-
-
-def embed_recordings(
-    model: BAMS,
-    recordings: Iterable[np.ndarray],
-    make_inputs: MakeInputs,
-    device: str | torch.device = "cpu",
-) -> Iterator[np.ndarray]:
-    """Embed recordings with several individuals one after the other, pooled over the individuals.
-
-    Args:
-        model, make_inputs, device: as of `embed_recording`.
-        recordings: (A, T, K, d) float32 each; NaN = not tracked.
-
-    Yields:
-        (T, 2*C) float32 of the next recording, C of all encoders joined: mean, then range. Frames in which
-        nobody is present pool all individuals, so that every number is finite.
-    """
-    for recording in recordings:
-        present = tracked_presence(recording)
-        present |= ~present.any(axis=0)
-        blocks = embed_recording(model, recording, make_inputs, device)
-        joined = ((span, np.concatenate(list(embs.values()), axis=-1)) for span, embs in blocks)
-        yield np.concatenate([pool_individuals(embs, present[:, span]) for span, embs in joined])
-
-
-def pool_individuals(embs: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """Mean over the individuals present, joined with their range; free of order and number.
-
-    Args:
-        embs: (A, T, C) float32, embeddings of the individuals of one recording.
-        present: (A, T) bool.
-
-    Returns:
-        (T, 2*C) float32; NaN where nobody is present.
-    """
-    there = present[..., None]
-    count = there.sum(axis=0)
-    mean = np.where(there, embs, 0).sum(axis=0) / np.maximum(count, 1)
-    highest = np.where(there, embs, -np.inf).max(axis=0)
-    lowest = np.where(there, embs, np.inf).min(axis=0)
-    spread = np.subtract(highest, lowest, out=np.zeros_like(mean), where=count > 0)
-    return np.where(count > 0, np.concatenate([mean, spread], axis=-1), np.nan).astype(np.float32)
-
-
-def standardise(table: np.ndarray) -> np.ndarray:
-    """Bring each column of (frames, C) float32 to mean 0 and deviation 1, in place, as the table may be large.
-
-    A constant column becomes 0.
-    """
-    frames, _ = table.shape
-    parts = [slice(first, first + 2**16) for first in range(0, frames, 2**16)]
-    mean = sum(table[part].sum(axis=0, dtype=np.float64) for part in parts) / frames
-    variance = sum(np.square(table[part] - mean).sum(axis=0) for part in parts) / frames
-    deviation = np.where(variance > 0, np.sqrt(variance), 1)
-    for part in parts:
-        table[part] = (table[part] - mean) / deviation
-    return table
-
-
-def embed_table(
-    model: BAMS,
-    recordings: Iterable[np.ndarray],
-    spans: Sequence[tuple[int, int]],
-    make_inputs: MakeInputs,
-    device: str | torch.device = "cpu",
-    table: np.ndarray | None = None,
-) -> np.ndarray:
-    """One table of the pooled embeddings of all recordings (see `embed_recordings`).
-
-    Args:
-        model, recordings, make_inputs, device: as there; of several processes each embeds its share.
-        spans: of each recording its rows (start, end); together they fill the table.
-        table: (frames, 2*C) float32 to fill, which processes have in common; made in memory unless given.
-
-    Returns:
-        the table.
-    """
-    if table is None:
-        table = np.empty((max(end for _, end in spans), 2 * sum(model.sizes.values())), np.float32)
-    own = islice(recordings, distributed.rank(), None, distributed.count())
-    pooled = embed_recordings(model, own, make_inputs, device)
-    spans = distributed.share(spans)
-    for span, rows in zip(spans, tqdm(pooled, "clips", total=len(spans)), strict=True):
-        table[slice(*span)] = rows
-    return table

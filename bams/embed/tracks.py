@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from bams.checkpoint import Checkpoint
-from bams.embed.offline import embed_recording, pool_individuals
+from bams.embed.offline import embed_recording
+from bams.embed.pooled import pool_individuals
 from bams.features.geometry import tracked_presence
 from bams.recordings.recording import Recording
 
