@@ -48,7 +48,7 @@ def read_npz(file: BinaryIO) -> dict[str, np.ndarray]:
             raise ValueError(f"it unpacks to {unpacked / 2**30:.0f} GiB, from {size} bytes")
         arrays = {}
         for part in parts:
-            if part.filename.endswith(".npy"):
-                with archive.open(part) as stream:
+            with archive.open(part) as stream:  # compares the name with the one before the part
+                if part.filename.endswith(".npy"):
                     arrays[part.filename.removesuffix(".npy")] = read_npy(stream)
         return arrays
