@@ -1,6 +1,5 @@
 """plain_arrays.py: .npy and .npz are what they say, or refused."""
 
-import io
 import zipfile
 from pathlib import Path
 
@@ -10,12 +9,6 @@ import pytest
 from bams import files, plain_arrays
 
 
-def npy(array: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    np.save(file, array)
-    return file.getvalue()
-
-
 def header(descr: str, shape: str) -> bytes:
     """A version 1.0 header, by hand."""
     text = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}}}".encode()
@@ -23,32 +16,24 @@ def header(descr: str, shape: str) -> bytes:
     return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
 
 
-def zipped(path: Path, parts: dict[str, bytes], **options) -> Path:
-    with zipfile.ZipFile(path, "w", **options) as archive:
+def zipped(path: Path, parts: dict[str, bytes]) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
         for name, content in parts.items():
             archive.writestr(name, content)
-    return path
 
 
 ARRAYS = [
-    np.arange(24.0).reshape(2, 3, 4),
-    np.asfortranarray(np.arange(6).reshape(2, 3)),
-    np.array(3.5),
-    np.zeros((0, 3)),
-    np.array([True, False]),
-    np.array(["ear", "\N{SNOWMAN}"]),
-    np.array([b"ear"]),
-    np.arange(5, dtype=">i2"),
-    np.array([1j]),
-    np.arange(300_000),
+    *(np.arange(24.0).reshape(2, 3, 4), np.asfortranarray(np.arange(6).reshape(2, 3)), np.arange(300_000)),
+    *(np.array(3.5), np.zeros((0, 3)), np.array([True, False]), np.arange(5, dtype=">i2"), np.array([1j])),
+    *(np.array(["ear", "\N{SNOWMAN}"]), np.array([b"ear"])),
 ]
 
 
 @pytest.mark.parametrize("array", ARRAYS, ids=str)
 def test_every_plain_array_is_read_as_numpy_reads_it(tmp_path, array):
-    (tmp_path / "a.npy").write_bytes(npy(array))
-    zipped(tmp_path / "a.npz", {"a.npy": npy(array), "readme.txt": b"left out"})
-    zipped(tmp_path / "b.npz", {"a.npy": npy(array)}, compression=zipfile.ZIP_DEFLATED)
+    np.save(tmp_path / "a.npy", array)
+    np.savez_compressed(tmp_path / "a.npz", a=array)
+    zipped(tmp_path / "b.npz", {"a.npy": (tmp_path / "a.npy").read_bytes(), "readme.txt": b"left out"})
     found = [files.read_arrays(tmp_path / name) for name in ("a.npy", "a.npz", "b.npz")]
     assert [list(one) for one in found] == [["keypoints"], ["a"], ["a"]]
     for (one,) in map(dict.values, found):
@@ -62,7 +47,7 @@ DAMAGED = {
     "less than there is": header("<f8", "(9,)") + TEN,
     "a byte too many": header("<f8", "(10,)") + TEN + b"x",
     "a byte too few": header("<f8", "(10,)") + TEN[1:],
-    "objects": npy(np.array([{}, None], object)),
+    "objects": header("|O", "(10,)") + TEN,
     "records": header("|V8", "(10,)") + TEN,
     "dates": header("<M8[s]", "(10,)") + TEN,
     "no shape": header("<f8", "(" * 100),
@@ -73,9 +58,9 @@ DAMAGED = {
 @pytest.mark.parametrize("name", list(DAMAGED))
 def test_what_is_not_as_it_says_is_refused(tmp_path, name):
     (tmp_path / "a.npy").write_bytes(DAMAGED[name])
-    zipped(tmp_path / "a.npz", {"fine.npy": npy(np.arange(3)), "a.npy": DAMAGED[name]})
+    zipped(tmp_path / "a.npz", {"fine.npy": header("<f8", "(10,)") + TEN, "a.npy": DAMAGED[name]})
     for path in (tmp_path / "a.npy", tmp_path / "a.npz"):
-        with pytest.raises(ValueError, match="cannot be read as plain .* without Python objects") as error:
+        with pytest.raises(ValueError, match=r"cannot be read as plain .* without Python objects") as error:
             files.read_arrays(path)
         assert str(path) in str(error.value) and "\n" not in str(error.value) and len(str(error.value)) < 500
 
