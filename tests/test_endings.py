@@ -127,26 +127,6 @@ def test_a_lost_loader_is_an_error_of_its_own():
         list(batches)
 
 
-@pytest.mark.parametrize("workers", [0, 1])
-def test_features_that_change_in_their_file_are_noticed(tmp_path, workers):
-    x = np.random.default_rng(0).normal(size=(3, 20, 1)).astype(np.float32)
-    made = Dataset(x, x, None, hoa_bins=2, cache=True, cache_path=tmp_path)
-    (path,) = tmp_path.glob("*/inputs.npy")
-    before = np.load(path)
-    before[25] += 1e-3
-    np.save(path, before)
-    made = Dataset(x, x, None, hoa_bins=2, cache=True, cache_path=tmp_path)
-    batches = load_batches(made, TrainConfig(num_workers=workers), [[0], [2], [1]])
-    assert torch.equal(next(batches)["input"], torch.from_numpy(x[:1]))
-    next(batches)
-    with pytest.raises(OSError, match=r"^the features kept in .* have changed .*\(track 1,.*delete that folder"):
-        next(batches)
-    with pytest.raises(OSError, match="track 1"):
-        made.place(torch.device("cpu"))
-    with pytest.raises(OSError, match="track 1"):
-        made.track_input(1)
-
-
 @pytest.mark.parametrize("name", ["inputs.npy", "actions.npy", "valid.npy", "statistics.npz"])
 def test_a_cache_that_misses_a_file_is_made_anew_with_a_notice(tmp_path, name, capsys):
     x = np.random.default_rng(0).normal(size=(3, 20, 1)).astype(np.float32)
