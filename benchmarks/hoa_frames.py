@@ -1,8 +1,8 @@
-"""What predicting the actions at a share of the frames costs and gives: the default of `--hoa_frames`.
+"""Cost and skill of predicting the actions at a share of the frames, to choose the default of `--hoa_frames`.
 
     python -m benchmarks.hoa_frames                     about 6 minutes on 2 cores
 
-Trains on simulated mice for equal steps with each share, and prints milliseconds per step (median), their
+Trains on simulated mice with each share for the same number of steps. Prints the median milliseconds per step, their
 ratio to predicting at every frame, and the HoA skill on held-out clips.
 """
 
