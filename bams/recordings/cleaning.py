@@ -3,6 +3,7 @@
 Axes: A individuals, T frames, K keypoints, d coordinates.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -57,14 +58,10 @@ class CleaningConfig:
 
 
 def clean(recordings: Sequence[Recording], config: CleaningConfig) -> list[Recording]:
-    """Recordings after the steps of the config, in its order.
+    """Recordings after the steps of the config, in its order; raises ValueError if they lack what a step needs.
 
     Confidences stay as the tracker gave them, also where a position is removed or filled in. Resampling and filling
     look ahead, and the body length is that of the whole recording; everything else is causal.
-
-    Raises:
-        ValueError: no recording has a keypoint to rename; a recording lacks a keypoint to keep, the frames per second
-            to resample, confidences for `min_confidence`, or a second keypoint for `max_jump`.
     """
     unknown = sorted(set(config.renames) - {name for one in recordings for name in one.keypoint_names})
     if unknown:
@@ -101,9 +98,7 @@ def resample(recording: Recording, fps: float) -> Recording:
     """A recording at another rate, with its frames numbered at that rate; the first frame stays the first.
 
     A position or confidence between two frames is interpolated linearly, and is missing if either frame lacks it.
-
-    Raises:
-        ValueError: the frames per second of the recording are not known, or `fps` is impossible.
+    Raises ValueError if the frames per second of the recording are not known, or `fps` is not above 0.
     """
     check_rate(fps)
     if recording.fps is None:
@@ -121,13 +116,9 @@ def resample(recording: Recording, fps: float) -> Recording:
         # exactly on a frame, a gap in the next one does not matter
         return np.where(share > 0, mixed, values[:, before]).astype(np.float32)
 
-    return replace(
-        recording,
-        keypoints=between(recording.keypoints),
-        confidence=None if recording.confidence is None else between(recording.confidence),
-        fps=fps,
-        first_frame=round(recording.first_frame * fps / recording.fps),
-    )
+    confidence = None if recording.confidence is None else between(recording.confidence)
+    first = round(recording.first_frame * fps / recording.fps)
+    return replace(recording, keypoints=between(recording.keypoints), confidence=confidence, fps=fps, first_frame=first)
 
 
 def _choose_keypoints(recording: Recording, config: CleaningConfig) -> Recording:
@@ -140,11 +131,12 @@ def _choose_keypoints(recording: Recording, config: CleaningConfig) -> Recording
     missing = [name for name in kept if name not in names]
     if missing:
         raise ValueError(f"{recording.name} has no keypoint {missing[0]!r} to keep; it has {', '.join(names)}")
-    keypoints, confidence = recording.keypoints, recording.confidence
-    if config.kept:
-        at = [names.index(name) for name in kept]
-        keypoints, confidence = keypoints[:, :, at], None if confidence is None else confidence[:, :, at]
-    return replace(recording, keypoints=keypoints, confidence=confidence, keypoint_names=kept)
+    recording = replace(recording, keypoint_names=kept)
+    if not config.kept:
+        return recording
+    at = [names.index(name) for name in kept]
+    confidence = None if recording.confidence is None else recording.confidence[:, :, at]
+    return replace(recording, keypoints=recording.keypoints[:, :, at], confidence=confidence)
 
 
 def without_jumps(keypoints: np.ndarray, limit: float) -> np.ndarray:
@@ -155,11 +147,8 @@ def without_jumps(keypoints: np.ndarray, limit: float) -> np.ndarray:
     position of a keypoint stays. Causal.
 
     Args:
-        keypoints: (A, T, K, d), any unit; NaN = not tracked.
+        keypoints: (A, T, K, d), any unit; NaN = not tracked, or removed.
         limit: same unit per frame; NaN removes nothing.
-
-    Returns:
-        (A, T, K, d), a copy with NaN in all coordinates of what is removed.
     """
     cleaned = keypoints.copy()
     for a, k in np.ndindex(keypoints.shape[0], keypoints.shape[2]):
@@ -172,9 +161,7 @@ def without_jumps(keypoints: np.ndarray, limit: float) -> np.ndarray:
             if stayed < end:
                 continue  # it was removed itself
             end = stayed + 1
-            while end < len(frames) and (
-                np.linalg.norm(places[end] - places[stayed]) > limit * (frames[end] - frames[stayed])
-            ):
+            while end < len(frames) and math.dist(places[end], places[stayed]) > limit * (frames[end] - frames[stayed]):
                 cleaned[a, frames[end], k] = np.nan
                 end += 1
     return cleaned

@@ -17,9 +17,6 @@ def by_frame(numbers: np.ndarray, values: np.ndarray, path: Path | None) -> tupl
 
     Returns:
         the first frame's number, and (T, ...) float32 with NaN in the frames that the file leaves out.
-
-    Raises:
-        ValueError: there is no row, a number is not a frame's or occurs twice, or the numbers span too much.
     """
     if len(numbers) == 0:
         raise ValueError("it holds no frame")

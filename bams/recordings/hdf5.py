@@ -18,7 +18,6 @@ def open_hdf5(path: Path) -> "h5py.File":
 
 def as_text(value: Any) -> str:
     """A text, which HDF5 files hold as bytes or as text."""
-    value = value.item() if isinstance(value, np.ndarray | np.generic) and value.ndim == 0 else value
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 

@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 
 from bams.recordings import movement
-from bams.recordings.recognise import SUFFIXES, recognise
+from bams.recordings.recognise import SUFFIXES, Kind, recognise
 from bams.recordings.recording import Recording, check_rate, listed
 from bams.recordings.tracklets import join_individuals
 from bams.storage.files import short
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import xarray
 
 Source = Union[str, Path, "xarray.Dataset"]
+DATASET = Kind("one of movement", lambda dataset, individuals: [movement.read_dataset(dataset)])
 
 
 def load_poses(
@@ -31,18 +32,17 @@ def load_poses(
 ) -> list[Recording]:
     """Recordings from files of DeepLabCut, LightningPose, SLEAP or movement, or from plain arrays.
 
-    The content of a file decides how it is read, not its suffix: `.csv` or `.h5` of DeepLabCut for one animal or
-    several (and the same layout of other tools), `.slp` or `.analysis.h5` of SLEAP, netCDF of movement, `.npy` or
-    `.npz` as described in `bams.recordings.numpy_files.read_padded`. A keypoint is not tracked, NaN, where a
-    coordinate is missing, and where all coordinates and the confidence are 0. Frames that a file leaves out are NaN.
+    The content of a file decides how it is read, not its suffix: `.csv` or `.h5` of DeepLabCut (and the same layout of
+    other tools), `.slp` or `.analysis.h5` of SLEAP, netCDF of movement, `.npy` or `.npz` as described in
+    `bams.recordings.numpy_files.read_padded`. A keypoint is not tracked, NaN, where a coordinate is missing, and where
+    all coordinates and the confidence are 0. Frames that a file leaves out are NaN.
 
     Args:
-        path: a file, a pattern such as `tracks/*.h5`, a folder (without the folders in it), a dataset of movement,
-            or a list of these. In patterns and folders, files that hold no tracks, such as videos, are left out;
-            a message on stderr names them.
+        path: a file, a pattern such as `tracks/*.h5`, a folder (without the folders in it), a dataset of movement, or
+            a list of these. In patterns and folders, other files, such as videos, are left out with a message.
         fps: frames per second; needed where the files do not state it, and compared where they do.
-        individuals: number of animals. Trackers break tracks into tracklets, and without this number each of them
-            is an individual; with it they are joined, see `bams.recordings.tracklets.join_tracklets`.
+        individuals: number of animals. Trackers break tracks into tracklets, each of which is an individual unless
+            this number is given; then they are joined, see `bams.recordings.tracklets.join_tracklets`.
 
     Returns:
         recordings in the order of the list, and sorted by name in patterns and folders; one per file, per video of a
@@ -56,19 +56,15 @@ def load_poses(
     check_rate(fps)
     if individuals is not None and individuals < 1:
         raise ValueError(f"individuals is {individuals}; it must be at least 1")
-    sources = [path] if isinstance(path, str | Path) or hasattr(path, "data_vars") else list(path)
-    if not sources:
-        raise FileNotFoundError("no file is given")
     recordings = []
-    for source in sources:
+    for source in [path] if isinstance(path, str | Path) or hasattr(path, "data_vars") else path:
         if hasattr(source, "data_vars"):
-            try:
-                recordings.append(_finish(movement.read_dataset(source), fps, individuals))
-            except ValueError as error:
-                raise ValueError(f"the dataset cannot be read as one of movement: {short(error)}") from error
+            recordings += _read(source, DATASET, "the dataset", fps, individuals)
         else:
             for file in _expand(Path(source).expanduser()):
-                recordings += _read_file(file, fps, individuals)
+                recordings += _read(file, recognise(file), str(file), fps, individuals)
+    if not recordings:
+        raise FileNotFoundError("no file is given")
     return _with_different_names(recordings)
 
 
@@ -107,18 +103,17 @@ def _check_once(files: Sequence[Path]) -> None:
             )
 
 
-def _read_file(path: Path, fps: float | None, individuals: int | None) -> list[Recording]:
-    kind = recognise(path)
+def _read(source: Any, kind: Kind, label: str, fps: float | None, individuals: int | None) -> list[Recording]:
     if kind.read is None:
-        raise ValueError(f"{path} is {kind.words}: {kind.advice}")
+        raise ValueError(f"{label} is {kind.words}: {kind.advice}")
     try:
-        return [_finish(recording, fps, individuals) for recording in kind.read(path, individuals)]
+        return [_finish(recording, fps, individuals) for recording in kind.read(source, individuals)]
     except (ImportError, FileNotFoundError):
         raise
     except Exception as error:  # readers raise nearly any error on a damaged file
-        if isinstance(error, ValueError) and str(error).startswith(f"{path} "):
+        if isinstance(error, ValueError) and str(error).startswith(f"{label} "):
             raise
-        raise ValueError(f"{path} cannot be read as {kind.words}: {short(error)}") from error
+        raise ValueError(f"{label} cannot be read as {kind.words}: {short(error)}") from error
 
 
 def _finish(recording: Recording, fps: float | None, individuals: int | None) -> Recording:
@@ -151,14 +146,12 @@ def _finish(recording: Recording, fps: float | None, individuals: int | None) ->
 
 def _with_different_names(recordings: list[Recording]) -> list[Recording]:
     """Recordings whose names differ, with as much of the path before them as that needs."""
-    for level in range(4):
-        names = [_name(recording, level) for recording in recordings]
-        if len(set(names)) == len(names):
-            return [replace(recording, name=name) for recording, name in zip(recordings, names, strict=True)]
-    raise ValueError(f"{Counter(names).most_common(1)[0][0]} is given more than once")
-
-
-def _name(recording: Recording, level: int) -> str:
-    path = recording.path or Path()
-    stem = "" if recording.name.startswith(path.stem) else f"{path.stem}/"
-    return ("", stem, f"{path.parent.name}/{stem}", f"{path}/")[level] + recording.name
+    paths = [recording.path or Path() for recording in recordings]
+    stems = ["" if r.name.startswith(p.stem) else f"{p.stem}/" for r, p in zip(recordings, paths, strict=True)]
+    folders = [f"{path.parent.name}/{stem}" for path, stem in zip(paths, stems, strict=True)]
+    for before in ([""] * len(paths), stems, folders, [f"{path}/" for path in paths]):
+        found = [replace(r, name=b + r.name) for r, b in zip(recordings, before, strict=True)]
+        names = Counter(recording.name for recording in found)
+        if len(names) == len(found):
+            return found
+    raise ValueError(f"{names.most_common(1)[0][0]} is given more than once")

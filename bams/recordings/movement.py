@@ -71,10 +71,6 @@ def _frames(position: "xarray.DataArray", attributes: dict) -> tuple[np.ndarray,
     if "time" not in position.coords:
         return np.arange(position.sizes["time"]), fps
     times = position["time"].values
-    if times.dtype.kind == "m":
-        times = times / np.timedelta64(1, "s")
-    if times.dtype.kind not in "fiu" or not np.isfinite(times).all():
-        raise ValueError(f"its times are of type {times.dtype} or not finite; expected seconds or frames")
     steps = np.diff(times)
     in_frames = attributes.get("time_unit") == "frames" or (times.dtype.kind in "iu" and (steps == 1).all())
     if len(times) < 2 or in_frames:

@@ -3,7 +3,6 @@
 Each tracker has a file of its own in this folder, and each kind of file an entry here.
 """
 
-import codecs
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +17,7 @@ HEAD = 4096  # bytes at the beginning of a file, which tell what it is
 SUFFIXES = (".csv", ".h5", ".hdf5", ".slp", ".nc", ".npy", ".npz")  # of files that should hold tracks
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".wmv", ".mpg", ".mpeg", ".m4v", ".flv", ".seq", ".ufmf")
 EXPORT = "give the tracks that the tracker exports (DeepLabCut .csv or .h5, SLEAP .slp or .analysis.h5, .nc, .npz)"
-HEADER = "expected the header rows scorer, [individuals,] bodyparts, coords of DeepLabCut; export it again with them"
+HEADER = "expected the header rows scorer, [individuals,] bodyparts, coords of DeepLabCut, with commas between cells"
 MABE = "the MABe 2022 files are for mouse_triplets.py and fruit_flies.py; save others as plain arrays"
 Reader = Callable[[Path, int | None], list[Recording]]
 
@@ -51,13 +50,7 @@ BEGINNINGS = {
 
 
 def recognise(path: Path) -> Kind:
-    """The kind of a file, by its content.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is a folder, empty or damaged.
-        ImportError: it is HDF5, and h5py is not installed.
-    """
+    """The kind of a file, by its content; raises an error if the file is missing, empty or damaged."""
     with existing(path).open("rb") as file:
         head = file.read(HEAD)
     if head.startswith(b"\x89HDF\r\n\x1a\n"):
@@ -66,30 +59,18 @@ def recognise(path: Path) -> Kind:
         return Kind("a pickled .npy", None, MABE) if b"'|O'" in head[:128] else ARRAYS
     if head.startswith(b"PK"):
         return ARRAYS if b".npy" in head else Kind("a zip file, such as of Excel or PyTorch")
-    try:
-        text = codecs.getincrementaldecoder("utf-8-sig")().decode(head)
-    except UnicodeDecodeError:
-        text = "\0"
-    if "\0" not in text:
-        return _text_kind(text, path.suffix.lower())
+    text = head.decode("utf-8-sig", "ignore")
+    cell = text.lstrip().partition("\n")[0].partition(",")[0].strip().strip('"').lower()
+    if cell in deeplabcut.HEADER:
+        return DLC_CSV
+    if path.suffix.lower() == ".csv":
+        return Kind(f"a CSV whose first row begins with {cell[:30]!r}", None, HEADER)
     for begin, kind in BEGINNINGS.items():
         if head.startswith(begin):
             return kind
     if path.suffix.lower() in VIDEOS:
         return Kind("a video", None, f"track it first and {EXPORT}")
     return Kind("of an unknown kind")
-
-
-def _text_kind(text: str, suffix: str) -> Kind:
-    first = text.lstrip().partition("\n")[0].strip()
-    cell = first.split(",")[0].strip().strip('"').lower()
-    if cell in deeplabcut.HEADER:
-        return DLC_CSV
-    if cell.startswith(("scorer;", "scorer\t")):
-        return Kind("a CSV whose cells are not separated by commas", None, "give the one that the tracker wrote")
-    if suffix == ".csv":
-        return Kind(f"a CSV whose first row begins with {cell[:30]!r}", None, HEADER)
-    return Kind("a text file")
 
 
 def _hdf5_kind(path: Path) -> Kind:

@@ -63,7 +63,7 @@ def as_recordings(
         path: the file, if there is one.
 
     Raises:
-        ValueError: other axes, no numbers, infinite values, wrong counts of names or lengths, an impossible rate.
+        ValueError: the arguments do not fit together, or hold infinite values.
     """
     keypoints = np.asarray(keypoints)
     if keypoints.ndim not in (3, 4, 5) or 0 in keypoints.shape:
@@ -79,26 +79,18 @@ def as_recordings(
         lengths = [max(map(frames_present, array)) for array in arrays]
     if np.shape(lengths) != (count,) or not np.isin(lengths, np.arange(1, frames + 1)).all():
         raise ValueError(f"lengths must be {count} whole numbers from 1 to {frames}, the frames of the array")
-    counts = {"recording_ids": count, "individual_names": individuals}
-    if keypoints.ndim > 3:
-        counts["keypoint_names"] = keypoints.shape[-2]
-    known = {kind: [f"{kind.split('_')[0]}{i}" for i in range(number)] for kind, number in counts.items()}
-    for kind, given in (names or {}).items():
-        if kind not in (*counts, "keypoint_names"):
-            raise ValueError(f"there are no names of kind {kind!r}; choose from {', '.join(counts)}")
-        if len(given) != counts.get(kind, len(given)):
-            raise ValueError(f"{len(given)} {kind} are given, and the keypoints have {counts[kind]}")
-        known[kind] = list(given)
+    counts = {"recording_ids": count, "individual_names": individuals, "keypoint_names": keypoints.shape[-2]}
+    known = {kind: [f"{kind.split('_')[0]}{i}" for i in range(number)] for kind, number in counts.items()} | dict(
+        names or {}
+    )
+    if keypoints.ndim == 3:
+        counts["keypoint_names"], known["keypoint_names"] = 0, []
+    for kind, given in known.items():
+        if len(given) != counts.get(kind):
+            raise ValueError(f"there are {len(given)} {kind} for {counts.get(kind, 'none')} in the keypoints")
+    animals, points = list(known["individual_names"]), list(known["keypoint_names"])
     return [
-        Recording(
-            name=name,
-            keypoints=array[:, : int(length)],
-            confidence=None,
-            individuals=known["individual_names"],
-            keypoint_names=known["keypoint_names"] if keypoints.ndim > 3 else [],
-            fps=fps,
-            path=path,
-        )
+        Recording(name, array[:, : int(length)], None, animals, points, fps, path)
         for name, array, length in zip(known["recording_ids"], arrays, lengths, strict=True)
     ]
 
@@ -123,39 +115,29 @@ def track_names(recordings: Sequence[Recording]) -> list[str]:
 
 
 def check_skeleton(names: Sequence[str], recordings: Sequence[Recording]) -> None:
-    """Check that recordings have the keypoints that a model was trained on, in the same order.
-
-    Raises:
-        ValueError: a recording has others; the message says which.
-    """
+    """Raise ValueError unless all recordings have the keypoints that a model was trained on, in the same order."""
     for recording in recordings:
         if recording.keypoints.ndim == 3:
             raise ValueError(
-                f"{recording.name} is a series of features, and the model was trained on the keypoints "
-                f"{', '.join(names)}: give recordings with these keypoints"
+                f"{recording.name} is a series of features; the model needs the keypoints {', '.join(names)}"
             )
-        if difference := _difference(recording.keypoint_names, names):
+        if said := _difference(recording.keypoint_names, names):
             raise ValueError(
-                f"{recording.name} has other keypoints than the model, {', '.join(names)}: {difference}; "
+                f"{recording.name} has other keypoints than the model, {', '.join(names)}: {said}; "
                 "rename and order them with --rename and --keypoints"
             )
 
 
 def check_same_skeleton(recordings: Sequence[Recording]) -> None:
-    """Check that all recordings have the same keypoints, in the same order, with as many coordinates.
-
-    Raises:
-        ValueError: two recordings differ; the message says in what.
-    """
+    """Raise ValueError unless all recordings have the same keypoints, in the same order, with as many coordinates."""
     for recording in recordings[1:]:
         first = recordings[0]
-        difference = _difference(recording.keypoint_names, first.keypoint_names)
-        dims = recording.keypoints.shape[-1], first.keypoints.shape[-1]
-        if not difference and dims[0] != dims[1]:
-            difference = f"it has {dims[0]} coordinates instead of {dims[1]}"
-        if difference:
+        said = _difference(recording.keypoint_names, first.keypoint_names)
+        if not said and recording.keypoints.shape[-1] != first.keypoints.shape[-1]:
+            said = f"it has {recording.keypoints.shape[-1]} coordinates instead of {first.keypoints.shape[-1]}"
+        if said:
             raise ValueError(
-                f"the keypoints of {recording.source} differ from those of {first.source}: {difference}; "
+                f"the keypoints of {recording.source} differ from those of {first.source}: {said}; "
                 "give files of one skeleton"
             )
 
@@ -171,11 +153,7 @@ def _difference(found: Sequence[str], expected: Sequence[str]) -> str:
 
 
 def check_same_rate(recordings: Sequence[Recording]) -> float | None:
-    """The frames per second of all recordings; None = not known.
-
-    Raises:
-        ValueError: two recordings differ in their rate, or only one of them has a known rate.
-    """
+    """The frames per second of all recordings, None = not known; raises ValueError if recordings differ in it."""
     for recording in recordings[1:]:
         first = recordings[0]
         if recording.fps != first.fps:

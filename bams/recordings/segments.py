@@ -30,13 +30,9 @@ class Segment(NamedTuple):
 def read_segments(path: str | Path) -> list[Segment]:
     """Segments from a CSV, row by row.
 
-    Its first row names the columns, among them `recording`, `start` and `end`, in any order and case; `start` and
-    `end` are whole frame numbers, both included. Cells are separated by commas, semicolons or tabs; empty rows and
-    spaces around cells are ignored. Text is UTF-8, or as Excel writes it.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is not a CSV, a column is missing, there is no row, or a frame is not a whole number.
+    Its first row names the columns, among them `recording`, `start` and `end`, in any order and case. Cells are
+    separated by commas, semicolons or tabs; empty rows and spaces around cells are ignored. Text is UTF-8, or as Excel
+    writes it. Raises ValueError if a column is missing, there is no row, or a frame is not a whole number.
     """
     path = existing(path)
     lines = io.StringIO(_text(path), newline=None).readlines()
@@ -81,17 +77,9 @@ def _text(path: Path) -> str:
 def cut_segments(recordings: Sequence[Recording], segments: Sequence[Segment]) -> list[Recording]:
     """The segments as recordings of their own; their arrays are views.
 
-    They keep the name of the whole recording and its frame numbers, so that exports of them are put together again.
-
-    Args:
-        recordings: may be parts themselves; recordings without a segment are left out.
-        segments: in any order; at least two frames each, and no two share a frame.
-
-    Returns:
-        parts in the order of the recordings, and by frame within each.
-
-    Raises:
-        ValueError: a segment is in none of the recordings, is too short, or overlaps another.
+    They keep the name of the whole recording and its frame numbers, so that exports of them are put together again,
+    and come in the order of the recordings, by frame within each. Recordings without a segment are left out. Raises
+    ValueError if a segment is in none of the recordings, has fewer than two frames, or overlaps another.
     """
     ordered = sorted(segments)
     for segment in ordered:
@@ -113,17 +101,17 @@ def _check_within(segment: Segment, recordings: Sequence[Recording]) -> None:
     if segment.start >= segment.end:
         raise ValueError(f"the segment {segment} does not end after its start; movement needs two frames")
     if not any(_holds(recording, segment) for recording in named):
-        spans = listed([f"{recording.first_frame} to {_last(recording)}" for recording in named])
+        spans = listed([f"{frames[0]} to {frames[-1]}" for frames in map(_frames, named)])
         raise ValueError(f"the segment {segment} is not within the recording's frames, {spans}")
 
 
+def _frames(recording: Recording) -> range:
+    return range(recording.first_frame, recording.first_frame + recording.keypoints.shape[1])
+
+
 def _holds(recording: Recording, segment: Segment) -> bool:
-    within = recording.first_frame <= segment.start and segment.end <= _last(recording)
-    return within and recording.name == segment.recording
-
-
-def _last(recording: Recording) -> int:
-    return recording.first_frame + recording.keypoints.shape[1] - 1
+    frames = _frames(recording)
+    return recording.name == segment.recording and segment.start in frames and segment.end in frames
 
 
 def _cut(recording: Recording, segment: Segment) -> Recording:

@@ -37,7 +37,7 @@ def read_slp(path: Path, individuals: int | None = None) -> list[Recording]:
         by_hand = sum(len(frame.instances) for frame in frames)
         raise ValueError(f"it holds no predictions ({by_hand} labels made by hand); run inference and give its file")
     skeletons = {tuple(skeleton.node_names) for skeleton in labels.skeletons}
-    if len(skeletons) != 1:
+    if len(skeletons) > 1:
         raise ValueError(f"it holds {len(skeletons)} different skeletons; export each by itself")
     order = {id(video): i for i, video in enumerate(labels.videos)}
     frames.sort(key=lambda frame: (order[id(frame.video)], frame.frame_idx))
@@ -83,11 +83,9 @@ def _read_video(
 def _detections(
     video: Sequence[Any], tracks: Sequence[Any]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, list[str]]:
-    """The detections in the frames of a video.
+    """The detections in a video: frames (I,), tracklets (I,), points (I, K, d), scores (I, K), names of the tracks.
 
-    Returns:
-        frames (I,), tracklets (I,), points (I, K, d), scores (I, K), and the names of the tracks, which are the first
-        tracklets; each detection in no track is a tracklet of its own.
+    The tracks are the first tracklets; each detection in no track is a tracklet of its own.
     """
     order = {id(track): i for i, track in enumerate(tracks)}
     found = []
