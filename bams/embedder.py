@@ -24,7 +24,7 @@ from bams.embed.tracks import TrackEmbedding, embed
 from bams.features.config import FeatureConfig
 from bams.quality import drift
 from bams.quality.drift import DriftReport, compare
-from bams.quality.training_summary import Reference, describe, describe_embeddings
+from bams.quality.training_summary import TrainingSummary, describe, describe_embeddings
 from bams.recordings.cleaning import CleaningConfig, clean
 from bams.recordings.recording import (
     Recording,
@@ -166,7 +166,7 @@ def find_drift(trained: Checkpoint, recordings: Sequence[Recording], device: str
     """
     if not trained.reference:
         raise ValueError("the model does not know what the recordings of its training look like")
-    return compare(Reference(**trained.reference), recordings, _some_embeddings(trained, recordings, device))
+    return compare(TrainingSummary(**trained.reference), recordings, _some_embeddings(trained, recordings, device))
 
 
 def say_drift(trained: Checkpoint, recordings: Sequence[Recording], device: str | torch.device = "cpu") -> None:
