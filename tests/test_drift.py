@@ -78,7 +78,7 @@ CHANGES = {
     "left_ear and right_ear are exchanged": lambda one: reordered(one, [0, 2, 1, 3, 4, 5, 6]),
     "back and tail are exchanged": lambda one: reordered(one, [0, 1, 2, 6, 4, 5, 3]),
     "the bodies are mirrored": mirrored,
-    "elsewhere on the body than in training, by body lengths: tail (": tail_bent,
+    "keypoints are elsewhere on the body than in training, by body lengths: tail (": tail_bent,
     "keypoints have lower confidences: nose (0.4": lambda one: replace(
         one, confidence=one.confidence * np.float32([0.5, *[1] * 6])
     ),
@@ -217,7 +217,7 @@ def test_embeddings():
     assert compare(reference, one, old).findings == []
     assert compare(reference, one).findings == []
     (found,) = compare(reference, one, {"short_term": old["short_term"] + 2.0}).findings
-    assert found.startswith("embeddings of short_term lie 1.0")
+    assert found.startswith("embeddings of short_term are 1.0")
     assert compare(reference, one, {"short_term": np.full((1, 5, 8), NAN)}).findings == []
 
 
@@ -239,7 +239,7 @@ def test_a_checkpoint_can_keep_it(tmp_path):
             ["nose", *NAMES[1:6], "tip"],
             "r0 has other keypoints than the model, nose, .*: it lacks tail; it also has tip",
         ),
-        (NAMES[::-1], "they stand in the order tail, right_hip"),
+        (NAMES[::-1], "its keypoints are in another order, tail, right_hip"),
     ],
 )
 def test_other_keypoints_are_refused(names, said):

@@ -78,7 +78,7 @@ def test_animals_that_change_places_are_found(dims):
     swapped[[0, 2], 40:90] = swapped[[2, 0], 40:90]
     assert suspected_swaps(swapped, 10).tolist() == [40, 90]
     assert suspected_swaps(swapped * 1000, 10_000).tolist() == [40, 90]
-    assert "change places at 2 frames: walk0: mend the identities" in said(replace(one, keypoints=swapped))
+    assert "change places at 2 frames: walk0: correct the identities" in said(replace(one, keypoints=swapped))
 
 
 def test_two_that_sit_on_one_another_have_not_changed_places():
@@ -90,7 +90,7 @@ def test_two_that_sit_on_one_another_have_not_changed_places():
 def test_good_recordings_give_no_warning():
     report = data_report([walkers(0), with_gaps(walkers(1))])
     assert report.warnings == []
-    assert str(report).endswith("nothing found that is to be mended first")
+    assert str(report).endswith("nothing to correct was found")
 
 
 @pytest.mark.parametrize("dims", [2, 3])
@@ -126,9 +126,9 @@ def test_arguments_stay():
         (lambda one: replace(one, keypoints=one.keypoints * 3), "body lengths differ by more than 2 times (30"),
         (
             lambda one: replace(one, keypoint_names=["nose", "back", "tip"]),
-            "lacking that others have: tail in walk0",
+            "keypoints that only others have: tail in walk0",
         ),
-        (lambda one: replace(one, keypoint_names=["tail", "back", "nose"]), "keypoints stand in different orders"),
+        (lambda one: replace(one, keypoint_names=["tail", "back", "nose"]), "keypoints are in different orders"),
         (lambda one: replace(one, keypoints=walkers(dims=3).keypoints), "different numbers of coordinates"),
     ],
 )

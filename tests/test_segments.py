@@ -106,8 +106,8 @@ def test_what_is_wrong_is_said_in_one_sentence(tmp_path, text, message):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"PK\x03\x04xl/", "is an Excel file: save it as CSV"),
-        (b"\xd0\xcf\x11\xe0abc", "is an Excel file: save it as CSV"),
+        (b"PK\x03\x04xl/", "is not a text file: save the segments as CSV"),
+        (b"\xd0\xcf\x11\xe0abc", "is not a text file: save the segments as CSV"),
         (b"\x81\x8d\x00\xff", "is not a text file"),
         (b"\xff\xfea", "is not a text file"),
         (b"", "is empty"),
