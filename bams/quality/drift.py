@@ -48,7 +48,9 @@ def compare(
     """
     check_skeleton(reference.keypoint_names, recordings)
     new = describe(recordings)
-    change = _shape_change(reference, new)
+    least = np.fmax(LEAST_PLACE, LEAST_SPREAD * reference.spread)
+    tolerance = np.maximum(least, _tolerance(reference, new, "shape_deviation"))
+    change = find_change(reference.shape, new.shape, tolerance, reference.spread)
     findings = [
         *_shape_findings(reference.keypoint_names, change),
         *_scale_findings(reference, new, change),
@@ -66,12 +68,6 @@ def _tolerance(reference: TrainingSummary, new: TrainingSummary, name: str) -> n
     # pieces count as independent only if the reference consists of pieces too
     count = new.parts if reference.parts > reference.recordings else new.recordings
     return DEVIATIONS * np.sqrt(old**2 / reference.parts + larger**2 / count)
-
-
-def _shape_change(reference: TrainingSummary, new: TrainingSummary) -> ShapeChange:
-    least = np.fmax(LEAST_PLACE, LEAST_SPREAD * reference.spread)
-    tolerance = np.maximum(least, _tolerance(reference, new, "shape_deviation"))
-    return find_change(reference.shape, new.shape, tolerance, reference.spread)
 
 
 def _shape_findings(names: Sequence[str], change: ShapeChange) -> list[str]:

@@ -54,12 +54,11 @@ class RecordingReport:
 
 def measure(recording: Recording) -> RecordingReport:
     """What one recording looks like."""
-    keypoints, confidence = recording.keypoints, recording.confidence
+    keypoints, count = recording.keypoints, len(recording.keypoint_names)
     seen = np.isfinite(keypoints).all(axis=-1)
     length = body_length(keypoints)
     far = np.linalg.norm(np.diff(keypoints.astype(float), axis=1), axis=-1) / length
-    count = len(recording.keypoint_names)
-    given = np.full((1, count), np.nan) if confidence is None else confidence.reshape(-1, count)
+    confidence = np.full((1, count), np.nan) if recording.confidence is None else recording.confidence
     return RecordingReport(
         name=recording.name,
         individuals=list(recording.individuals),
@@ -73,7 +72,7 @@ def measure(recording: Recording) -> RecordingReport:
         jumps=(far > JUMP).sum(axis=(0, 1)),
         travel=_travel(keypoints) / length,
         body_length=length,
-        confidence=_quantiles(given),
+        confidence=_quantiles(confidence.reshape(-1, count)),
         swaps=len(suspected_swaps(keypoints, length)),
     )
 
@@ -96,21 +95,19 @@ def suspected_swaps(keypoints: np.ndarray, length: float) -> np.ndarray:
         length: of a body, same unit; NaN = not known: no frame is found.
     """
     there = np.isfinite(keypoints).all(axis=-1).any(axis=-1)
-    found: set[int] = set()
+    found = np.zeros(keypoints.shape[1], bool)
     for i, j in combinations(range(len(keypoints)), 2):
-        if not (there[i] & there[j]).any():
-            continue  # there may be many tracklets, but few at the same time
-        one, other = keypoints[i].astype(float), keypoints[j].astype(float)
-        stayed, crossed = _mean_moves(one, other, one, other), _mean_moves(one, other, other, one)
-        swapped = (crossed < SWAP_NEARER * stayed) & (stayed > SWAP_LEAST * length)
-        found |= set((np.flatnonzero(swapped.all(axis=0)) + 1).tolist())
-    return np.array(sorted(found), int)
+        if (there[i] & there[j]).any():  # there may be many tracklets, but few at the same time
+            pair = keypoints[[i, j]].astype(float)
+            stayed, crossed = _mean_moves(pair, pair), _mean_moves(pair, pair[::-1])
+            swapped = (crossed < SWAP_NEARER * stayed) & (stayed > SWAP_LEAST * length)
+            found[1:] |= swapped.all(axis=0)
+    return np.flatnonzero(found)
 
 
-def _mean_moves(one: np.ndarray, other: np.ndarray, one_before: np.ndarray, other_before: np.ndarray) -> np.ndarray:
+def _mean_moves(now: np.ndarray, before: np.ndarray) -> np.ndarray:
     """Mean distances (2, T - 1) of two animals to places in the frame before, over keypoints known in all four."""
-    pairs = (one, one_before), (other, other_before)
-    far = np.stack([np.linalg.norm(now[1:] - before[:-1], axis=-1) for now, before in pairs])
+    far = np.linalg.norm(now[:, 1:] - before[:, :-1], axis=-1)
     known = np.isfinite(far).all(axis=0)
     mean = np.where(known, far, 0).sum(axis=-1) / np.maximum(known.sum(axis=-1), 1)
     return np.where(known.any(axis=-1), mean, np.nan)
@@ -118,11 +115,8 @@ def _mean_moves(one: np.ndarray, other: np.ndarray, one_before: np.ndarray, othe
 
 def _travel(keypoints: np.ndarray) -> np.ndarray:
     """How far each keypoint gets from its median place, (K,), for the individual that moves most."""
-    found = np.full(keypoints.shape[2], np.nan)
-    for track in keypoints.astype(float):
-        far = np.linalg.norm(track - median(track), axis=-1)
-        found = np.fmax(found, _quantiles(far, (TRAVEL_QUANTILE,))[0])
-    return found
+    distances = [np.linalg.norm(track - median(track), axis=-1) for track in keypoints.astype(float)]
+    return np.fmax.reduce([_quantiles(far, (TRAVEL_QUANTILE,))[0] for far in distances])
 
 
 def _quantiles(values: np.ndarray, quantiles: tuple[float, ...] = QUANTILES) -> np.ndarray:

@@ -1,6 +1,6 @@
 """What recordings look like before anything is learnt from them, and what to correct first."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,12 +32,7 @@ class DataReport:
 
 
 def data_report(recordings: Sequence[Recording], least_frames: int | None = None) -> DataReport:
-    """What recordings look like; raises ValueError if there is none.
-
-    Args:
-        recordings: at least one.
-        least_frames: frames that a recording needs to be learnt from; None: the length is not judged.
-    """
+    """What recordings look like; `least_frames` that a recording needs to be learnt from are compared if given."""
     if not recordings:
         raise ValueError("there is no recording to report on")
     reports = [measure(recording) for recording in recordings]
@@ -93,7 +88,6 @@ def _all_keypoints(reports: Sequence[RecordingReport]) -> list[str]:
 
 
 def _warnings(reports: Sequence[RecordingReport], least_frames: int) -> list[str]:
-    """What to correct, one sentence each."""
     nobody = [(one.name, "") for one in reports if not one.tracked.any()]
     tracked = [one for one in reports if one.tracked.any()]
     longest = max(one.frames for one in reports)
@@ -190,7 +184,9 @@ def plot_report(report: DataReport | Sequence[Recording]) -> "Figure":
         ("share tracked", tracked, 1.0, lambda one: one.tracked.mean(axis=0)),
         ("share of jumps", jumping, None, lambda one: one.jumps / np.maximum(one.steps, 1)),
     ):
-        grid = _grid(reports, names, what)
+        grid = np.full((rows, len(names)), np.nan)  # where a recording lacks the keypoint
+        for row, one in zip(grid, reports, strict=True):
+            row[[names.index(name) for name in one.keypoint_names]] = what(one)
         drawn = panel.imshow(grid, vmin=0, vmax=top, cmap="cividis", aspect="auto", interpolation="nearest")
         panel.set_xticks(range(len(names)), names, rotation=90)
         panel.set_title(title, fontsize="medium")
@@ -202,13 +198,3 @@ def plot_report(report: DataReport | Sequence[Recording]) -> "Figure":
     shown = range(0, rows, max(1, rows // 40))
     tracked.set_yticks(shown, [reports[i].name for i in shown])
     return figure
-
-
-def _grid(
-    reports: Sequence[RecordingReport], names: Sequence[str], what: Callable[[RecordingReport], np.ndarray]
-) -> np.ndarray:
-    """(recordings, keypoints) of numbers; NaN where a recording lacks the keypoint."""
-    grid = np.full((len(reports), len(names)), np.nan)
-    for row, one in zip(grid, reports, strict=True):
-        row[[names.index(name) for name in one.keypoint_names]] = what(one)
-    return grid

@@ -59,15 +59,10 @@ def mean_shape(frames: np.ndarray) -> np.ndarray:
     starts = best[np.linspace(0, len(best) - 1, min(STARTS, len(best))).round().astype(int)]
     some = frames[:: max(1, len(frames) // FEW_FRAMES)]
     found = [_middle(align(some, frames[start]), frames[start]) for start in starts]
-    shape = min(found, key=lambda each: misfit(align(some, each), each))
+    shape = min(found, key=lambda each: _nanmean(median(np.linalg.norm(align(some, each) - each, axis=-1))))
     for _ in range(ROUNDS):
         shape = _middle(align(frames, shape), shape)
     return shape - _nanmean(shape)
-
-
-def misfit(aligned: np.ndarray, shape: np.ndarray) -> float:
-    """Median distance of keypoints (n, K, d) to those of the shape (K, d), averaged over keypoints."""
-    return float(_nanmean(median(np.linalg.norm(aligned - shape, axis=-1))))
 
 
 def _middle(aligned: np.ndarray, around: np.ndarray) -> np.ndarray:
@@ -172,10 +167,7 @@ def _misses(shape: np.ndarray, other: np.ndarray, kept: np.ndarray, tolerance: n
 
 
 def _fit(shape: np.ndarray, other: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, float]:
-    """Distances (K,) after the other shape is moved, turned and scaled onto the shape, and its relative size.
-
-    Only the keypoints in `kept` (K,) bool decide how.
-    """
+    """Distances (K,) after the other shape is fitted onto the shape by the keypoints kept, and its relative size."""
     if kept.sum() < 2:
         return np.full(len(shape), np.nan), float("nan")
     centre = shape[kept].mean(axis=0)

@@ -67,30 +67,16 @@ def describe(recordings: Sequence[Recording]) -> TrainingSummary:
     check_skeleton(names, recordings)
     parts = _parts(recordings)
     lengths = np.array([body_length(part) for part, _ in parts])
-    shape, spread, shape_deviation = _shape([part for part, _ in parts], lengths)
     speeds = np.array([_speed(part) for part, _ in parts]) / lengths
     rates = {recording.fps for recording in recordings}
-    speed, speed_deviation = _over_parts(np.log(np.where(speeds > 0, speeds, np.nan)))
-    length, length_deviation = _over_parts(np.log(lengths))
-    confidence, confidence_deviation = _over_parts(np.stack([_confidence(given, len(names)) for _, given in parts]))
-    missing, missing_deviation = _over_parts(np.stack([_missing(part) for part, _ in parts]))
-    return TrainingSummary(
-        keypoint_names=names,
-        recordings=len(recordings),
-        parts=len(parts),
-        fps=rates.pop() if len(rates) == 1 else None,
-        body_length=float(np.exp(length)),
-        body_length_deviation=float(length_deviation),
-        shape=shape,
-        spread=spread,
-        shape_deviation=shape_deviation,
-        speed=float(np.exp(speed)),
-        speed_deviation=float(speed_deviation),
-        confidence=confidence,
-        confidence_deviation=confidence_deviation,
-        missing=missing,
-        missing_deviation=missing_deviation,
-    )
+    length = _over_parts(np.log(lengths))
+    shape = _shape([part for part, _ in parts], lengths)
+    speed = _over_parts(np.log(np.where(speeds > 0, speeds, np.nan)))
+    confidence = _over_parts(np.stack([_confidence(given, len(names)) for _, given in parts]))
+    missing = _over_parts(np.stack([_missing(part) for part, _ in parts]))
+    length, speed = ((float(np.exp(middle)), float(deviation)) for middle, deviation in (length, speed))
+    fps = rates.pop() if len(rates) == 1 else None
+    return TrainingSummary(names, len(recordings), len(parts), fps, *length, *shape, *speed, *confidence, *missing)
 
 
 def describe_embeddings(embeddings: Mapping[str, np.ndarray]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -123,11 +109,8 @@ def _parts(recordings: Sequence[Recording]) -> list[tuple[np.ndarray, np.ndarray
 def _shape(parts: Sequence[np.ndarray], lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean shape (K, d) in body lengths, the keypoints' spread around it (K,), and the parts' deviation (K,)."""
     ever = np.any([np.isfinite(part).all(axis=-1).any(axis=(0, 1)) for part in parts], axis=0)
-    least = max(2, math.ceil(ever.sum() / 2))
-    most = math.ceil(FRAMES_OF_SHAPE / len(parts))
-    frames = [
-        sample(part, least, most) / length for part, length in zip(parts, lengths, strict=True) if np.isfinite(length)
-    ]
+    least, most = max(2, math.ceil(ever.sum() / 2)), math.ceil(FRAMES_OF_SHAPE / len(parts))
+    frames = [sample(p, least, most) / length for p, length in zip(parts, lengths, strict=True) if np.isfinite(length)]
     if not frames:
         unknown = np.full(parts[0].shape[-2:], np.nan)
         return unknown, unknown[:, 0], unknown[:, 0]
