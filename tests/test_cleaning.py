@@ -178,12 +178,6 @@ def test_keypoints_are_renamed_then_chosen_in_the_order_given():
     assert np.array_equal(found.confidence, confidence[:, :, [3, 1]])
 
 
-def test_renaming_brings_recordings_of_different_names_together():
-    first, second = recording(tracks()), recording(tracks(), keypoint_names=["a", "b", "c", "D"])
-    found = clean([first, second], CleaningConfig(rename="D:d"))
-    assert [one.keypoint_names for one in found] == [["a", "b", "c", "d"]] * 2
-
-
 def test_the_steps_come_in_order():
     """A doubtful position is no anchor for jumps, and what jumps leave is filled."""
     line = on_a_line(0, 90, 90, 3)

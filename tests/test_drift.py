@@ -118,16 +118,6 @@ def test_several_changes_are_all_named():
         assert sentence in found
 
 
-def test_without_rates_and_confidences():
-    plain = [animals(i, fps=None, confidence=None) for i in range(10)]
-    reference = describe(plain[:8])
-    assert reference.fps is None
-    assert np.isnan(reference.confidence).all()
-    for new in (plain[8:], [animals(11)]):
-        assert compare(reference, new).findings == []
-        assert compare(REFERENCE, new).findings == []
-
-
 def test_few_recordings_are_judged_by_their_parts():
     long = animals(0, frames=3000)
     cut = [
@@ -179,14 +169,6 @@ def test_the_unit_only_changes_the_body_length(factor):
             assert one == other
 
 
-def test_arguments_stay():
-    one = animals()
-    before = one.keypoints.copy(), one.confidence.copy()
-    compare(REFERENCE, [one])
-    assert np.array_equal(one.keypoints, before[0], equal_nan=True)
-    assert np.array_equal(one.confidence, before[1])
-
-
 def test_animals_and_keypoints_never_tracked_one_frame_and_one_keypoint():
     one = animals()
     lost = one.keypoints.copy()
@@ -235,10 +217,7 @@ def test_a_checkpoint_can_keep_it(tmp_path):
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        (
-            ["nose", *NAMES[1:6], "tip"],
-            "r0 has other keypoints than the model, nose, .*: it lacks tail; it also has tip",
-        ),
+        (["nose", *NAMES[1:6], "tip"], "r0 has other keypoints .*: it lacks tail; it also has tip"),
         (NAMES[::-1], "its keypoints are in another order, tail, right_hip"),
     ],
 )
@@ -246,12 +225,6 @@ def test_other_keypoints_are_refused(names, said):
     for check in (lambda one: compare(REFERENCE, [one]), lambda one: check_skeleton(NAMES, [one])):
         with pytest.raises(ValueError, match=said):
             check(replace(animals(), keypoint_names=names))
-    check_skeleton(tuple(NAMES), [animals()])
-
-
-def test_no_recording_is_refused():
-    with pytest.raises(ValueError, match="there is no recording"):
-        describe([])
 
 
 # --- shapes ------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import pickle
 from pathlib import Path
 
 import h5py
@@ -90,26 +89,14 @@ def test_zeros_are_not_tracked_only_where_the_likelihood_is_zero(tmp_path):
     np.testing.assert_array_equal(found.confidence[0], np.float32([[0, 0.9], [0, 0.9]]))
 
 
-def test_three_coordinates_and_no_likelihood(tmp_path):
-    values = numbers(3, 6)
-    found = load_one(write_csv(tmp_path / "a.csv", columns(NODES, coords="x y z"), range(3), values))
-    np.testing.assert_array_equal(found.keypoints[0], values.reshape(3, 2, 3).astype(np.float32))
-    assert found.confidence is None
-
-
-def test_columns_of_an_ensemble_beside_the_coordinates_are_ignored(tmp_path):
-    values = numbers(3, 10)
-    names = columns(NODES, coords="x y likelihood x_ens_median y_ens_var")
-    found = load_one(write_csv(tmp_path / "a.csv", names, range(3), values))
-    np.testing.assert_array_equal(found.keypoints[0], values.reshape(3, 2, 5)[..., :2].astype(np.float32))
-
-
-def test_a_keypoint_that_is_never_tracked_stays(tmp_path):
-    values = numbers(3, 6)
-    values[:, 3:] = np.nan
-    found = load_one(write_csv(tmp_path / "a.csv", columns(NODES), range(3), values))
-    assert np.isnan(found.keypoints[0, :, 1]).all()
-    assert np.isfinite(found.keypoints[0, :, 0]).all()
+@pytest.mark.parametrize("coords", ["x y z", "x y likelihood x_ens_median y_ens_var"])
+def test_three_coordinates_and_columns_of_an_ensemble(tmp_path, coords):
+    count = len(coords.split())
+    values = numbers(3, 2 * count)
+    found = load_one(write_csv(tmp_path / "a.csv", columns(NODES, coords=coords), range(3), values))
+    dims = 3 if "z" in coords else 2
+    np.testing.assert_array_equal(found.keypoints[0], values.reshape(3, 2, count)[..., :dims].astype(np.float32))
+    assert (found.confidence is None) == ("likelihood" not in coords)
 
 
 @needs_native
@@ -417,10 +404,3 @@ def test_an_npy_of_one_recording(tmp_path):
     np.save(tmp_path / "series.npy", numbers(1, 6, 2))
     (series,) = load_poses(tmp_path / "series.npy")
     assert series.keypoints.shape == (1, 6, 2) and series.keypoint_names == []
-
-
-def test_column_names_of_any_pickle_protocol_are_read(tmp_path):
-    for protocol in (0, 2):
-        pickled = pickle.dumps(columns(NODES), protocol)
-        path = tmp_path / f"{protocol}.h5"
-        assert load_one(write_table(path, columns(NODES), range(3), numbers(3, 6), pickled)).keypoint_names == NODES

@@ -106,14 +106,6 @@ def test_the_unit_only_changes_lengths(dims):
             np.testing.assert_array_equal(before, after)
 
 
-def test_arguments_stay():
-    one = with_gaps(walkers())
-    before = one.keypoints.copy(), one.confidence.copy()
-    str(data_report([one]))
-    assert np.array_equal(one.keypoints, before[0], equal_nan=True)
-    assert np.array_equal(one.confidence, before[1])
-
-
 @pytest.mark.parametrize(
     ("faulty", "sentence"),
     [
@@ -184,11 +176,6 @@ def test_few_frames_no_rate_no_confidence_and_one_keypoint(frames):
     for each in (one, replace(one, keypoints=one.keypoints[:, :, :1], keypoint_names=["nose"])):
         assert "too short to learn from" in str(data_report([each], least_frames=131))
         assert "?" in str(data_report([each]))
-
-
-def test_no_recording_is_refused():
-    with pytest.raises(ValueError, match="there is no recording to report on"):
-        data_report([])
 
 
 def test_the_figure_shows_the_numbers():

@@ -2,7 +2,6 @@
 
 import os
 import pickle
-import subprocess
 import sys
 import zipfile
 from dataclasses import replace
@@ -11,8 +10,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from pose_writers import columns, write_analysis, write_csv, write_fixed, write_slp, write_table
 
 from bams import load_poses
@@ -112,10 +109,6 @@ def test_nothing_there(tmp_path, name):
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "a.yaml").write_text("a: 1\n")
     refused(tmp_path / name, "there is no file", FileNotFoundError)
-
-
-def test_no_file_given():
-    refused([], "no file is given", FileNotFoundError)
 
 
 # --- rates and skeletons -----------------------------------------------------------------------
@@ -256,28 +249,16 @@ class Calls:
         return self.call
 
 
-@pytest.mark.parametrize("protocol", [0, 2])
-def test_pickles_in_an_h5_of_deeplabcut_run_nothing(tmp_path, protocol):
+def test_pickles_in_an_h5_of_deeplabcut_run_nothing(tmp_path):
     proof = tmp_path / "proof"
     touch = f"open({str(proof)!r}, 'w').close()"
-    attacks = {
-        "system": Calls(os.system, f"echo > '{proof}'"),
-        "eval": Calls(eval, touch),
-        "subprocess": Calls(subprocess.call, [sys.executable, "-c", touch]),
-        "in a name": [(Calls(eval, touch), "nose", "x")],
-        "numpy": Calls(np.save, str(proof), 1),
-    }
-    for name, attack in attacks.items():
-        pickled = pickle.dumps(attack, protocol)
-        path = write_table(tmp_path / f"{name}.h5", columns(NODES), range(3), numbers(3, 6), pickled)
-        with h5py.File(path, "a") as file:  # wherever pandas would unpickle
-            for item in ("df_with_missing", "df_with_missing/table"):
-                for attribute in ("info", "non_index_axes", "values_cols", "index_cols", "data_columns"):
-                    file[item].attrs[attribute] = np.bytes_(pickled)
-        refused(path, "is not plain data: it asks for")
-        assert not proof.exists()
-    # the attack is one: an ordinary unpickler runs it
-    pickle.loads(pickle.dumps(attacks["eval"], protocol))
+    for protocol in (0, 2):
+        for attack in (Calls(os.system, f"echo > '{proof}'"), [(Calls(eval, touch), "nose", "x")]):
+            pickled = pickle.dumps(attack, protocol)
+            path = write_table(tmp_path / "a.h5", columns(NODES), range(3), numbers(3, 6), pickled)
+            refused(path, "is not plain data: it asks for")
+            assert not proof.exists()
+    pickle.loads(pickled)  # the attack is one: an ordinary unpickler runs it
     assert proof.exists()
 
 
@@ -316,27 +297,6 @@ def test_truncated_files_are_refused_in_one_sentence(tmp_path):
             if path.suffix == ".csv" and whole[:length].count(b",") % 6 == 0 and length > 300:
                 continue  # a row less, or a number with a digit less, is a CSV as well
             refused(path, path.name)
-
-
-@pytest.fixture(scope="module")
-def whole_files(tmp_path_factory) -> list[tuple[str, bytes]]:
-    paths = one_of_each(tmp_path_factory.mktemp("whole"))
-    # the HDF5 library itself crashes on some changed bytes, which no reader can mend
-    return [(path.name, path.read_bytes()) for path in paths if path.suffix in (".csv", ".npz")]
-
-
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-def test_changed_bytes_are_refused_in_one_sentence_or_read(tmp_path, whole_files, data):
-    name, whole = data.draw(st.sampled_from(whole_files))
-    path, content = tmp_path / name, bytearray(whole)
-    for at in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=4)):
-        content[at] = data.draw(st.integers(0, 255))
-    path.write_bytes(bytes(content))
-    try:
-        load_poses(path)
-    except ValueError as error:
-        assert "\n" not in str(error)
 
 
 @pytest.mark.parametrize("module", ["h5py", "pandas", "sleap_io", "xarray"])
