@@ -58,7 +58,7 @@ class CleaningConfig:
 
 
 def clean(recordings: Sequence[Recording], config: CleaningConfig) -> list[Recording]:
-    """Recordings after the steps of the config, in its order; raises ValueError if they lack what a step needs.
+    """Recordings after the steps of the config, in its order; ValueError if they lack what a step needs.
 
     Confidences stay as the tracker gave them, also where a position is removed or filled in. Resampling and filling
     look ahead, and the body length is that of the whole recording; everything else is causal.

@@ -108,10 +108,8 @@ def _read(source: Any, kind: Kind, label: str, fps: float | None, individuals: i
         raise ValueError(f"{label} is {kind.words}: {kind.advice}")
     try:
         return [_finish(recording, fps, individuals) for recording in kind.read(source, individuals)]
-    except (ImportError, FileNotFoundError):
-        raise
     except Exception as error:  # readers raise nearly any error on a damaged file
-        if isinstance(error, ValueError) and str(error).startswith(f"{label} "):
+        if isinstance(error, ImportError | FileNotFoundError) or str(error).startswith(f"{label} "):
             raise
         raise ValueError(f"{label} cannot be read as {kind.words}: {short(error)}") from error
 
@@ -129,10 +127,9 @@ def _finish(recording: Recording, fps: float | None, individuals: int | None) ->
         return recording
     if 0 in keypoints.shape:
         raise ValueError(f"it holds {keypoints.shape[0]} individuals with {keypoints.shape[2]} keypoints")
-    for names, what in ((recording.keypoint_names, "keypoint"), (recording.individuals, "individual")):
-        name, count = Counter(names).most_common(1)[0]
-        if count > 1:
-            raise ValueError(f"it has more than one {what} named {name!r}")
+    for names in (recording.keypoint_names, recording.individuals):
+        if len(set(names)) < len(names):
+            raise ValueError(f"some of its names occur twice: {', '.join(names)}")
     if np.isinf(keypoints).any():
         raise ValueError("it holds infinite coordinates; write NaN where a keypoint is not tracked")
     lost = np.isnan(keypoints).any(axis=-1)

@@ -23,7 +23,7 @@ Reader = Callable[[Path, int | None], list[Recording]]
 
 
 class Kind(NamedTuple):
-    """A kind of file: what it is, its reader (path, number of individuals) if it holds tracks, and advice if not."""
+    """A kind of file: what it is, its reader (path, number of individuals) if it holds tracks, or advice if not."""
 
     words: str
     read: Reader | None = None

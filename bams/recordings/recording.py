@@ -80,9 +80,8 @@ def as_recordings(
     if np.shape(lengths) != (count,) or not np.isin(lengths, np.arange(1, frames + 1)).all():
         raise ValueError(f"lengths must be {count} whole numbers from 1 to {frames}, the frames of the array")
     counts = {"recording_ids": count, "individual_names": individuals, "keypoint_names": keypoints.shape[-2]}
-    known = {kind: [f"{kind.split('_')[0]}{i}" for i in range(number)] for kind, number in counts.items()} | dict(
-        names or {}
-    )
+    known = {kind: [f"{kind.split('_')[0]}{i}" for i in range(number)] for kind, number in counts.items()}
+    known |= names or {}
     if keypoints.ndim == 3:
         counts["keypoint_names"], known["keypoint_names"] = 0, []
     for kind, given in known.items():
@@ -108,7 +107,7 @@ def listed(names: Sequence[str], between: str = ", ") -> str:
 
 
 def track_names(recordings: Sequence[Recording]) -> list[str]:
-    """N names, recording by recording; the names of the recordings if each has one individual."""
+    """N names, recording by recording; those of the recordings if each has one individual."""
     if all(len(recording.individuals) == 1 for recording in recordings):
         return [recording.name for recording in recordings]
     return [f"{recording.name}/{individual}" for recording in recordings for individual in recording.individuals]
@@ -136,10 +135,7 @@ def check_same_skeleton(recordings: Sequence[Recording]) -> None:
         if not said and recording.keypoints.shape[-1] != first.keypoints.shape[-1]:
             said = f"it has {recording.keypoints.shape[-1]} coordinates instead of {first.keypoints.shape[-1]}"
         if said:
-            raise ValueError(
-                f"the keypoints of {recording.source} differ from those of {first.source}: {said}; "
-                "give files of one skeleton"
-            )
+            raise ValueError(f"the keypoints of {recording.source} differ from those of {first.source}: {said}")
 
 
 def _difference(found: Sequence[str], expected: Sequence[str]) -> str:
@@ -158,8 +154,6 @@ def check_same_rate(recordings: Sequence[Recording]) -> float | None:
         first = recordings[0]
         if recording.fps != first.fps:
             rates = [f"{one.fps:g}" if one.fps else "an unknown number of" for one in (recording, first)]
-            raise ValueError(
-                f"{recording.source} has {rates[0]} frames per second and {first.source} has {rates[1]}; "
-                "give files of one rate, or fps if no file states its rate"
-            )
+            said = f"{recording.source} has {rates[0]} frames per second and {first.source} has {rates[1]}"
+            raise ValueError(f"{said}; give files of one rate, or fps if no file states its rate")
     return recordings[0].fps if recordings else None

@@ -86,10 +86,7 @@ def cut_segments(recordings: Sequence[Recording], segments: Sequence[Segment]) -
         _check_within(segment, recordings)
     for before, after in pairwise(ordered):
         if before.recording == after.recording and after.start <= before.end:
-            raise ValueError(
-                f"the segments {before} and {after} overlap; the end is the last frame of a segment, and the next "
-                "begins after it"
-            )
+            raise ValueError(f"the segments {before} and {after} overlap; the end is the last frame of a segment")
     return [_cut(recording, segment) for recording in recordings for segment in ordered if _holds(recording, segment)]
 
 

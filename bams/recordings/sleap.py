@@ -74,7 +74,7 @@ def _read_video(
     try:
         check_size((count, length, *points.shape[1:]), path)
     except ValueError as error:
-        raise ValueError(f"{error}; if its {count} tracks are tracklets, give individuals=N to join them") from error
+        raise ValueError(f"{error}; if its {count} tracks are tracklets, individuals=N joins them") from error
     keypoints, confidence = (place(values, frames, chosen, length) for values in (points, scores))
     names = names or [f"individual{i}" for i in range(count)]
     return Recording(name, keypoints, confidence, names, nodes, video[0].video.fps, path, first)
