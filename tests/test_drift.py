@@ -118,6 +118,12 @@ def test_several_changes_are_all_named():
         assert sentence in found
 
 
+def test_without_rates_and_confidences():
+    plain = [animals(i, fps=None, confidence=None) for i in range(10)]
+    for reference, new in ((describe(plain[:8]), plain[8:]), (describe(plain[:8]), [animals(11)]), (REFERENCE, plain)):
+        assert compare(reference, new).findings == []
+
+
 def test_few_recordings_are_judged_by_their_parts():
     long = animals(0, frames=3000)
     cut = [

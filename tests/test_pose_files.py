@@ -173,13 +173,6 @@ def test_what_was_corrected_by_hand_replaces_the_prediction(tmp_path):
     np.testing.assert_array_equal(found.confidence[0, :, 0], np.float32([0.5, np.nan, np.nan]))
 
 
-def test_one_animal_of_a_slp_needs_no_track(tmp_path):
-    detections = [{"frame": f, "points": p} for f, p in enumerate(numbers(3, 2, 2))]
-    found = load_one(write_slp(tmp_path / "a.slp", detections, NODES))
-    assert found.individuals == ["individual0"]
-    assert np.isfinite(found.keypoints).all()
-
-
 def test_several_animals_in_no_track_need_their_number(tmp_path):
     here, there = np.zeros((2, 2)) + 10, np.zeros((2, 2)) + 500
     detections = [{"frame": f, "points": p + f} for f in range(4) for p in ((here, there), (there, here))[f % 2]]

@@ -39,24 +39,17 @@ def refused(path, match: str, error=ValueError, **options) -> None:
 # --- which files -------------------------------------------------------------------------------
 
 
-def test_upper_case_suffixes_spaces_and_any_letters_in_the_path(tmp_path):
+def test_the_content_says_what_a_file_is(tmp_path):
     folder = tmp_path / "täglich 1 [b]"
     folder.mkdir()
-    path = tracks_csv(folder / "Mäuse 日本 #1.CSV")
+    path = tracks_csv(folder / "Mäuse 日本 #1.TXT")
     (found,) = load_poses(str(path))
     assert (found.name, found.path) == ("Mäuse 日本 #1", path)
     h5 = write_table(folder / "Mäuse 2.H5", columns(NODES), range(3), numbers(3, 6))
-    slp = write_slp(folder / "Mäuse 3.SLP", [{"frame": f, "points": np.ones((2, 2))} for f in range(3)], NODES)
-    assert [one.name for one in load_poses([h5, slp])] == ["Mäuse 2", "Mäuse 3"]
-    assert [one.name for one in load_poses(folder)] == ["Mäuse 2", "Mäuse 3", "Mäuse 日本 #1"]
-
-
-def test_the_content_says_what_a_file_is(tmp_path):
-    path = tracks_csv(tmp_path / "tracks.txt")
-    analysis = write_analysis(tmp_path / "noname", numbers(1, 2, 2, 5), NODES, [])
-    slp = write_slp(tmp_path / "a.h5", [{"frame": f, "points": np.ones((2, 2))} for f in range(3)], NODES)
-    assert [one.keypoints.shape[1] for one in load_poses([path, analysis, slp])] == [4, 5, 3]
-    assert [one.name for one in load_poses(tmp_path)] == ["a", "noname", "tracks"]
+    slp = write_slp(folder / "Mäuse 3.h5", [{"frame": f, "points": np.ones((2, 2))} for f in range(3)], NODES)
+    analysis = write_analysis(folder / "noname", numbers(1, 2, 2, 5), NODES, [])
+    assert [one.keypoints.shape[1] for one in load_poses([path, h5, slp, analysis])] == [4, 3, 3, 5]
+    assert [one.name for one in load_poses(folder)] == ["Mäuse 2", "Mäuse 3", "Mäuse 日本 #1", "noname"]
 
 
 def test_a_folder_leaves_out_what_holds_no_tracks_and_says_so(tmp_path, capsys):
@@ -118,12 +111,8 @@ def test_the_rate_given_is_that_of_files_that_state_none(tmp_path):
     path = tracks_csv(tmp_path / "a.csv")
     assert load_poses(path)[0].fps is None
     assert load_poses(path, fps=29.97)[0].fps == 29.97
-    for wrong in (0, -1, np.nan, np.inf):
-        refused(str(path), "must be above 0", fps=wrong)
+    refused(str(path), "must be above 0", fps=0)
     refused(str(path), "individuals is 0", individuals=0)
-
-
-def test_a_file_that_states_another_rate_is_refused(tmp_path):
     np.savez(tmp_path / "a.npz", keypoints=numbers(1, 5, 2, 2), fps=30)
     assert load_poses(tmp_path / "a.npz", fps=30)[0].fps == 30
     refused(tmp_path / "a.npz", "it states 30 frames per second, and fps=25 is given", fps=25)
