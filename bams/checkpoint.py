@@ -22,6 +22,39 @@ def part_of(settings: Mapping[str, Any], cls: type[Part]) -> Part:
     return cls(**{field.name: settings[field.name] for field in fields(cls) if field.name in settings})
 
 
+def kept(*configs: Any) -> dict[str, Any]:
+    """The settings that a checkpoint keeps, by name.
+
+    Fields marked `metadata={"kept": False}` are left out: a file must not decide what is opened or written, nor
+    which job runs.
+
+    Args:
+        configs: dataclasses of settings; classes give their defaults.
+    """
+    return {
+        setting.name: getattr(config, setting.name)
+        for config in configs
+        for setting in fields(config)
+        if setting.metadata.get("kept", True)
+    }
+
+
+def check_same_run(trained: "Checkpoint", *configs: Any) -> None:
+    """Check that the settings marked `metadata={"fixed": True}` are those of the run to resume.
+
+    Raises:
+        ValueError: one differs; the data or the steps would change half-way.
+    """
+    for config in configs:
+        for setting in fields(config):
+            name, given = setting.name, getattr(config, setting.name)
+            had = trained.settings.get(name, given)
+            if setting.metadata.get("fixed") and _storable(had) != _storable(given):
+                raise ValueError(
+                    f"the run to resume had {name} {had}, not {given}: resume with the same data and settings"
+                )
+
+
 FORMAT = "bams-checkpoint-1"
 _MISFITS = (LookupError, TypeError, ValueError, RuntimeError, AttributeError, ArithmeticError)
 CUSTOM = "custom"  # the data set of recordings of one's own, the features of which are among the settings

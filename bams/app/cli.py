@@ -4,7 +4,6 @@ import argparse
 import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +14,7 @@ from bams import checkpoint
 from bams.app import flags
 from bams.app.config import RunConfig
 from bams.app.run_files import check_new, newest, own_checkpoint, own_curves
-from bams.checkpoint import Checkpoint, part_of
+from bams.checkpoint import Checkpoint, check_same_run, kept, part_of
 from bams.compute import distributed
 from bams.compute.devices import pick_device, pick_precision
 from bams.data.dataset import Dataset
@@ -24,15 +23,9 @@ from bams.models.bams import BAMS
 from bams.storage import files
 from bams.training.config import TrainConfig
 from bams.training.loop import Evaluate, train
-from bams.training.run_state import check_same_run, new_model, steps_and_epochs
+from bams.training.run_state import new_model, steps_and_epochs
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
-
-# Never taken from a checkpoint: a file must not decide what is opened or written, nor which job runs.
-_NOT_KEPT = (
-    *("job", "data_root", "cache_path", "ckpt_path", "output_dir", "log_dir", "resume", "debug"),
-    *("submission", "labels", "splits", "tasks", "baselines", "segments", "format"),
-)
 
 
 class Settings(NamedTuple):
@@ -51,10 +44,10 @@ class Settings(NamedTuple):
     resume: Checkpoint | None = None
     auto: bool = False
 
-    def kept(self) -> dict[str, Any]:
-        """The settings that a checkpoint keeps, without paths."""
-        script = asdict(self.script) if self.script is not None else {}
-        return {k: v for k, v in {**asdict(self.run), **script}.items() if k not in _NOT_KEPT}
+    @property
+    def configs(self) -> list[Any]:
+        """The dataclasses of settings that there are."""
+        return [config for config in (self.run, self.train, self.script) if config is not None]
 
 
 def parse(
@@ -101,7 +94,7 @@ def parse(
     elif path:
         resume = checkpoint.load(path)
     if resume is not None:
-        known = set(kinds) - set(_NOT_KEPT)
+        known = kept(*classes)
         parser.set_defaults({k: v for k, v in resume.settings.items() if k in known})
         values = _parse(parser, argv, kinds)
     values |= {"resume": path, "ckpt_path": None if auto and path else values["ckpt_path"]}
@@ -153,7 +146,7 @@ def run_training(
                 log_dir=log_dir,
                 val_dataset=val_set,
                 resume=resume,
-                about={"dataset": name, "features": features, "settings": settings.kept()},
+                about={"dataset": name, "features": features, "settings": kept(*settings.configs)},
                 evaluate=evaluate,
             )
     print(f"trained {epochs} epochs in {(time.perf_counter() - begun) / 60:.1f} minutes")
@@ -241,8 +234,7 @@ def _check_early(settings: Settings, name: str) -> None:
     if resume is None:
         return
     check_kind(resume, name, run.resume)
-    asked = (settings.run, settings.train, settings.script)
-    check_same_run(resume, {k: v for some in asked if some is not None for k, v in vars(some).items()})
+    check_same_run(resume, *settings.configs)
     _, epochs = steps_and_epochs(settings.train, resume.progress["windows"])
     if resume.progress["epoch"] >= epochs and not settings.auto:
         raise ValueError(f"{_trained(settings)}: there is nothing left to do; give more --epochs to go on")

@@ -1,6 +1,6 @@
 """The settings that all scripts share; each field is a flag, and its docstring the flag's help."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from bams.features.config import FeatureConfig
@@ -11,31 +11,33 @@ from bams.recordings.cleaning import CleaningConfig
 class RunConfig:
     """What to do, with which data, and where the results go."""
 
-    job: Literal["train", "compute_representations", "evaluate", "report", "all"] = "train"
+    job: Literal["train", "compute_representations", "evaluate", "report", "all"] = field(
+        default="train", metadata={"kept": False}
+    )
     """train a model, embed recordings with a trained one, score the embeddings (of the MABe data and the robots),
     report what recordings of your own are like, or do all that there is to do with these"""
-    data_root: str = ""
+    data_root: str = field(default="", metadata={"kept": False})
     """where the recordings are"""
-    ckpt_path: str | None = None
+    ckpt_path: str | None = field(default=None, metadata={"kept": False})
     """the checkpoint: for train the file to write (a dated name in output_dir unless given),
     for compute_representations the file to read"""
-    resume: str | None = None
+    resume: str | None = field(default=None, metadata={"kept": False})
     """checkpoint of an interrupted run to go on from, whose settings hold unless given anew; auto: ckpt_path if it
     is there, else the newest whole checkpoint in output_dir, else a new run"""
-    output_dir: str = "."
+    output_dir: str = field(default=".", metadata={"kept": False})
     """folder for checkpoints"""
-    log_dir: str = "runs"
+    log_dir: str = field(default="runs", metadata={"kept": False})
     """folder for TensorBoard files; each run has its own folder in it"""
-    cache_path: str | None = None
+    cache_path: str | None = field(default=None, metadata={"kept": False})
     """folder to keep features in, as mapped files, so that they need no memory and the next start is quicker;
     unless given nothing is kept, but for mice and flies in data_root/cache"""
-    hoa_bins: int = 32
+    hoa_bins: int = field(default=32, metadata={"fixed": True})
     """Q: bins of the histogram of actions, 2 to 256"""
-    sequence_length: int = 1800
+    sequence_length: int = field(default=1800, metadata={"fixed": True})
     """frames of a training window; longer recordings are cut, and embedded whole"""
-    val_share: float = 0.1
+    val_share: float = field(default=0.1, metadata={"fixed": True})
     """share of the recordings that is held out to watch the skill on"""
-    debug: bool = False
+    debug: bool = field(default=False, metadata={"kept": False})
     """show the full traceback of an error"""
 
     def __post_init__(self):
@@ -61,11 +63,11 @@ class CustomConfig(FeatureConfig, CleaningConfig):
     """frames per second; 0: as the files say, if they do"""
     individuals: int = 0
     """animals in a recording, where the tracker has broken tracks into fragments; 0: each track is an animal"""
-    segments: str | None = None
+    segments: str | None = field(default=None, metadata={"kept": False})
     """CSV file with the columns recording, start and end: these parts alone are trained on, or embedded"""
     hoa_window_s: float = 0
     """seconds to come that are predicted; 0: hoa_window frames"""
-    format: Literal["auto", "arrays", "csv", "parquet", "hdf5", "npz"] = "auto"
+    format: Literal["auto", "arrays", "csv", "parquet", "hdf5", "npz"] = field(default="auto", metadata={"kept": False})
     """of embeddings: one .npz with the arrays of all recordings, or a file for each; auto: arrays of .npy and .npz
     files, else csv"""
 

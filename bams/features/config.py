@@ -1,6 +1,6 @@
 """What the network sees and predicts of recordings of any skeleton."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 
@@ -8,18 +8,18 @@ from typing import Literal
 class FeatureConfig:
     """What the network sees and predicts of recordings of one's own, of any skeleton."""
 
-    tracks: Literal["individual", "joint"] = "individual"
+    tracks: Literal["individual", "joint"] = field(default="individual", metadata={"fixed": True})
     """individual: one track per animal, pooled after embedding, free of order; joint: all animals in one track"""
-    features: Literal["own", "camera", "raw"] = "own"
+    features: Literal["own", "camera", "raw"] = field(default="own", metadata={"fixed": True})
     """own: posture and movement in the animal's own frame, along its heading, and distances to other animals;
     camera: the same in the directions of the camera; raw: position, posture and displacement
     of each animal alone, and its displacement is what is predicted"""
-    heading: str = ""
+    heading: str = field(default="", metadata={"fixed": True})
     """two keypoints as back:front that give the heading; the principal axis of the body unless given"""
     others: int = 1
     """of so many other animals, the nearest first, a track tells; fewer if there are fewer"""
-    predict: tuple[Literal["movement", "lengths", "observed", "distances", "approach"], ...] = (
-        *("movement", "distances"),
+    predict: tuple[Literal["movement", "lengths", "observed", "distances", "approach"], ...] = field(
+        default=("movement", "distances"), metadata={"fixed": True}
     )
     """what of the frames to come is predicted, its distribution: displacement of each keypoint; lengths between
     points of the body; whether each keypoint is observed; distances to the other animals; the change of these"""

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +18,15 @@ from bams.storage import files
 class MabeConfig:
     """What the scripts of MABe 2022 read to score a submission."""
 
-    submission: str | None = None
+    submission: str | None = field(default=None, metadata={"kept": False})
     """for evaluate: the submission X.npy to score; the table is also written to X_scores.csv beside it"""
-    labels: str | None = None
+    labels: str | None = field(default=None, metadata={"kept": False})
     """for evaluate: label file of the test clips; the one in the data folder unless given"""
-    splits: str | None = None
+    splits: str | None = field(default=None, metadata={"kept": False})
     """for evaluate: JSON file of the evaluator's splits; the one in the data folder unless given"""
-    tasks: str | None = None
+    tasks: str | None = field(default=None, metadata={"kept": False})
     """for evaluate: JSON file of the evaluator's tasks; the one in the data folder unless given"""
-    baselines: bool = False
+    baselines: bool = field(default=False, metadata={"kept": False})
     """for evaluate: also score the PCA of the input, and the network of --ckpt_path with random weights"""
 
 

@@ -5,7 +5,7 @@ Axes: A individuals, T frames, K keypoints, d coordinates.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -18,19 +18,19 @@ from bams.recordings.recording import Recording
 class CleaningConfig:
     """What is done to the keypoints of files before anything else, in this order; by default nothing."""
 
-    resample: float = 0
+    resample: float = field(default=0, metadata={"fixed": True})
     """frames per second to bring all recordings to, positions between frames on a straight line; 0: as they are"""
-    rename: str = ""
+    rename: str = field(default="", metadata={"fixed": True})
     """keypoints to give other names, as old:new,old:new; where a recording lacks one it stays as it is"""
-    keypoints: str = ""
+    keypoints: str = field(default="", metadata={"fixed": True})
     """keypoints to keep, in this order, as name,name; all of them unless given"""
-    min_confidence: float = 0
+    min_confidence: float = field(default=0, metadata={"fixed": True})
     """positions of a lower confidence count as not tracked"""
-    max_jump: float = 0
+    max_jump: float = field(default=0, metadata={"fixed": True})
     """most body lengths that a keypoint moves in a frame; what it reaches faster counts as not tracked; 0: any"""
-    interpolate: int = 0
+    interpolate: int = field(default=0, metadata={"fixed": True})
     """gaps of at most so many frames are filled on a straight line; 0: none"""
-    unit: Literal["file", "body"] = "file"
+    unit: Literal["file", "body"] = field(default="file", metadata={"fixed": True})
     """of positions: that of the files, or body lengths, so that cameras and sizes of animals do not matter"""
 
     def __post_init__(self):

@@ -1,6 +1,6 @@
 """How to train."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 
@@ -10,7 +10,7 @@ class TrainConfig:
 
     epochs: int = 500
     """passes over the training windows; 0: as many as make 1500 steps"""
-    batch_size: int = 32
+    batch_size: int = field(default=32, metadata={"fixed": True})
     """windows in a batch"""
     lr: float = 1e-3
     """learning rate of the encoders and the action predictor"""
@@ -22,9 +22,9 @@ class TrainConfig:
     """steps: constant between lr_milestones; cosine: rise over the first steps, then fall to nearly 0"""
     lr_milestones: tuple[int, ...] = (200,)
     """of lr_schedule steps: epochs at which the learning rates are multiplied by 0.1"""
-    hoa_window: int = 30
+    hoa_window: int = field(default=30, metadata={"fixed": True})
     """W: the histogram of actions covers this many frames to come"""
-    skip_frames: int = 100
+    skip_frames: int = field(default=100, metadata={"fixed": True})
     """first frames of a window that give no loss, as the encoders lack context there"""
     hoa_frames: float = 0.25
     """share of the frames at which the action predictor is trained in each step, above 0 and at most 1"""
@@ -42,7 +42,7 @@ class TrainConfig:
     """most frames between the two of a near pair"""
     far_frames: int = 0
     """most frames between the two of a far pair; 0: any two of the window"""
-    seed: int = 0
+    seed: int = field(default=0, metadata={"fixed": True})
     """every random draw follows from it"""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """numbers that the network computes with in training; auto: bfloat16 where the device is made for it. Weights,

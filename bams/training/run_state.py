@@ -3,7 +3,7 @@
 import math
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from typing import Any
@@ -12,11 +12,10 @@ import torch
 from torch import Tensor
 
 from bams import losses
-from bams.checkpoint import Checkpoint
+from bams.checkpoint import Checkpoint, check_same_run
 from bams.data.dataset import Dataset
 from bams.losses import HoALoss
 from bams.models.bams import BAMS
-from bams.recordings.cleaning import CleaningConfig
 from bams.training.batches import batch_order, load_batches
 from bams.training.config import TrainConfig
 
@@ -24,11 +23,6 @@ MARGINAL_BATCHES, MARGINAL_FRAMES = 8, 25_000  # the marginal loss is measured o
 ENOUGH_STEPS = 1500  # of a run with `epochs` 0; see benchmarks/readout.py
 WARM_UP = 30  # steps in which the learning rates of lr_schedule cosine rise
 LAST_RATE = 0.02  # what is left of them at the end
-# A run that changed one of these half-way would be of other data, or other steps.
-FIXED = (
-    *("batch_size", "hoa_window", "skip_frames", "seed", "sequence_length", "hoa_bins", "val_share"),
-    *("tracks", "features", "heading", "predict", *(field.name for field in fields(CleaningConfig))),
-)
 
 
 @dataclass
@@ -103,23 +97,11 @@ def begin(
                 f"the run to resume had {resume.progress['windows']} training windows, these data give "
                 f"{len(dataset)}: resume with the same data and settings"
             )
-        check_same_run(resume, vars(config))
+        check_same_run(resume, config)
         optimizer.load_state_dict(resume.progress["optimizer"])
         scheduler.load_state_dict(resume.progress["scheduler"])
         state.step = resume.progress["step"]
     return state
-
-
-def check_same_run(resume: Checkpoint, settings: Mapping[str, Any]) -> None:
-    """Check that settings which a run cannot change half-way are those of the run to resume.
-
-    Raises:
-        ValueError: one is not; which.
-    """
-    for name in (name for name in FIXED if name in settings and name in resume.settings):
-        had, given = resume.settings[name], settings[name]
-        if had != (list(given) if isinstance(given, tuple) else given):
-            raise ValueError(f"the run to resume had {name} {had}, not {given}: resume with the same data and settings")
 
 
 def steps_and_epochs(config: TrainConfig, windows: int) -> tuple[int, int]:
