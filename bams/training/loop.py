@@ -24,7 +24,7 @@ from bams.training.batches import batch_order, load_batches, place_if_it_fits
 from bams.training.config import TrainConfig
 from bams.training.interrupts import Interrupted, last_words, stop_signals
 from bams.training.run_state import State, begin, held_out_loss, snapshot
-from bams.training.step import TrainingStep, over_processes
+from bams.training.step import TrainingStep
 
 Evaluate = Callable[[BAMS, int], tuple[Mapping[str, float], Mapping[str, Any]]]
 
@@ -76,7 +76,7 @@ def train(
     val_hoa = cache(partial(held_out_loss, state, dataset, val_dataset, config))  # not before the first step
     score = partial(_score, state, val_hoa, val_dataset, config, evaluate)
     save = partial(_save, state, dataset, ckpt_path, about)
-    forward = over_processes(TrainingStep(model, state.hoa, config), device)
+    forward = distributed.over_processes(TrainingStep(model, state.hoa, config), device)
 
     drawn = tensorboard_log.opened(log_dir, about["settings"], state.step if resume else None)
     ending = last_words(ckpt_path, save, config.batch_size)
@@ -146,7 +146,7 @@ def _train_epoch(
     for windows, batch in steps:
         values = forward(_on_device(batch, device), state.step, len(windows))
         state.optimizer.zero_grad(set_to_none=True)
-        (values["total_loss"] * distributed.count()).backward()  # of which the mean over processes is taken
+        values["total_loss"].backward()
         state.optimizer.step()
         lr = state.optimizer.param_groups[0]["lr"]
         state.scheduler.step()
@@ -171,7 +171,7 @@ def _means(
     """Means over the steps up to number `step`, if all their losses are finite; the device is waited for here."""
     _, first = recent[0]
     rows = torch.stack([torch.stack(list(values.values())) for _, values in recent])
-    rows = distributed.summed(rows).cpu()
+    rows = rows.cpu()
     for number, ((windows, _), row) in enumerate(zip(recent, rows, strict=True), step - len(recent) + 1):
         if not torch.isfinite(row).all():
             raise FloatingPointError(_not_finite(dict(zip(first, row, strict=True)), number, dataset, windows))
