@@ -24,7 +24,7 @@ from bams.data import labels
 from bams.data.keypoints import KeypointsDataset
 from bams.models.bams import BAMS
 from bams.storage import files
-from bams.training.run_state import steps_and_epochs
+from bams.training.run import steps_and_epochs
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ from bams.recordings.recording import (
 )
 from bams.training.config import TrainConfig
 from bams.training.loop import train
-from bams.training.run_state import new_model
+from bams.training.run import new_model
 
 # as benchmarks/readout.py found
 DEFAULTS: dict[str, Any] = {

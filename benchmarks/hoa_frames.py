@@ -21,7 +21,7 @@ from bams.app.config import RunConfig
 from bams.compute.devices import pick_device
 from bams.training.batches import batch_order, load_batches
 from bams.training.loop import validate
-from bams.training.run_state import begin, measure_marginal, new_model
+from bams.training.run import begin, measure_marginal, new_model
 from bams.training.step import training_step
 from mouse_triplets import MICE
 

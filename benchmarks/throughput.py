@@ -27,7 +27,7 @@ from bams.models.bams import BAMS
 from bams.storage import files
 from bams.training.batches import load_batches, place_if_it_fits
 from bams.training.config import TrainConfig
-from bams.training.run_state import begin, new_model
+from bams.training.run import begin, new_model
 from bams.training.step import training_step
 from benchmarks.plain import PlainModel, plain_histogram, plain_loss
 from fruit_flies import FLIES

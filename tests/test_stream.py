@@ -25,7 +25,7 @@ from bams.features.recording import recording_features
 from bams.models.bams import BAMS
 from bams.simulate.flies import simulate_flies
 from bams.statistics import Statistics, known_inputs
-from bams.training.run_state import new_model
+from bams.training.run import new_model
 
 README = Path(__file__).parents[1] / "README.md"
 TOLERANCE = 1e-5

@@ -24,7 +24,7 @@ from bams.models.bams import BAMS
 from bams.training.config import TrainConfig
 from bams.training.interrupts import Interrupted
 from bams.training.loop import train, validate
-from bams.training.run_state import ENOUGH_STEPS, learning_rate_factor, steps_and_epochs
+from bams.training.run import ENOUGH_STEPS, learning_rate_factor, steps_and_epochs
 from bams.training.step import training_step
 
 BINS = 6
@@ -709,7 +709,7 @@ def test_learning_rates_rise_and_fall_along_a_cosine():
 def test_no_number_of_epochs_is_as_many_as_make_enough_steps(tmp_path, monkeypatch):
     assert steps_and_epochs(replace(TINY, epochs=0), 9) == (3, ENOUGH_STEPS // 3)
     assert steps_and_epochs(replace(TINY, epochs=7), 9) == (3, 7)
-    monkeypatch.setattr("bams.training.run_state.ENOUGH_STEPS", 7)
+    monkeypatch.setattr("bams.training.run.ENOUGH_STEPS", 7)
     done = run(tmp_path, replace(TINY, epochs=0))
     assert done.progress["step"] == 9
 

@@ -23,7 +23,7 @@ from bams.models.bams import BAMS
 from bams.storage import files
 from bams.training.config import TrainConfig
 from bams.training.loop import Evaluate, train
-from bams.training.run_state import new_model, steps_and_epochs
+from bams.training.run import new_model, steps_and_epochs
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
