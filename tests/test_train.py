@@ -25,7 +25,7 @@ from bams.training.config import TrainConfig
 from bams.training.interrupts import Interrupted
 from bams.training.loop import train, validate
 from bams.training.run import ENOUGH_STEPS, learning_rate_factor, steps_and_epochs
-from bams.training.step import training_step
+from bams.training.step import TrainingStep
 
 BINS = 6
 TINY = TrainConfig(
@@ -509,7 +509,7 @@ def test_a_batch_in_which_only_one_track_has_views(tracks):
     pairs = []
     model.bootstrap["short_term"].register_forward_pre_hook(lambda _, args: pairs.append(len(args[0])))
     batch = torch.utils.data.default_collate([dataset[i] for i in range(tracks)])
-    values = training_step(model, batch, HoALoss(BINS, 6, 8, torch.tensor([0.05, 0.05])), TINY, 0)
+    values = TrainingStep(model, HoALoss(BINS, 6, 8, torch.tensor([0.05, 0.05])), TINY)(batch, 0, tracks)
     values["total_loss"].backward()
     assert all(torch.isfinite(value) for value in values.values())
     assert pairs[0] >= 32
@@ -638,7 +638,7 @@ def test_total_loss_is_the_weighted_sum_of_the_documented_terms(loss, weight):
     hoa = HoALoss(BINS, 6, 8, torch.tensor([0.05, 0.02]), loss == "normalised")
     batch = torch.utils.data.default_collate([dataset[i] for i in range(4)])
     config = replace(TINY, loss=loss, bootstrap_weight=0.25)
-    values = {k: float(v.detach()) for k, v in training_step(tiny_model(dataset), batch, hoa, config, 0).items()}
+    values = {k: float(v.detach()) for k, v in TrainingStep(tiny_model(dataset), hoa, config)(batch, 0, 4).items()}
     term = 1 - values["hoa_skill"] if loss == "normalised" else values["hoa_loss"]
     bootstrap = values["byol_loss_short_term"] + values["byol_loss_long_term"]
     assert values["total_loss"] == pytest.approx(weight * term + 0.25 * bootstrap, rel=1e-5)
@@ -653,7 +653,7 @@ def test_training_step_equals_the_losses_put_together_by_hand():
     batch = torch.utils.data.default_collate([dataset[i] for i in range(4)])
     frames = torch.arange(8, 39)
     scores = hoa.scores(hoa.sums(model(batch["input"]).hoa_pred[:, frames], batch["actions"], batch["valid"], frames))
-    values = training_step(model, batch, hoa, replace(TINY, hoa_frames=1.0, hide_parts=0.0), 0)
+    values = TrainingStep(model, hoa, replace(TINY, hoa_frames=1.0, hide_parts=0.0))(batch, 0, 4)
     torch.testing.assert_close(values["hoa_skill"], scores.skill.detach())
     torch.testing.assert_close(values["hoa_loss"], scores.distance.detach())
 
@@ -672,7 +672,7 @@ def test_views_have_context_and_an_observation_and_are_enough_for_batch_norm(mon
 
     original = losses.sample_views
     monkeypatch.setattr(losses, "sample_views", watched)
-    training_step(tiny_model(dataset), batch, HoALoss(BINS, 6, 8, torch.ones(2)), TINY, 0)
+    TrainingStep(tiny_model(dataset), HoALoss(BINS, 6, 8, torch.ones(2)), TINY)(batch, 0, 4)
     expected = torch.from_numpy(valid.copy())
     expected[:, :8] = False
     assert set(kinds) == {(0, 5), (40, 40)}, "near views, and any two frames of the window"

@@ -1,7 +1,7 @@
 """How to train."""
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, fields
+from typing import Literal, get_args, get_origin
 
 
 @dataclass(frozen=True)
@@ -58,28 +58,21 @@ class TrainConfig:
     """epochs between checkpoints; one is also written at the end and on Ctrl-C"""
 
     def __post_init__(self):
-        one = ("batch_size", "hoa_window", "log_every_step", "checkpoint_every", "views")
-        zero = (
-            *("epochs", "skip_frames", "seed", "lr", "bootstrap_lr", "weight_decay"),
-            *("bootstrap_weight", "near_frames", "far_frames"),
-        )
-        least = {**dict.fromkeys(one, 1), **dict.fromkeys(zero, 0), "num_workers": -1}
-        for name, lowest in least.items():
-            if not lowest <= getattr(self, name) < float("inf"):
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be finite and at least {lowest}")
-            if getattr(self, name) >= 2**63:  # which torch cannot hold
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be below 2**63")
+        for name, least in LEAST.items():
+            if not least <= getattr(self, name) < 2**63:  # also refuses NaN
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {least}, and below 2**63")
         if not 0 <= self.hide_parts < 1:
             raise ValueError(f"hide_parts is {self.hide_parts}; it must be from 0 to below 1")
         if not 0 < self.hoa_frames <= 1:
             raise ValueError(f"hoa_frames is {self.hoa_frames}; it must be above 0 and at most 1")
         if any(epoch < 1 for epoch in self.lr_milestones):
             raise ValueError(f"lr_milestones are {self.lr_milestones}; they must be at least 1")
-        choices = {
-            "lr_schedule": ("steps", "cosine"),
-            "loss": ("normalised", "paper"),
-            "precision": ("auto", "float32", "bfloat16"),
-        }
-        for name, known in choices.items():
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(known)}")
+        for setting in (one for one in fields(self) if get_origin(one.type) is Literal):
+            if getattr(self, setting.name) not in get_args(setting.type):
+                known = ", ".join(get_args(setting.type))
+                raise ValueError(f"{setting.name} is {getattr(self, setting.name)!r}; it must be one of {known}")
+
+
+LEAST = dict.fromkeys(("batch_size", "hoa_window", "log_every_step", "checkpoint_every", "views"), 1)
+LEAST |= dict.fromkeys(("epochs", "skip_frames", "seed", "near_frames", "far_frames"), 0)
+LEAST |= dict.fromkeys(("lr", "bootstrap_lr", "weight_decay", "bootstrap_weight"), 0) | {"num_workers": -1}

@@ -11,7 +11,6 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from bams import checkpoint
 from bams.checkpoint import Checkpoint
 from bams.compute import distributed
 from bams.compute.devices import keeping_freed_memory
@@ -21,7 +20,7 @@ from bams.training import tensorboard_log
 from bams.training.batches import epoch_batches, load_batches, on_device, place_if_it_fits
 from bams.training.config import TrainConfig
 from bams.training.interrupts import Interrupted, last_words, stop_signals, told_to_stop
-from bams.training.run import Run, begin, measure_marginal, snapshot
+from bams.training.run import Run, begin, measure_marginal, save_run
 from bams.training.step import TrainingStep
 from bams.training.tensorboard_log import LossCurves
 
@@ -62,7 +61,7 @@ def train(
     run = begin(model, dataset, config, resume, about)
     place_if_it_fits(run.device, dataset, val_dataset)
     step = distributed.over_processes(TrainingStep(model, run.hoa, run.config), run.device)
-    save = partial(_save, run, dataset, ckpt_path)
+    save = partial(save_run, run, dataset, ckpt_path)
     curves = tensorboard_log.opened(log_dir, run.about["settings"], run.step if resume else None)
     ending = last_words(ckpt_path, save, config.batch_size)
     progress, shown = tqdm(total=run.steps, initial=run.step, desc="steps"), {}
@@ -91,15 +90,6 @@ def train(
     return save()
 
 
-def _save(run: Run, dataset: torch.utils.data.Dataset, path: str | Path) -> Checkpoint:
-    if not all(torch.isfinite(p).all() for p in run.model.parameters()):
-        raise FloatingPointError(f"weights are not finite after step {run.step}; lower --lr")
-    done = snapshot(run, dataset)
-    if distributed.is_first():
-        checkpoint.save(path, done)
-    return done
-
-
 def _score(
     run: Run,
     dataset: torch.utils.data.Dataset,
@@ -118,8 +108,7 @@ def _score(
         shown["val_skill"] = f"{scores['hoa_skill']:.3f}"
     if evaluate is not None and distributed.is_first():
         scalars, figures = evaluate(run.model, run.step // run.per_epoch)
-        tensorboard_log.log(writer, "test", scalars, run.step)
-        tensorboard_log.show(writer, "test", figures, run.step)
+        tensorboard_log.log(writer, "test", scalars, run.step, figures)
     return shown
 
 

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from bams import losses
+from bams import checkpoint, losses
 from bams.checkpoint import Checkpoint, check_same_run, kept
 from bams.compute import distributed
 from bams.compute.devices import pick_device, pick_precision
@@ -32,14 +33,11 @@ class Run:
     """A training run.
 
     Attributes:
-        model, optimizer, scheduler: as in PyTorch; the scheduler counts steps.
-        hoa: the loss of the action predictor.
-        config: how to train, on `device`, in a precision that is not 'auto'.
-        about: `dataset` (its name), `features` and `settings` of the checkpoint.
-        per_epoch: steps in an epoch.
-        epochs: epochs of the whole run.
-        step: steps done.
-        held_out: `hoa` for the held-out recordings, once it has been measured.
+        scheduler: of the learning rates, by step.
+        hoa: the loss of the action predictor; `held_out` that for held-out recordings, once it is needed.
+        config: how to train; the precision is not 'auto'.
+        about: `dataset` (its name), `features` and `settings`, for the checkpoint.
+        per_epoch, epochs, step: steps in an epoch, epochs of the whole run, and steps done.
     """
 
     model: BAMS
@@ -99,23 +97,21 @@ def begin(
     device = pick_device(distributed.own_device(config.device))
     config = replace(config, precision=pick_precision(config.precision, device))
     per_epoch, epochs = steps_and_epochs(config, len(dataset))
-    marginal = _start_model(model, dataset, config) if resume is None else torch.from_numpy(resume.marginal_loss)
+    if resume is None:
+        _start_model(model, dataset, config.loss)
+        marginal = measure_marginal(dataset, dataset, config, MARGINAL_BATCHES, MARGINAL_FRAMES)
+    else:
+        marginal = torch.from_numpy(resume.marginal_loss)
     model.to(device)
     groups: list[dict[str, Any]] = [
-        {"params": [p for name, p in model.named_parameters() if not name.startswith("bootstrap.")]}
+        {"params": [p for name, p in model.named_parameters() if not name.startswith("bootstrap.")]},
+        {"params": list(model.bootstrap.parameters()), "lr": config.bootstrap_lr},
     ]
-    if len(model.bootstrap):
-        groups.append({"params": list(model.bootstrap.parameters()), "lr": config.bootstrap_lr})
     fused = device.type == "cuda"
     optimizer = torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay, fused=fused)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(learning_rate_factor, config, per_epoch, epochs))
-    hoa = HoALoss(
-        bins=dataset.statistics.bins,
-        window=config.hoa_window,
-        skip_frames=config.skip_frames,
-        marginal=marginal.to(device),
-        normalised=config.loss == "normalised",
-    )
+    bins, normalised = dataset.statistics.bins, config.loss == "normalised"
+    hoa = HoALoss(bins, config.hoa_window, config.skip_frames, marginal.to(device), normalised)
     about = {"dataset": "unnamed", "features": {}, "settings": {}, **(about or {})}
     about["settings"] = {**about["settings"], **kept(config), "epochs": epochs}
     run = Run(model, optimizer, scheduler, hoa, config, device, about, per_epoch, epochs)
@@ -132,14 +128,13 @@ def begin(
     return run
 
 
-def _start_model(model: BAMS, dataset: torch.utils.data.Dataset, config: TrainConfig) -> Tensor:
-    """Set the input scale and the action predictor's start; returns the marginal loss (D,) of the data."""
+def _start_model(model: BAMS, dataset: torch.utils.data.Dataset, loss: str) -> None:
+    """Set the input scale, and let the action predictor start at the data-wide histogram."""
     statistics = dataset.statistics
-    counts = torch.from_numpy(statistics.counts)
     model.scale.set(torch.from_numpy(statistics.centre), torch.from_numpy(statistics.scale))
-    if config.loss == "normalised":
+    if loss == "normalised":
+        counts = torch.from_numpy(statistics.counts)
         model.start_at(torch.log((counts + 1) / (counts + 1).sum(-1, keepdim=True)).flatten())
-    return measure_marginal(dataset, dataset, config, MARGINAL_BATCHES, MARGINAL_FRAMES)
 
 
 def measure_marginal(
@@ -150,14 +145,10 @@ def measure_marginal(
     most_frames: int | None = None,
 ) -> Tensor:
     """The loss (D,) on batches of `dataset` of the data-wide histogram of `trained_on`."""
-    sample = batch_order(dataset, config, 0)[:most_batches]
-    return losses.marginal_loss(
-        torch.from_numpy(trained_on.statistics.counts),
-        ((batch["actions"].cpu(), batch["valid"].cpu()) for batch in load_batches(dataset, config, sample)),
-        window=config.hoa_window,
-        skip_frames=config.skip_frames,
-        most_frames=most_frames,
-    )
+    counts, window, skip = torch.from_numpy(trained_on.statistics.counts), config.hoa_window, config.skip_frames
+    loaded = load_batches(dataset, config, batch_order(dataset, config, 0)[:most_batches])
+    batches = ((batch["actions"].cpu(), batch["valid"].cpu()) for batch in loaded)
+    return losses.marginal_loss(counts, batches, window=window, skip_frames=skip, most_frames=most_frames)
 
 
 def steps_and_epochs(config: TrainConfig, windows: int) -> tuple[int, int]:
@@ -175,19 +166,26 @@ def learning_rate_factor(config: TrainConfig, per_epoch: int, epochs: int, step:
     return min((step + 1) / WARM_UP, 1) * cosine
 
 
-def snapshot(run: Run, dataset: torch.utils.data.Dataset) -> Checkpoint:
-    """The run as a checkpoint."""
-    return Checkpoint(
-        model=run.model,
+def save_run(run: Run, dataset: torch.utils.data.Dataset, path: str | Path) -> Checkpoint:
+    """Write the run's checkpoint (the first process does) and return it.
+
+    Raises:
+        FloatingPointError: a weight is not finite; the last checkpoint stays.
+    """
+    if not all(torch.isfinite(p).all() for p in run.model.parameters()):
+        raise FloatingPointError(f"weights are not finite after step {run.step}; lower --lr")
+    progress = {"epoch": run.step // run.per_epoch, "step": run.step, "windows": len(dataset)}
+    progress |= {"optimizer": run.optimizer.state_dict(), "scheduler": run.scheduler.state_dict()}
+    versions = {"python": platform.python_version()} | {name: version(name) for name in ("bams", "torch", "numpy")}
+    marginal = run.hoa.marginal.cpu().numpy()
+    done = Checkpoint(
+        run.model,
         statistics=dataset.statistics,
-        marginal_loss=run.hoa.marginal.cpu().numpy(),
-        progress={
-            "epoch": run.step // run.per_epoch,
-            "step": run.step,
-            "windows": len(dataset),
-            "optimizer": run.optimizer.state_dict(),
-            "scheduler": run.scheduler.state_dict(),
-        },
-        versions={"python": platform.python_version()} | {name: version(name) for name in ("bams", "torch", "numpy")},
+        marginal_loss=marginal,
+        progress=progress,
+        versions=versions,
         **run.about,
     )
+    if distributed.is_first():
+        checkpoint.save(path, done)
+    return done

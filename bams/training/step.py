@@ -31,16 +31,6 @@ class Draws(NamedTuple):
     views: dict[str, Tensor]
 
 
-def draw(model: BAMS, hoa: HoALoss, config: TrainConfig, step: int, tracks: int, frames: int) -> Draws:
-    """The draws of a step for B tracks of T frames; they follow from the seed and the step."""
-    generator = torch.Generator().manual_seed(derived_seed(config.seed, DRAWS, step))
-    predicted = hoa.predicted_frames(frames, config.hoa_frames, generator)
-    keep = losses.sample_kept_parts(tracks, len(model.encoders), config.hide_parts, generator)
-    pairs = max(config.views, -(-LEAST_PAIRS // tracks))
-    views = {name: torch.rand(2, tracks, pairs, generator=generator) for name in model.bootstrap}
-    return Draws(predicted, keep, views)
-
-
 def training_step(
     model: BAMS,
     batch: Mapping[str, Tensor],
@@ -99,12 +89,16 @@ class TrainingStep(nn.Module):
             step: number of the step; all random draws follow from the seed and it.
             tracks: number of tracks in the whole batch.
         """
-        rank = distributed.rank()
-        torch.manual_seed(derived_seed(self.config.seed, DRAWS + rank if rank else DROPOUT, step))  # of dropout
-        whole = draw(self.model, self.hoa, self.config, step, tracks, batch["input"].shape[1])
-        own = slice(rank, None, distributed.count())
-        draws = Draws(whole.frames, whole.keep[own], {name: drawn[:, own] for name, drawn in whole.views.items()})
-        return training_step(self.model, batch, self.hoa, self.config, draws, distributed.summed)
+        model, config, rank = self.model, self.config, distributed.rank()
+        torch.manual_seed(derived_seed(config.seed, DRAWS + rank if rank else DROPOUT, step))
+        drawn = torch.Generator().manual_seed(derived_seed(config.seed, DRAWS, step))
+        frames = self.hoa.predicted_frames(batch["input"].shape[1], config.hoa_frames, drawn)
+        keep = losses.sample_kept_parts(tracks, len(model.encoders), config.hide_parts, drawn)
+        pairs = max(config.views, -(-LEAST_PAIRS // tracks))
+        views = {name: torch.rand(2, tracks, pairs, generator=drawn) for name in model.bootstrap}
+        own = slice(rank, None, distributed.count())  # every process draws for all tracks
+        draws = Draws(frames, keep[own], {name: pair[:, own] for name, pair in views.items()})
+        return training_step(model, batch, self.hoa, config, draws, distributed.summed)
 
 
 def _to(device: torch.device, drawn: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from bams.compute import distributed
 def opened(
     log_dir: str | Path, settings: Mapping[str, Any], resumed_step: int | None = None
 ) -> Iterator[SummaryWriter | None]:
-    """What `log` and `show` write with, until the end of the block; None on all processes but the first.
+    """What `log` writes with, until the end of the block; None on all processes but the first.
 
     Args:
         log_dir: the run's own folder.
@@ -32,31 +32,33 @@ def opened(
     if not distributed.is_first():
         yield None
         return
-    purge = None if resumed_step is None else resumed_step + 1
-    with _quiet_thread(), _named(log_dir):
-        writer = SummaryWriter(str(log_dir), purge_step=purge)
-        writer.add_text("config", f"```\n{json.dumps(dict(settings), indent=1)}\n```", resumed_step or 0)
+    usual, threading.excepthook = threading.excepthook, _without_file_errors
     try:
-        with _quiet_thread():
+        with _named(log_dir):
+            writer = SummaryWriter(str(log_dir), purge_step=None if resumed_step is None else resumed_step + 1)
+            writer.add_text("config", f"```\n{json.dumps(dict(settings), indent=1)}\n```", resumed_step or 0)
+        try:
             yield writer
+        finally:
+            with _named(log_dir):
+                writer.close()
     finally:
-        with _quiet_thread(), _named(log_dir):
-            writer.close()
+        threading.excepthook = usual
 
 
-def log(writer: SummaryWriter | None, group: str, scalars: Mapping[str, float], step: int) -> None:
-    """Add a point to each curve."""
+def log(
+    writer: SummaryWriter | None,
+    group: str,
+    scalars: Mapping[str, float],
+    step: int,
+    figures: Mapping[str, Any] | None = None,
+) -> None:
+    """Add a point to each curve, and figures of matplotlib."""
     if writer is not None:
         with _named(writer.log_dir):
             for name, value in scalars.items():
                 writer.add_scalar(f"{group}/{name}", value, step)
-
-
-def show(writer: SummaryWriter | None, group: str, figures: Mapping[str, Any], step: int) -> None:
-    """Add figures of matplotlib, by name."""
-    if writer is not None:
-        with _named(writer.log_dir):
-            for name, figure in figures.items():
+            for name, figure in (figures or {}).items():
                 writer.add_figure(f"{group}/{name}", figure, step)
 
 
@@ -121,17 +123,7 @@ def _named(log_dir: str | Path) -> Iterator[None]:
         raise OSError(f"the curves cannot be written in {log_dir}: {error.strerror or error}") from error
 
 
-@contextmanager
-def _quiet_thread() -> Iterator[None]:
-    """Keep TensorBoard's own thread from printing its errors, which the next call of its writer raises."""
-    usual = threading.excepthook
-
-    def hook(failed: threading.ExceptHookArgs) -> None:
-        if not (isinstance(failed.exc_value, OSError) and type(failed.thread).__name__ == "_AsyncWriterThread"):
-            usual(failed)
-
-    threading.excepthook = hook
-    try:
-        yield
-    finally:
-        threading.excepthook = usual
+def _without_file_errors(failed: threading.ExceptHookArgs) -> None:
+    """Leave out OSErrors of TensorBoard's own thread, which the next call of its writer raises."""
+    if not issubclass(failed.exc_type, OSError):
+        threading.__excepthook__(failed)
