@@ -62,3 +62,37 @@ def test_the_settings_that_a_run_cannot_change():
         *("tracks", "features", "heading", "predict"),
         *("resample", "rename", "keypoints", "min_confidence", "max_jump", "interpolate", "unit"),
     }
+
+
+ONE = ("batch_size", "hoa_window", "log_every_step", "checkpoint_every", "views")
+ZERO = ("epochs", "near_frames", "far_frames", "skip_frames", "seed", "lr", "bootstrap_lr", "weight_decay")
+REFUSED = {
+    **dict.fromkeys(ONE, (0, 2**63)),
+    **dict.fromkeys(ZERO, (-1, float("nan"))),
+    "hoa_frames": (0, -0.1, 1.01, float("nan")),
+    "hide_parts": (-0.1, 1, float("nan")),
+    "bootstrap_weight": (-0.5, float("nan"), float("inf")),
+    "lr_milestones": ((-1,), (0,)),
+    "loss": ("plain",),
+    "lr_schedule": ("fast",),
+    "precision": ("half",),
+    "num_workers": (-2,),
+}
+
+
+@pytest.mark.parametrize("field", REFUSED)
+def test_settings_that_make_no_run_are_refused_by_name(field):
+    for value in REFUSED[field]:
+        with pytest.raises(ValueError, match=f"^{field} "):
+            TrainConfig(**{field: value})
+
+
+def test_settings_at_their_bounds_are_taken():
+    assert TrainConfig(epochs=1, batch_size=1, hoa_window=1, skip_frames=0, hoa_frames=1, lr=0).hoa_frames == 1
+
+
+def test_settings_of_the_paper_are_the_defaults():
+    config = TrainConfig()
+    assert (config.epochs, config.batch_size, config.lr, config.bootstrap_lr) == (500, 32, 1e-3, 1e-2)
+    assert (config.weight_decay, config.lr_milestones, config.hoa_window) == (4e-5, (200,), 30)
+    assert (config.bootstrap_weight, config.skip_frames, config.loss) == (0.5, 100, "normalised")

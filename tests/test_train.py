@@ -17,7 +17,6 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 import bams
 from bams import checkpoint, losses
 from bams.checkpoint import Checkpoint
-from bams.compute.devices import pick_device, pick_precision, pick_workers
 from bams.data.dataset import Dataset
 from bams.data.keypoints import KeypointsDataset
 from bams.losses import HoALoss
@@ -185,23 +184,17 @@ def test_normalised_training_starts_at_the_data_wide_histogram(tmp_path):
     assert curves(tmp_path / "paper")["train/hoa_skill"][0][1] < -0.05
 
 
-def test_curves_have_the_names_and_steps_of_the_issue(tmp_path):
-    run(tmp_path, replace(TINY, log_every_step=2), val_dataset=sine_dataset(3, seed=1))
+def test_curves_have_the_names_and_steps_of_the_issue_and_the_configuration_as_text(tmp_path):
+    run(tmp_path, replace(TINY, log_every_step=2, weight_decay=0.0375), val_dataset=sine_dataset(3, seed=1))
     found = curves(tmp_path)
     assert set(found) == TRAIN_SCALARS | {"val/hoa_skill", "val/hoa_loss"}
     for tag, curve in found.items():
         expected = [3, 6, 9] if tag.startswith("val/") else [1, 2, 4, 6, 8]
         assert [step for step, _ in curve] == expected, tag
         assert all(math.isfinite(value) for _, value in curve)
-
-
-def test_the_configuration_is_kept_as_text(tmp_path):
-    run(tmp_path, replace(TINY, epochs=1, weight_decay=0.0375))
-    found = event_file(tmp_path)
-    (tag,) = found.Tags()["tensors"]
-    text = found.Tensors(tag)[0].tensor_proto.string_val[0].decode()
-    assert tag.startswith("config")
-    assert all(f'"{name}"' in text for name in asdict(TINY)) and "0.0375" in text
+    (tag,) = event_file(tmp_path).Tags()["tensors"]
+    text = event_file(tmp_path).Tensors(tag)[0].tensor_proto.string_val[0].decode()
+    assert tag.startswith("config") and all(f'"{name}"' in text for name in asdict(TINY)) and "0.0375" in text
 
 
 def test_held_out_scores_are_those_of_all_tracks_at_all_frames():
@@ -460,12 +453,8 @@ def test_keypoints_at_the_edge_train_with_finite_losses(tmp_path, make, loss):
     assert_trains_with_finite_losses(tmp_path, KeypointsDataset(make(), hoa_bins=BINS), replace(TINY, loss=loss))
 
 
-def test_one_track_only(tmp_path):
-    assert_trains_with_finite_losses(tmp_path, sine_dataset(1))
-
-
-def test_a_constant_channel(tmp_path):
-    x = np.concatenate([sines(), np.full((9, 40, 1), 7, np.float32)], axis=-1)
+def test_one_track_and_a_constant_channel(tmp_path):
+    x = np.concatenate([sines(1), np.full((1, 40, 1), 7, np.float32)], axis=-1)
     found = assert_trains_with_finite_losses(tmp_path, Dataset(x, x, None, hoa_bins=BINS))
     assert found["train/byol_loss_short_term"][0][1] > 0
 
@@ -516,9 +505,13 @@ class Poisoned(Dataset):
         return item
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path):
+def poisoned_dataset() -> Poisoned:
     x = sines()
-    dataset = Poisoned(x, x, None, hoa_bins=BINS)
+    return Poisoned(x, x, None, hoa_bins=BINS)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path):
+    dataset = poisoned_dataset()
     model = tiny_model(dataset)
     at_training_step(model, 3, lambda: setattr(dataset, "poison", 7))
     with pytest.raises(FloatingPointError) as error:
@@ -536,13 +529,11 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpo
 
 
 def test_without_a_checkpoint_the_message_does_not_promise_one(tmp_path):
-    x = sines()
-    dataset = Poisoned(x, x, None, hoa_bins=BINS)
+    dataset = poisoned_dataset()
     dataset.poison = 7
-    with pytest.raises(FloatingPointError) as error:
+    with pytest.raises(FloatingPointError, match="no checkpoint was written yet"):
         run(tmp_path, dataset=dataset)
     assert not (tmp_path / "a.pt").exists()
-    assert "checkpoint before this is kept" not in str(error.value)
 
 
 @pytest.mark.parametrize(("factor", "epochs"), [("inf", 3), ("nan", 1)])
@@ -596,29 +587,21 @@ def test_the_normalised_start_is_the_log_of_the_histogram_and_the_papers_is_rand
 
 
 @pytest.mark.parametrize(("loss", "weight"), [("normalised", 5), ("paper", 500)])
-def test_total_loss_is_the_weighted_sum_of_the_documented_terms(loss, weight):
-    dataset = sine_dataset(4)
-    hoa = HoALoss(BINS, 6, 8, torch.tensor([0.05, 0.02]), loss == "normalised")
-    batch = whole_batch(dataset)
-    config = replace(TINY, loss=loss, bootstrap_weight=0.25)
-    values = {k: float(v.detach()) for k, v in TrainingStep(tiny_model(dataset), hoa, config)(batch, 0, 4).items()}
-    term = 1 - values["hoa_skill"] if loss == "normalised" else values["hoa_loss"]
-    bootstrap = values["byol_loss_short_term"] + values["byol_loss_long_term"]
-    assert values["total_loss"] == pytest.approx(weight * term + 0.25 * bootstrap, rel=1e-5)
-    assert bootstrap > 0.1
-
-
-def test_training_step_equals_the_losses_put_together_by_hand():
+def test_the_losses_of_a_step_are_those_put_together_by_hand(loss, weight):
     """Every frame is predicted, nothing hidden and dropout off, so that only the views are drawn."""
     dataset = sine_dataset(4)
     model = tiny_model(dataset, dropout=0.0).train()
-    hoa = HoALoss(BINS, 6, 8, torch.tensor([0.05, 0.02]))
-    batch = whole_batch(dataset)
-    frames = torch.arange(8, 39)
+    hoa = HoALoss(BINS, 6, 8, torch.tensor([0.05, 0.02]), loss == "normalised")
+    batch, frames = whole_batch(dataset), torch.arange(8, 39)
     scores = hoa.scores(hoa.sums(model(batch["input"]).hoa_pred[:, frames], batch["actions"], batch["valid"], frames))
-    values = TrainingStep(model, hoa, replace(TINY, hoa_frames=1.0, hide_parts=0.0))(batch, 0, 4)
+    config = replace(TINY, loss=loss, bootstrap_weight=0.25, hoa_frames=1.0, hide_parts=0.0)
+    values = {name: value.detach() for name, value in TrainingStep(model, hoa, config)(batch, 0, 4).items()}
     torch.testing.assert_close(values["hoa_skill"], scores.skill.detach())
     torch.testing.assert_close(values["hoa_loss"], scores.distance.detach())
+    term = 1 - values["hoa_skill"] if loss == "normalised" else values["hoa_loss"]
+    bootstrap = values["byol_loss_short_term"] + values["byol_loss_long_term"]
+    assert float(values["total_loss"]) == pytest.approx(float(weight * term + 0.25 * bootstrap), rel=1e-5)
+    assert bootstrap > 0.1
 
 
 def test_views_have_context_and_an_observation_and_are_enough_for_batch_norm(monkeypatch):
@@ -687,71 +670,3 @@ def test_training_in_bfloat16_goes_on_as_if_never_stopped_and_is_near_float32(tm
     interrupt(tmp_path / "part", 4, config=low)
     go_on(tmp_path / "part", low)
     assert_same_run(tmp_path / "part", tmp_path / "bfloat16")
-
-
-def test_precision_is_chosen_by_what_the_device_is_made_for(monkeypatch):
-    cpu = torch.device("cpu")
-    for found, expected in (({"avx512_bf16": True}, "bfloat16"), ({"amx_bf16": True}, "bfloat16"), ({}, "float32")):
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda found=found: found)
-        assert pick_precision("auto", cpu) == expected
-    assert [pick_precision(name, cpu) for name in ("float32", "bfloat16")] == ["float32", "bfloat16"]
-
-
-def test_automatic_workers_leave_the_cores_to_a_cpu_that_trains(monkeypatch):
-    monkeypatch.setattr("os.cpu_count", lambda: 8)
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert [pick_workers(count) for count in (-1, 0, 3)] == [0, 0, 3]
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    assert [pick_workers(count) for count in (-1, 0, 3)] == [4, 0, 3]
-    assert pick_workers(-1, processes=4) == 1
-
-
-ONE = ("batch_size", "hoa_window", "log_every_step", "checkpoint_every", "views")
-ZERO = ("epochs", "near_frames", "far_frames", "skip_frames", "seed", "lr", "bootstrap_lr", "weight_decay")
-REFUSED = {
-    **dict.fromkeys(ONE, (0, 2**63)),
-    **dict.fromkeys(ZERO, (-1, float("nan"))),
-    "hoa_frames": (0, -0.1, 1.01, float("nan")),
-    "hide_parts": (-0.1, 1, float("nan")),
-    "bootstrap_weight": (-0.5, float("nan"), float("inf")),
-    "lr_milestones": ((-1,), (0,)),
-    "loss": ("plain",),
-    "lr_schedule": ("fast",),
-    "precision": ("half",),
-    "num_workers": (-2,),
-}
-
-
-@pytest.mark.parametrize("field", REFUSED)
-def test_settings_that_make_no_run_are_refused_by_name(field):
-    for value in REFUSED[field]:
-        with pytest.raises(ValueError, match=f"^{field} "):
-            TrainConfig(**{field: value})
-
-
-def test_settings_at_their_bounds_are_taken():
-    assert TrainConfig(epochs=1, batch_size=1, hoa_window=1, skip_frames=0, hoa_frames=1, lr=0).hoa_frames == 1
-
-
-def test_settings_of_the_paper_are_the_defaults():
-    config = TrainConfig()
-    assert (config.epochs, config.batch_size, config.lr, config.bootstrap_lr) == (500, 32, 1e-3, 1e-2)
-    assert (config.weight_decay, config.lr_milestones, config.hoa_window) == (4e-5, (200,), 30)
-    assert (config.bootstrap_weight, config.skip_frames, config.loss) == (0.5, 100, "normalised")
-
-
-@pytest.mark.parametrize("name", ["nonsense", "", "cuda:99", "cpu cuda"])
-def test_devices_that_are_not_there_are_refused_with_the_way_out(name):
-    with pytest.raises(ValueError, match=r"not usable here; choose auto or cpu") as error:
-        pick_device(name)
-    assert repr(name) in str(error.value)
-
-
-def test_devices_that_are_there():
-    assert pick_device("cpu") == torch.device("cpu")
-    assert pick_device("auto").type == (
-        "cuda" if torch.cuda.is_available() else "mps" if torch.mps.is_available() else "cpu"
-    )
-    if not torch.cuda.is_available():
-        with pytest.raises(ValueError, match="cuda"):
-            pick_device("cuda")
