@@ -322,10 +322,13 @@ def interrupt(folder: Path, step: int, number: int = signal.SIGINT, config: Trai
     return stop.value
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("step", [1, 2, 3, 5, 6, 9])
-def test_interrupted_and_resumed_equals_uninterrupted(tmp_path, uninterrupted, step):
+def test_interrupted_and_resumed_equals_uninterrupted(tmp_path, uninterrupted, step, number):
     """At the first step, in an epoch, at the end of an epoch, and at the last step."""
-    interrupt(tmp_path, step)
+    stop = interrupt(tmp_path, step, number)
+    assert stop.exit_status == {signal.SIGINT: 130, signal.SIGTERM: 143}[number]
+    assert f"step {step}" in str(stop) and f"--resume {tmp_path / 'a.pt'}" in str(stop)
     go_on(tmp_path)
     assert_same_run(tmp_path, uninterrupted)
 
@@ -354,13 +357,6 @@ def test_a_crash_after_the_last_checkpoint_leaves_no_doubled_steps(tmp_path, uni
     assert checkpoint.load(tmp_path / "a.pt").progress["step"] == 3
     go_on(tmp_path)
     assert_same_run(tmp_path, uninterrupted)
-
-
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interruption_says_where_it_stopped_and_how_to_go_on(tmp_path, number, status):
-    stop = interrupt(tmp_path, 4, number)
-    assert stop.exit_status == status
-    assert "step 4" in str(stop) and f"--resume {tmp_path / 'a.pt'}" in str(stop)
 
 
 def test_resuming_a_finished_run_for_more_epochs_equals_one_long_run(tmp_path, uninterrupted):

@@ -1,11 +1,10 @@
-"""One run on several processes, as torchrun starts them; without torchrun there is one process.
-
-Each process takes a share of every batch. The losses, their gradients and batch normalisation are those of the whole
-batch, as if one process had computed them.
+"""One run on several processes, as torchrun starts them: each takes a share of every batch, and computes with the
+losses, gradients and batch statistics of the whole batch. Without torchrun there is one process.
 """
 
 import math
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -56,12 +55,10 @@ def started() -> Iterator[None]:
         return
     dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
     try:
-        with ExitStack() as quiet:
-            if not is_first():
-                nowhere = quiet.enter_context(open(os.devnull, "w"))
-                quiet.enter_context(redirect_stdout(nowhere))
-                quiet.enter_context(redirect_stderr(nowhere))
-            yield
+        with open(os.devnull, "w") as nowhere:
+            out, err = (sys.stdout, sys.stderr) if is_first() else (nowhere, nowhere)
+            with redirect_stdout(out), redirect_stderr(err):
+                yield
         wait()  # a process that leaves early would close connections that others still use
     except RuntimeError as error:
         if isinstance(error, dist.DistError) or "gloo" in str(error):
@@ -110,12 +107,7 @@ class _BatchNorm(nn.BatchNorm1d):
 
 
 def over_processes(module: nn.Module, device: torch.device) -> nn.Module:
-    """A module that is trained by all processes together; the module itself if there is one process.
-
-    Args:
-        module: its loss must be that of the whole batch on every process, by `summed`.
-        device: of its parameters.
-    """
+    """A module on a device that all processes train together; its loss must be that of the whole batch, by `summed`."""
     if count() == 1:
         return module
     for layer in module.modules():
@@ -145,12 +137,9 @@ def told(value: Any) -> Any:
 
 def first_alone(make: Callable[[], Made]) -> Made:
     """What `make` returns; the first process runs it before the others, which then find files that it has made."""
-    if not is_first():
-        wait()
-    made = make()
-    if is_first():
-        wait()
-    return made
+    made = make() if is_first() else None
+    wait()
+    return made if is_first() else make()
 
 
 @contextmanager
@@ -163,11 +152,7 @@ def common_folder(parent: Path) -> Iterator[Path]:
 
 
 def common_array(path: Path, shape: tuple[int, ...], fill: float = 0) -> np.ndarray:
-    """A float32 array in a file, which all processes write to.
-
-    Raises:
-        OSError: the disk has no room for it.
-    """
+    """A float32 array in a file, which all processes write to; OSError if the disk has no room for it."""
     if is_first():
         try:
             array = np.lib.format.open_memmap(path, "w+", np.float32, shape)
@@ -175,8 +160,8 @@ def common_array(path: Path, shape: tuple[int, ...], fill: float = 0) -> np.ndar
                 with path.open("r+b") as file:
                     os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
         except OSError as error:
-            size = 4 * math.prod(shape) / 2**20
-            raise OSError(f"cannot write {size:.0f} MiB in {path.parent}: {error.strerror}") from error
+            size = f"{4 * math.prod(shape) / 2**20:.0f} MiB"
+            raise OSError(f"cannot write {size} in {path.parent}: {error.strerror}") from error
         if fill:
             array[:] = fill
     wait()

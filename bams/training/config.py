@@ -1,4 +1,4 @@
-"""How to train."""
+"""The settings of training."""
 
 from dataclasses import dataclass, field, fields
 from typing import Literal, get_args, get_origin
@@ -21,37 +21,37 @@ class TrainConfig:
     lr_schedule: Literal["steps", "cosine"] = "steps"
     """steps: constant between lr_milestones; cosine: rise over the first steps, then fall to nearly 0"""
     lr_milestones: tuple[int, ...] = (200,)
-    """of lr_schedule steps: epochs at which the learning rates are multiplied by 0.1"""
+    """epochs at which lr_schedule steps multiplies the learning rates by 0.1"""
     hoa_window: int = field(default=30, metadata={"fixed": True})
-    """W: the histogram of actions covers this many frames to come"""
+    """W: number of frames to come that the histogram of actions covers"""
     skip_frames: int = field(default=100, metadata={"fixed": True})
     """first frames of a window that give no loss, as the encoders lack context there"""
     hoa_frames: float = 0.25
     """share of the frames at which the action predictor is trained in each step, above 0 and at most 1"""
     hide_parts: float = 0.3
-    """probability with which an embedding, or the frame's input, is hidden from the action predictor, so that
-    each encoder learns to tell the actions alone; 0 as in the paper"""
+    """probability of hiding an embedding, or the frame's input, from the action predictor, so that each encoder learns
+    to predict the actions on its own; 0 as in the paper"""
     loss: Literal["normalised", "paper"] = "normalised"
-    """normalised: start at the data-wide histogram, and divide each action's loss by that histogram's;
+    """normalised: start at the data-wide histogram, and divide each action's loss by the loss of that histogram;
     paper: the plain mean over actions, weighted by 500, from a random start"""
     bootstrap_weight: float = 0.5
     """weight of each encoder's bootstrap loss"""
     views: int = 1
     """pairs of frames that each bootstrap loss compares, per window and step; at least 32 in a batch"""
     near_frames: int = 5
-    """most frames between the two of a near pair"""
+    """largest distance between the two frames of a near pair"""
     far_frames: int = 0
-    """most frames between the two of a far pair; 0: any two of the window"""
+    """largest distance between the two frames of a far pair; 0: any two frames of the window"""
     seed: int = field(default=0, metadata={"fixed": True})
     """every random draw follows from it"""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """numbers that the network computes with in training; auto: bfloat16 where the device is made for it. Weights,
-    losses and embeddings are float32 in any case"""
+    """precision of the network in training; auto: bfloat16 where the device has instructions for it. Weights, losses
+    and embeddings are always float32"""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps, ..."""
     num_workers: int = -1
-    """processes that load batches; 0 loads in the training process; -1: none beside a CPU that trains, which they
-    would take time from, and up to 4 for a GPU"""
+    """processes that load batches; 0: the training process loads them; -1: up to 4 for a GPU, and 0 for a CPU, which
+    other processes would slow down"""
     log_every_step: int = 10
     """steps between points of the training curves"""
     checkpoint_every: int = 1
