@@ -47,8 +47,7 @@ def train(
         config: how to train.
         ckpt_path, log_dir: the checkpoint file, and the folder of this run's TensorBoard file.
         val_dataset: held-out recordings, scored after each epoch.
-        resume: go on from here; on a CPU, with the same number of threads, the result is bit for bit that of a run
-            without the interruption.
+        resume: go on from here; on a CPU with as many threads, the weights are those of an uninterrupted run.
         about: `dataset` (its name), `features`, `settings`: kept in the checkpoint.
         evaluate: called with the model and the number of epochs done; gives scalars and figures to log as `test`.
 

@@ -58,7 +58,7 @@ class Run:
         return self.epochs * self.per_epoch
 
     def update(self, loss: Tensor) -> float:
-        """Change the weights so that the loss falls; returns the learning rate."""
+        """Take one step of the optimiser; returns the learning rate that it used."""
         rate = self.optimizer.param_groups[0]["lr"]
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()

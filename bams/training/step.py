@@ -43,8 +43,8 @@ def training_step(
 
     Args:
         batch: `input` (B, T, F), `actions` (B, T, D), `valid` (B, T, D), on the model's device.
-        draws: of these tracks.
-        summed: adds what other processes have found for other tracks of the batch.
+        draws: for these tracks.
+        summed: adds the sums of other tracks of the batch, which other processes compute.
 
     Returns:
         scalars by the names they have in TensorBoard; `total_loss` is to be minimised.
@@ -90,7 +90,7 @@ class TrainingStep(nn.Module):
             tracks: number of tracks in the whole batch.
         """
         model, config, rank = self.model, self.config, distributed.rank()
-        torch.manual_seed(derived_seed(config.seed, DRAWS + rank if rank else DROPOUT, step))
+        torch.manual_seed(derived_seed(config.seed, DRAWS + rank if rank else DROPOUT, step))  # of dropout
         drawn = torch.Generator().manual_seed(derived_seed(config.seed, DRAWS, step))
         frames = self.hoa.predicted_frames(batch["input"].shape[1], config.hoa_frames, drawn)
         keep = losses.sample_kept_parts(tracks, len(model.encoders), config.hide_parts, drawn)
