@@ -37,7 +37,7 @@ class Run:
         hoa: the loss of the action predictor; `held_out` that for held-out recordings, once it is needed.
         config: how to train; the precision is not 'auto'.
         about: `dataset` (its name), `features` and `settings`, for the checkpoint.
-        per_epoch, epochs, step: steps in an epoch, epochs of the whole run, and steps done.
+        per_epoch, steps, step: steps in an epoch, steps of the whole run, and steps done.
     """
 
     model: BAMS
@@ -48,14 +48,9 @@ class Run:
     device: torch.device
     about: dict[str, Any]
     per_epoch: int
-    epochs: int
+    steps: int
     step: int = 0
     held_out: HoALoss | None = None
-
-    @property
-    def steps(self) -> int:
-        """Steps of the whole run."""
-        return self.epochs * self.per_epoch
 
     def update(self, loss: Tensor) -> float:
         """Take one step of the optimiser; returns the learning rate that it used."""
@@ -114,7 +109,7 @@ def begin(
     hoa = HoALoss(bins, config.hoa_window, config.skip_frames, marginal.to(device), normalised)
     about = {"dataset": "unnamed", "features": {}, "settings": {}, **(about or {})}
     about["settings"] = {**about["settings"], **kept(config), "epochs": epochs}
-    run = Run(model, optimizer, scheduler, hoa, config, device, about, per_epoch, epochs)
+    run = Run(model, optimizer, scheduler, hoa, config, device, about, per_epoch, per_epoch * epochs)
     if resume is not None:
         if resume.progress["windows"] != len(dataset):
             raise ValueError(

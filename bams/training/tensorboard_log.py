@@ -63,13 +63,7 @@ def log(
 
 
 class LossCurves:
-    """The curves of the training losses in one epoch; losses stay on the device until a point is due.
-
-    Args:
-        writer: from `opened`.
-        dataset: names the tracks of a batch whose losses are not finite.
-        every: steps between points.
-    """
+    """Curves of the training losses in one epoch, a point `every` steps; until then losses stay on the device."""
 
     def __init__(self, writer: SummaryWriter | None, dataset: Any, every: int):
         self.writer, self.dataset, self.every = writer, dataset, every
