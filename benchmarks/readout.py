@@ -32,7 +32,7 @@ from bams.readout.baselines import random_weights
 from bams.storage import files
 from bams.training.config import TrainConfig
 from bams.training.loop import train, validate
-from bams.training.run_state import new_model
+from bams.training.run import new_model
 from benchmarks import readout_report
 from benchmarks.readout_report import RECIPE, SHORT_RECIPE
 from benchmarks.yardstick import WINDOW, Yardstick, hand_made, load, principal_components, score

@@ -27,7 +27,7 @@ from bams.readout.baselines import moving_mean, random_weights
 from bams.readout.linear_eval import train_linear_classifier
 from bams.simulate.mice import FPS
 from bams.storage import files
-from bams.training.run_state import new_model
+from bams.training.run import new_model
 from mouse_triplets import MICE
 
 CAUSES = ("action", "mode", "strain", "lights")

@@ -25,7 +25,7 @@ from bams.features.config import FeatureConfig
 from bams.models.bams import BAMS
 from bams.training.config import TrainConfig
 from bams.training.loop import train
-from bams.training.run_state import new_model
+from bams.training.run import new_model
 
 READ_OUT_EVERY, CURVES_EVERY = 50, 250  # epochs between read-outs, and between readings of the curves
 READER = """

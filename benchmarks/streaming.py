@@ -23,7 +23,7 @@ from bams.features.columns import Features
 from bams.features.config import FeatureConfig
 from bams.features.recording import recording_features
 from bams.statistics import known_inputs
-from bams.training.run_state import new_model
+from bams.training.run import new_model
 
 MakeFeatures = Callable[[np.ndarray], Features]
 WARM_UP = 100  # frames

@@ -27,8 +27,8 @@ from bams.models.bams import BAMS
 from bams.storage import files
 from bams.training.batches import load_batches, place_if_it_fits
 from bams.training.config import TrainConfig
-from bams.training.run_state import begin, new_model
-from bams.training.step import training_step
+from bams.training.run import begin, new_model
+from bams.training.step import TrainingStep
 from benchmarks.plain import PlainModel, plain_histogram, plain_loss
 from fruit_flies import FLIES
 from mouse_triplets import MICE
@@ -109,20 +109,21 @@ def measure_step(
     model = new_model(dataset, GROUPS[group][0].sizes, 0)
     if compiled:
         model.encode, model.predict_actions = map(torch.compile, (model.encode, model.predict_actions))
-    state = begin(model, dataset, config, device, None)
+    run = begin(model, dataset, config)
+    training_step = TrainingStep(model, run.hoa, config)
     place_if_it_fits(device, dataset)
     windows = list(range(config.batch_size))
     batch = {name: values.to(device) for name, values in dataset.batch(windows).items()}
     model.train()
 
     def step() -> None:
-        values = training_step(model, batch, state.hoa, config, 0)
-        state.optimizer.zero_grad(set_to_none=True)
+        values = training_step(batch, 0, len(windows))
+        run.optimizer.zero_grad(set_to_none=True)
         values["total_loss"].backward()
-        state.optimizer.step()
+        run.optimizer.step()
 
     lower = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
-    frames = state.hoa.predicted_frames(batch["input"].shape[1], config.hoa_frames).to(device)
+    frames = run.hoa.predicted_frames(batch["input"].shape[1], config.hoa_frames).to(device)
 
     def encode() -> dict[str, Tensor]:
         with lower:
@@ -137,7 +138,7 @@ def measure_step(
     def predictor() -> None:
         with lower:
             logits = model.predict_actions(embs, batch["input"][:, frames])
-        state.hoa.scores(state.hoa.sums(logits, batch["actions"], batch["valid"], frames)).loss.backward()
+        run.hoa.scores(run.hoa.sums(logits, batch["actions"], batch["valid"], frames)).loss.backward()
 
     def target() -> None:
         bins = dataset.statistics.bins

@@ -31,7 +31,7 @@ def ending(error, path="m.pt"):
 
 def test_a_file_that_cannot_be_written_ends_a_run_with_a_checkpoint():
     error, saved = ending(OSError("the curves cannot be written"))
-    assert str(error) == "the curves cannot be written; m.pt holds all until here: go on with --resume m.pt"
+    assert str(error) == "the curves cannot be written; m.pt holds everything up to here: go on with --resume m.pt"
     assert saved == 1
 
 
@@ -123,7 +123,7 @@ class Dies(Dataset):
 def test_a_lost_loader_is_an_error_of_its_own():
     x = np.random.default_rng(0).normal(size=(2, 20, 1)).astype(np.float32)
     batches = load_batches(Dies(x, x, None, hoa_bins=2), TrainConfig(num_workers=1), [[0], [1]])
-    with pytest.raises(ChildProcessError, match="one of 1 processes that load batches was ended by the system"):
+    with pytest.raises(ChildProcessError, match="the system ended one of 1 processes that load batches"):
         list(batches)
 
 

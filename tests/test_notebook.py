@@ -13,7 +13,7 @@ import custom_dataset
 from bams import checkpoint, embedder, simulate
 from bams.checkpoint import Checkpoint
 from bams.features.config import FeatureConfig
-from bams.training.run_state import new_model
+from bams.training.run import new_model
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOK = ROOT / "visualize_latents.ipynb"

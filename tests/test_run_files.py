@@ -52,6 +52,9 @@ def test_who_claims_a_file_is_the_only_one_until_it_ends(tmp_path):
     with claimed(tmp_path / "new" / "m.pt"):
         assert (tmp_path / "new").exists()
     assert list(tmp_path.iterdir()) == []
+    with claimed(tmp_path / "new" / "m.pt"):
+        assert (tmp_path / "new").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ from bams.features.config import FeatureConfig
 from bams.features.recording import recording_features
 from bams.models.bams import BAMS
 from bams.statistics import Statistics, known_inputs
-from bams.training.run_state import new_model
+from bams.training.run import new_model
 
 TOLERANCE = 1e-5
 ENCODERS = {

@@ -1,4 +1,4 @@
-"""torch_files.py: what is written comes back, and changed bytes are noticed."""
+"""tensors.py: what is written comes back, and changed bytes are noticed."""
 
 import io
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bams.storage import tensors as torch_files
+from bams.storage import tensors
 
 CONTENT = {
     "plain": {"a": [1, 2.5, True], "b": OrderedDict(c=3)},
@@ -23,8 +23,8 @@ def assert_same(found: dict) -> None:
 
 
 def test_data_and_tensors_come_back_and_torch_reads_them(tmp_path):
-    path = torch_files.write(tmp_path / "a.pt", CONTENT)
-    assert_same(torch_files.read(path))
+    path = tensors.write(tmp_path / "a.pt", CONTENT)
+    assert_same(tensors.read(path))
     assert_same(torch.load(path, weights_only=True))
 
 
@@ -33,7 +33,7 @@ def test_data_and_tensors_come_back_and_torch_reads_them(tmp_path):
 def test_any_changed_byte_is_noticed_or_makes_no_difference(tmp_path, digest, flipped):
     path = tmp_path / "a.pt"
     if digest:
-        torch_files.write(path, CONTENT)
+        tensors.write(path, CONTENT)
     else:
         torch.save(CONTENT, path)
     whole = path.read_bytes()
@@ -41,7 +41,7 @@ def test_any_changed_byte_is_noticed_or_makes_no_difference(tmp_path, digest, fl
     for at in range(flipped % 3, len(whole), 3):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ flipped]) + whole[at + 1 :])
         try:
-            found = torch_files.read(path)
+            found = tensors.read(path)
         except Exception:  # of nearly any kind; `bams.checkpoint` makes it a sentence
             noticed += 1
         else:
@@ -50,11 +50,11 @@ def test_any_changed_byte_is_noticed_or_makes_no_difference(tmp_path, digest, fl
 
 
 def test_a_truncated_file_is_refused(tmp_path):
-    whole = torch_files.write(tmp_path / "a.pt", CONTENT).read_bytes()
+    whole = tensors.write(tmp_path / "a.pt", CONTENT).read_bytes()
     for length in [0, 1, 100, len(whole) // 2, len(whole) - 100, len(whole) - 1]:
         (tmp_path / "a.pt").write_bytes(whole[:length])
         with pytest.raises((ValueError, zipfile.BadZipFile)):
-            torch_files.read(tmp_path / "a.pt")
+            tensors.read(tmp_path / "a.pt")
 
 
 def test_a_part_that_is_marked_as_a_folder_is_refused(tmp_path):
@@ -64,7 +64,7 @@ def test_a_part_that_is_marked_as_a_folder_is_refused(tmp_path):
     whole[whole.rindex(b"PK\1\2") + 38] |= 0x10
     (tmp_path / "a.pt").write_bytes(whole)
     with pytest.raises(ValueError, match=r"its part .* has changed"):
-        torch_files.read(tmp_path / "a.pt")
+        tensors.read(tmp_path / "a.pt")
 
 
 class Runs:
@@ -80,7 +80,7 @@ class Runs:
 def test_a_file_that_would_run_code_is_refused_and_does_not_run(tmp_path):
     torch.save({"a": Runs(f"echo > '{tmp_path}/proof'")}, tmp_path / "a.pt")
     with pytest.raises(ValueError, match="something other than numbers, text and tensors"):
-        torch_files.read(tmp_path / "a.pt")
+        tensors.read(tmp_path / "a.pt")
     assert not (tmp_path / "proof").exists()
     torch.load(tmp_path / "a.pt", weights_only=False)
     assert (tmp_path / "proof").exists(), "a careless reader would have run it"
@@ -88,6 +88,6 @@ def test_a_file_that_would_run_code_is_refused_and_does_not_run(tmp_path):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a full disk")
 def test_a_full_disk_is_an_error_and_not_the_end_of_the_process(tmp_path, monkeypatch):
-    monkeypatch.setattr(torch_files.files, "atomic_write", lambda _: io.FileIO("/dev/full", "w"))
+    monkeypatch.setattr(tensors.files, "atomic_write", lambda _: io.FileIO("/dev/full", "w"))
     with pytest.raises(OSError, match="No space left"):
-        torch_files.write(tmp_path / "a.pt", {"a": torch.zeros(10**6)})
+        tensors.write(tmp_path / "a.pt", {"a": torch.zeros(10**6)})

@@ -1,4 +1,4 @@
-"""unpickle.py: pickles of data are read in every protocol, and what would run code is refused and does not run."""
+"""pickles.py: pickles of data are read in every protocol, and what would run code is refused and does not run."""
 
 import os
 import pickle

@@ -24,11 +24,7 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 
 
 def optional(module: str, purpose: str = "reading this file") -> ModuleType:
-    """Import a package of the extra `poses`, which the purpose needs.
-
-    Raises:
-        ImportError: it is not installed.
-    """
+    """Import a package of the extra `poses`; if it is not installed, ImportError says what needs it."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
@@ -159,7 +155,7 @@ def write_text(path: str | Path, text: str) -> Path:
 
 
 def read_pickled_dict(path: str | Path) -> dict[str, Any]:
-    """Read a dict that `numpy.save` pickled into a `.npy` file; no code in it is run (see `bams.unpickle`).
+    """Read a dict that `numpy.save` pickled into a `.npy` file; no code in it is run (see `bams.storage.pickles`).
 
     Raises:
         FileNotFoundError: there is no such file.

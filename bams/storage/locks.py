@@ -55,6 +55,6 @@ def _held(lock: Path, path: Path, wait: bool) -> AbstractContextManager:
 
 
 def _remove_leftovers(path: Path) -> None:
-    """The temporary files and folders that `bams.files` makes for `path`."""
+    """The temporary files and folders that `bams.storage.files` makes for `path`."""
     for found in path.parent.glob(f".{glob.escape(path.name)}.????????.part"):
         shutil.rmtree(found) if found.is_dir() else found.unlink(missing_ok=True)
