@@ -38,7 +38,7 @@ class Kind(NamedTuple):
     sealed: bool = False
 
 
-def run(cases: int = 200, seed: int = 0) -> Tally:
+def run(cases: int = 500, seed: int = 0) -> Tally:
     """Damage each kind of file so many times; each kind is read in a process of its own, which may crash."""
     tally = Tally("damaged files")
     with tempfile.TemporaryDirectory() as made:
