@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from torture import children, commands, damage, faults, kills, long_runs, properties
+from torture import children, commands, damage, faults, kills, properties
 from torture.tally import Tally, table
 
 # The parts that fork come first: see `torture.children`.
@@ -21,7 +21,6 @@ PARTS: dict[str, tuple[Callable[[], Tally], Callable[[], Tally] | None]] = {  # 
     "damage": (damage.run, partial(damage.run, cases=20)),
     "commands": (commands.run, None),
     "properties": (properties.run, None),
-    "long_runs": (long_runs.run, None),
 }
 
 

@@ -6,7 +6,6 @@ The process that forks must not have trained before: torch's threads do not surv
 import importlib
 import os
 import resource
-import signal
 import sys
 import time
 import traceback
@@ -40,10 +39,6 @@ class Child:
     pid: int
     output: Path
 
-    def kill(self, number: int = signal.SIGKILL) -> None:
-        """Send a signal."""
-        os.kill(self.pid, number)
-
     def end(self) -> Ended:
         """Wait for the end."""
         _, status = os.waitpid(self.pid, 0)
@@ -54,9 +49,7 @@ class Child:
         return not os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
 
 
-def start(
-    work: Callable[[], object], folder: Path, *, file_size: int | None = None, as_nobody: bool = False
-) -> Child:
+def start(work: Callable[[], object], folder: Path, *, file_size: int | None = None, as_nobody: bool = False) -> Child:
     """Do some work in a forked child.
 
     Args:

@@ -3,7 +3,6 @@
 import contextlib
 import csv
 import io
-import json
 import os
 from pathlib import Path
 
@@ -55,8 +54,6 @@ def write_arrays(tracks: np.ndarray, pairs: np.ndarray) -> None:
         "gute Mäuse 鼠": tracks,
         "series": tracks[..., 0],
         "flat": tracks[0, :, 0],
-        "no_tracks": tracks[:0],
-        "four_coordinates": np.concatenate([tracks, tracks], -1),
         "all_nan": np.full_like(tracks, np.nan),
         "infinite": np.where(np.arange(FRAMES)[:, None, None] == 60, np.inf, tracks),
         "constant": np.ones_like(tracks),
@@ -72,19 +69,13 @@ def write_arrays(tracks: np.ndarray, pairs: np.ndarray) -> None:
     named = {"keypoints": pairs, "keypoint_names": np.array(POINTS), "fps": 30.0, "recording_ids": list("xyz")}
     for name, changes in {
         "named": {},
-        "few_names": {"keypoint_names": np.array(POINTS[:2])},
         "same_names": {"keypoint_names": np.array(["nose"] * 5)},
-        "same_ids": {"recording_ids": ["x", "x", "y"]},
         "long_lengths": {"lengths": [1000] * 3},
-        "no_rate": {"fps": 0.0},
-        "rates": {"fps": [30.0, 25.0, 30.0]},
-        "other_names": {"keypoint_names": np.array(["a", "b", "c", "d", "e"])},
         "code": {"note": CODE},
     }.items():
         np.savez(f"{name}.npz", **named | changes)
     np.savez("no_keypoints.npz", positions=tracks)
     Path("cut.npy").write_bytes(Path("good.npy").read_bytes()[:3000])
-    Path("cut.npz").write_bytes(Path("named.npz").read_bytes()[:3000])
 
 
 def write_labels(tracks: np.ndarray) -> None:
@@ -96,15 +87,9 @@ def write_labels(tracks: np.ndarray) -> None:
     for name, changes in {
         "labelled": {},
         "l_frames": {"labels_act": act[:, :70]},
-        "l_tracks": {"labels_act": act[:5]},
-        "l_text": {"labels_act": np.full(act.shape, "run")},
         "l_halves": {"labels_act": act + 0.5},
-        "l_infinite": {"labels_speed": np.where(speed > 3, np.inf, 1.0)},
         "l_one_class": {"labels_act": np.zeros_like(act)},
-        "l_once": {"labels_speed": np.where(np.arange(6)[:, None] > 0, np.nan, speed)},
         "l_rare": {"seq_labels_sort": [1, 0, 0, 0, 0, 0]},
-        "l_constant": {"labels_speed": np.ones_like(speed)},
-        "l_only_names": {"labels_mood_names": np.array(["good"])},
         "l_code": {"labels_act": CODE},
     }.items():
         np.savez(f"{name}.npz", **{"keypoints": tracks, **good, **changes})
@@ -123,13 +108,9 @@ def write_tracker_files(track: np.ndarray) -> None:
         "tracks/b": [*heads, *body],
         "mixed/a": [*heads, *body],
         "mixed/b": [heads[0], ["bodyparts", *(name.upper() for name, _ in columns)], heads[2], *body],
-        "twice/a": [*heads, *body],
-        "twice/a_filtered": [*heads, *body],
         "bad/plain": [["frame", "x", "y"], *([i, i, i] for i in range(50))],
-        "bad/only_heads": heads,
         "bad/words": [*heads, *body[:50], [50, *["?"] * len(columns)], *body[51:]],
         "bad/ragged": [*heads, *body[:50], body[50][:4], *body[51:]],
-        "bad/frames_twice": [*heads, *body, *body],
         "bad/no_y": [[cell for i, cell in enumerate(row) if i % 3 != 2] for row in [*heads, *body]],
     }.items():
         path = Path(f"{name}.csv")
@@ -141,8 +122,6 @@ def write_tracker_files(track: np.ndarray) -> None:
         "good": "a,0,59\nb,10,100",
         "overlap": "a,0,59\na,59,100",
         "outside": "a,0,500",
-        "backwards": "a,59,0",
-        "strangers": "c,0,59",
         "seconds": "a,0.5,1.5",
     }.items():
         Path(f"segments_{name}.csv").write_text(f"recording,start,end\n{rows}\n")
@@ -150,22 +129,17 @@ def write_tracker_files(track: np.ndarray) -> None:
 
 def write_texts() -> None:
     """Files that are no recordings, folders without recordings, and configs."""
-    for name in ("empty.npy", "empty.csv", "empty.pt", "empty.yaml", "file"):
+    for name in ("empty.npy", "empty.pt", "empty.yaml", "file"):
         Path(name).touch()
-    for name in ("empty", "folder.pt", "videos"):
+    for name in ("empty", "folder.pt"):
         Path(name).mkdir()
     Path("notes.txt").write_text("hello")
-    Path("text.pt").write_text("hello")
-    for name in ("film.mp4", "videos/one.mp4"):
-        Path(name).write_bytes(b"\0\0\0\x18ftypmp42" + bytes(64))
-    Path("table.xlsx").write_bytes(b"PK\x03\x04" + bytes(64))
+    Path("film.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + bytes(64))
     for name, text in {
         "good": "epochs: 1\nlog_dir: 'ein Ordner/runs'\n",
         "broken": "epochs: [1",
         "unknown": "epohcs: 3\n",
-        "nested": "train:\n  epochs: 3\n",
         "list": "- epochs\n- 3\n",
-        "tabs": "epochs:\t3\n\tlr: 3\n",
         "twice": "epochs: 3\nlr: 0.1\nepochs: 4\n",
         "null": "epochs:\n",
         "many": "epochs: many\n",
@@ -181,10 +155,7 @@ def write_mabe() -> None:
     clip = np.random.default_rng(0).uniform(1, 9, (FRAMES, 3, 12, 2)).astype(np.float32)
     sequences = {"sequences": {"a": {"keypoints": clip}, "b": {"keypoints": clip}}}
     for kind, content in {
-        "array": clip,
         "no_keypoints": {"sequences": {"a": {"positions": clip}}},
-        "three_axes": {"sequences": {"a": {"keypoints": clip[:, 0]}}},
-        "nobody": {"sequences": {"a": {"keypoints": np.full_like(clip, np.nan)}}},
         "short": {"sequences": {"a": {"keypoints": clip[:40]}}},
         "fewer": {"sequences": {"a": {"keypoints": clip[:, :, :5]}}},
         "code": CODE,
@@ -195,8 +166,6 @@ def write_mabe() -> None:
         np.save(folder / "mouse_triplet_train.npy", content)
         np.save(folder / "mouse_triplet_test.npy", sequences)
     np.save("mice_other_map/mouse_frame_number_map.npy", {"a": (0, FRAMES), "c": (FRAMES, 2 * FRAMES)})
-    Path("mice_half").mkdir()
-    np.save("mice_half/mouse_triplet_train.npy", sequences)
     labels = np.load("mice/mouse_triplets_test_labels.npy", allow_pickle=True).item()
     rows, frames = labels["frame_number_map"], labels["label_array"].shape[1]
     good = {"frame_number_map": rows, "embeddings": np.ones((frames, 5), np.float32)}
@@ -204,17 +173,10 @@ def write_mabe() -> None:
         "good": good,
         "renamed": {**good, "frame_number_map": {f"x{key}": span for key, span in rows.items()}},
         "holed": {**good, "embeddings": np.full((frames, 5), np.float32(np.nan))},
-        "wide": {**good, "embeddings": np.zeros((frames, 257), np.float32)},
-        "long": {**good, "embeddings": np.zeros((frames + 1, 5), np.float32)},
-        "double": {**good, "embeddings": np.zeros((frames, 5))},
         "short_labels": {**labels, "label_array": labels["label_array"][:, 1:]},
         "code": CODE,
     }.items():
         np.save(f"submission_{kind}.npy", content)
-    split, tasks = (json.loads(Path("mice", f"jax_{one}.json").read_text()) for one in ("split", "tasks"))
-    split["publicTest"].append(split["SubmissionTrain"][0])
-    Path("overlap.json").write_text(json.dumps(split))
-    Path("unknown.json").write_text(json.dumps({**tasks, "task_id_list": ["strain", "dances"]}))
 
 
 def write_robots() -> None:
@@ -223,14 +185,8 @@ def write_robots() -> None:
     positions, velocities = robots["dof_pos"], robots["dof_vel"]
     for name, content in {
         "robots": robots,
-        "turned_robots": {**robots, "dof_pos": positions.swapaxes(1, 2), "dof_vel": velocities.swapaxes(1, 2)},
-        "eight_robots": {key: value[:8] if key != "names" else value for key, value in robots.items()},
         "r_half": {"dof_pos": positions},
-        "r_array": positions,
-        "r_joints": {**robots, "dof_pos": positions[..., :7], "dof_vel": velocities[..., :7]},
-        "r_words": {**robots, "dof_pos": positions.astype(str)},
         "r_nan": {**robots, "dof_pos": np.full_like(positions, np.nan)},
-        "r_slope": {**robots, "terrain_slope": robots["terrain_slope"][:, :9]},
         "r_unlabelled": {**robots, "terrain_slope": np.full((10, 100), np.nan)},
         "r_code": CODE,
     }.items():
@@ -242,7 +198,6 @@ def write_checkpoints() -> None:
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         for main, name, line in (
             (custom_dataset.main, "own", OWN),
-            (custom_dataset.main, "named", f"{OWN} --data_root named.npz"),
             (mouse_triplets.main, "mouse", MICE),
             (simulated_quadrupeds.main, "robot", ROBOTS),
         ):

@@ -2,11 +2,11 @@
 
 import contextlib
 import io
-import os
 import shlex
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -33,25 +33,18 @@ SCRIPTS: dict[str, tuple[Callable[[Sequence[str]], None], str]] = {
 LONGEST = 400  # characters of a sentence
 
 
-class WorkBegunError(Exception):
-    """The network is used, which no wrong command line should come to."""
-
-
 def run() -> Tally:
     """Try all rows in a temporary folder."""
     tally = Tally("wrong command lines and files")
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         command_files.prepare()
-        for script, row in ((script, row) for script, rows in WRONG.items() for row in rows):
-            found = refusal(script, row)
-            tally.tried += 1
-            tally.refused += not found
-            tally.wrong += [f"{script} {row.line}: {found}"] if found else []
-        for script, row in ((script, row) for script, rows in RIGHT.items() for row in rows):
-            found = acceptance(script, row)
-            tally.tried += 1
-            tally.harmless += not found
-            tally.wrong += [f"{script} {row.line}: {found}"] if found else []
+        for rows, tried in ((WRONG, refusal), (RIGHT, acceptance)):
+            found = {(script, row): tried(script, row) for script, some in rows.items() for row in some}
+            wrong = [f"{script} {row.line}: {what}" for (script, row), what in found.items() if what]
+            tally.tried += len(found)
+            tally.refused += (len(found) - len(wrong)) * (rows is WRONG)
+            tally.harmless += (len(found) - len(wrong)) * (rows is RIGHT)
+            tally.wrong += wrong
     return tally
 
 
@@ -71,8 +64,8 @@ def refusal(script: str, row: Row) -> str:
         return f"no {row.names!r} in {sentences[0]!r}"
     if len(sentences[0]) > LONGEST:
         return f"{len(sentences[0])} characters: {sentences[0]!r}"
-    changed = {path for path, _ in before.items() ^ tree().items()}
-    return f"it left {', '.join(sorted(changed))}" if changed else ""
+    changed = sorted({path for path, _ in before ^ tree()})
+    return f"it left {', '.join(changed)}" if changed else ""
 
 
 def acceptance(script: str, row: Row) -> str:
@@ -96,15 +89,9 @@ def call(script: str, row: Row) -> tuple[Any, str]:
     return 0, err.getvalue()
 
 
-def tree() -> dict[str, tuple[int, int]]:
-    """Size and time of every file below the current folder; every folder with zeros."""
-    found = {}
-    for folder, _, files in os.walk("."):
-        found[folder] = 0, 0  # the time of a folder changes with every temporary file in it
-        for file in files:
-            at = os.stat(path := f"{folder}/{file}")
-            found[path] = at.st_size, at.st_mtime_ns
-    return found
+def tree() -> set[tuple[str, int]]:
+    """Every file below the current folder with its time of change, and every folder."""
+    return {(str(path), path.is_file() and path.stat().st_mtime_ns) for path in Path().rglob("*")}
 
 
 @contextlib.contextmanager
@@ -112,7 +99,7 @@ def no_work() -> Iterator[None]:
     """Nothing may be embedded or trained on."""
 
     def begun(*_: Any, **__: Any) -> None:
-        raise WorkBegunError("work has begun")
+        raise AssertionError("work has begun")
 
     with mock.patch.object(BAMS, "encode", begun):
         yield
