@@ -182,7 +182,7 @@ def write_mabe() -> None:
 def write_robots() -> None:
     """The file of the robots, good and bad."""
     robots = simulate.simulate_quadrupeds(10, frames=100)
-    positions, velocities = robots["dof_pos"], robots["dof_vel"]
+    positions = robots["dof_pos"]
     for name, content in {
         "robots": robots,
         "r_half": {"dof_pos": positions},

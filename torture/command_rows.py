@@ -45,14 +45,9 @@ CONFIGS = [
     Row("--config many.yaml", "epochs in many.yaml is 'many'; expected a whole number"),
 ]
 CHECKPOINTS = [
-    *(
-        Row(f"{EMBED} {name}.pt", name)
-        for name in ["none", "folder", "empty", "cut", "changed", "bare", "code", "robot"]
-    ),
-    *(
-        Row(line, "file")
-        for line in ("--output_dir file", "--ckpt_path file/x.pt", "--log_dir file", "--cache_path file")
-    ),
+    *(Row(f"{EMBED} {name}.pt", name) for name in ["none", "folder", "empty", "cut", "changed", "bare", "code"]),
+    *(Row(f"--{flag} file", "file") for flag in ["output_dir", "log_dir", "cache_path"]),
+    Row(f"{EMBED} robot.pt", "robot.pt"),
     Row("--ckpt_path own.pt", "own.pt exists already"),
     Row("--job compute_representations", "--ckpt_path"),
     Row("--resume cut.pt", "cut.pt"),
@@ -62,11 +57,9 @@ CHECKPOINTS = [
     Row("--resume own.pt --epochs 2 --data_root fewer_tracks.npy", "windows"),
 ]
 RECORDINGS = [
-    *(
-        Row(f"--data_root {name}", name)
-        for name in ["none.npy", "empty", "empty.npy", "notes.txt", "cut.npy", "code.npy", "code.npz"]
-    ),
-    *(Row(f"--data_root {name}", name) for name in ["tracks/*.h5", "bad/plain.csv", "bad/words.csv", "bad/no_y.csv"]),
+    *(Row(f"--data_root {name}.npy", f"{name}.npy") for name in ["none", "empty", "cut", "code"]),
+    *(Row(f"--data_root {name}", name) for name in ["empty", "notes.txt", "code.npz", "tracks/*.h5"]),
+    *(Row(f"--data_root bad/{name}.csv", f"{name}.csv") for name in ["plain", "words", "no_y"]),
     Row("--data_root ''", "--data_root"),
     Row("--data_root film.mp4", "track it first"),
     Row("--data_root own.pt", "ckpt_path"),
