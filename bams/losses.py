@@ -116,18 +116,14 @@ class HoALoss:
         distance = (weight * earth_mover_distance(predicted, target)).sum((0, 1)) / max(share, 1e-9)
         return HoASums(distance, total_weight(valid, self.window, self.skip_frames))
 
-    def scores(self, sums: HoASums, parts: int = 1) -> HoAScores:
-        """The ratios, from sums over one or more batches; 0 where nothing was observed.
-
-        With the distances of one of several `parts` of a batch, and the weights of all of it, they are the part's
-        share of the batch's scores.
-        """
+    def scores(self, sums: HoASums) -> HoAScores:
+        """The ratios, from sums over one or more batches; 0 where nothing was observed."""
         learnable = self.marginal > LEAST_MARGINAL_LOSS
         known = torch.where(learnable, sums.weight, 0).sum()
         relative = torch.where(learnable, sums.distance / self.marginal.clamp(min=LEAST_MARGINAL_LOSS), 0)
         relative = relative.sum() / known.clamp(min=1e-9)
         distance = sums.distance.sum() / sums.weight.sum().clamp(min=1e-9)
-        skill = torch.where(known > 0, 1 / parts - relative, 0)  # nothing to learn is not perfect
+        skill = torch.where(known > 0, 1 - relative, 0)  # nothing to learn is not perfect
         return HoAScores(relative if self.normalised else distance, distance, skill)
 
 
@@ -225,18 +221,20 @@ def sample_kept_parts(tracks: int, encoders: int, share: float, generator: torch
     return keep
 
 
-def bootstrap_loss(predicted: Tensor, target: Tensor, usable: Tensor) -> Tensor:
+def bootstrap_loss(predicted: Tensor, target: Tensor, usable: Tensor, pairs: Tensor | None = None) -> Tensor:
     """1 - cosine of view 1 through its predictor and view 2 with stop-gradient, the mean over usable pairs.
 
     Args:
         predicted, target: (P, C).
         usable: (P,) bool.
+        pairs: scalar int64, what the sum is divided by; the number of usable pairs unless given.
 
     Returns:
         scalar; 0 without usable pairs.
     """
     distance = 1 - F.cosine_similarity(predicted.float(), target.detach().float(), dim=-1)
-    return torch.where(usable, distance, 0).sum() / usable.sum().clamp(min=1)
+    pairs = usable.sum() if pairs is None else pairs
+    return torch.where(usable, distance, 0).sum() / pairs.clamp(min=1)
 
 
 def _nth_admissible(rank: Tensor, low: Tensor, high: Tensor, draw: Tensor) -> Tensor:

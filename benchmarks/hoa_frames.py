@@ -1,8 +1,8 @@
-"""What predicting the actions at a share of the frames costs and gives: the default of `--hoa_frames`.
+"""Cost and skill of predicting the actions at a share of the frames, to choose the default of `--hoa_frames`.
 
     python -m benchmarks.hoa_frames                     about 6 minutes on 2 cores
 
-Trains on simulated mice for equal steps with each share, and prints milliseconds per step (median), their
+Trains on simulated mice with each share for the same number of steps. Prints the median milliseconds per step, their
 ratio to predicting at every frame, and the HoA skill on held-out clips.
 """
 
@@ -10,19 +10,16 @@ import argparse
 import dataclasses
 import statistics
 import time
-from functools import partial
 
 import numpy as np
 
 from bams import TrainConfig, simulate
-from bams.app import cli
-from bams.app import mabe as mabe_jobs
-from bams.app.config import RunConfig
-from bams.compute.devices import pick_device
+from bams.data import KeypointsDataset
+from bams.data.split import choose_parts
 from bams.training.batches import batch_order, load_batches
 from bams.training.loop import validate
-from bams.training.run_state import begin, measure_marginal, new_model
-from bams.training.step import training_step
+from bams.training.run import begin, measure_marginal, new_model
+from bams.training.step import TrainingStep
 from mouse_triplets import MICE
 
 SHARES = (1.0, 0.5, 0.25, 0.1)
@@ -32,29 +29,32 @@ SEQUENCE_LENGTH, CLIPS, BATCH = 600, 40, 16
 def train_and_score(share: float, seed: int, steps: int) -> tuple[list[float], float]:
     """Seconds of each step, and the skill on held-out clips after the last."""
     config = TrainConfig(batch_size=BATCH, skip_frames=60, hoa_frames=share, seed=seed, lr_milestones=(), device="cpu")
-    settings = cli.Settings(RunConfig(sequence_length=SEQUENCE_LENGTH), config)
     clips = list(simulate.simulate_mice(CLIPS, seed=seed).keypoints)
-    train_set, val_set = cli.split_datasets(
-        clips, settings, partial(mabe_jobs.make_dataset, group=MICE, settings=settings)
-    )
+    train_set = val_set = None
+    for part in choose_parts(clips, config.least_frames, 0.1, seed):
+        statistics = train_set.statistics if train_set else None
+        made = KeypointsDataset.of_recordings(
+            [clips[i] for i in part], config=MICE.features, statistics=statistics, sequence_length=SEQUENCE_LENGTH
+        )
+        train_set, val_set = train_set or made, made
     model = new_model(train_set, MICE.sizes, seed)
-    device = pick_device("cpu")
-    state = begin(model, train_set, config, device, None)
+    run = begin(model, train_set, config)
+    training_step = TrainingStep(model, run.hoa, config)
     seconds: list[float] = []
     epoch = 0
     while len(seconds) < steps:
         model.train()
         for batch in load_batches(train_set, config, batch_order(train_set, config, epoch)):
             started = time.perf_counter()
-            values = training_step(model, batch, state.hoa, config, state.step)
-            state.optimizer.zero_grad(set_to_none=True)
+            values = training_step(batch, run.step, len(batch["input"]))
+            run.optimizer.zero_grad(set_to_none=True)
             values["total_loss"].backward()
-            state.optimizer.step()
+            run.optimizer.step()
             seconds.append(time.perf_counter() - started)
-            state.step += 1
+            run.step += 1
         epoch += 1
-    hoa = dataclasses.replace(state.hoa, marginal=measure_marginal(train_set, val_set, config))
-    return seconds, validate(model, val_set, hoa, config, device)["hoa_skill"]
+    hoa = dataclasses.replace(run.hoa, marginal=measure_marginal(train_set, val_set, config))
+    return seconds, validate(model, val_set, hoa, config, run.device)["hoa_skill"]
 
 
 def main() -> None:

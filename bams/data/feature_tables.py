@@ -1,11 +1,10 @@
-"""Features and quantised actions of all tracks, one after the other: in memory, or in files that are mapped.
+"""Features and quantised actions of all tracks, one after the other, in memory or in mapped files.
 
 Axes: N tracks, frames of all tracks, F input features, D action features.
 """
 
 import os
 import sys
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
@@ -40,8 +39,6 @@ class Table(NamedTuple):
         valid: (frames, D) bool.
         lengths: (N,) int64, frames of each track.
         statistics: of the training tracks.
-        checksums: (N, 3) uint32, CRC-32 of each track's inputs, actions and valid, where they lie in files that
-            are read bit by bit; None in memory.
     """
 
     inputs: np.ndarray
@@ -49,19 +46,18 @@ class Table(NamedTuple):
     valid: np.ndarray
     lengths: np.ndarray
     statistics: Statistics
-    checksums: np.ndarray | None = None
 
 
 def build_table(
     tracks: Iterable[Track], *, bins: int, statistics: Statistics | None = None, folder: Path | None = None
 ) -> Table:
-    """Join tracks that come one by one, so that all their features are never in memory twice, or at all.
+    """Join tracks that come one by one; with a folder, their features are never all in memory.
 
     Args:
         tracks: at least one, all with as many features.
         bins: Q, of the statistics that are fitted.
         statistics: those of the training tracks; fitted if not given.
-        folder: where the arrays go, as plain `.npy` files; unless given, memory.
+        folder: for the arrays, as `.npy` files; None: they stay in memory.
 
     Raises:
         ValueError: nothing is valid, or the statistics are of other features.
@@ -85,27 +81,19 @@ def build_table(
         return table
     del targets
     (folder / "targets.npy").unlink()
-    ends = np.cumsum(table.lengths)
-    spans = [slice(end - length, end) for end, length in zip(ends, table.lengths, strict=True)]
-    sums = np.array([checksum(table[:3], span) for span in spans], np.uint32)
-    files.write_arrays(folder / "statistics.npz", lengths=table.lengths, checksums=sums, **asdict(statistics))
+    files.write_arrays(folder / "statistics.npz", lengths=table.lengths, **asdict(statistics))
     return read_table(folder)
 
 
-def checksum(arrays: Iterable[np.ndarray], span: slice) -> tuple[int, ...]:
-    """CRC-32 of some frames of the inputs, the actions and valid."""
-    return tuple(zlib.crc32(np.ascontiguousarray(array[span])) for array in arrays)
-
-
 def keep(folder: Path, build: Callable[[Path], Any], read: Callable[[Path], Kept]) -> Kept:
-    """What `read` finds in a folder, which `build` fills if it is not there or is damaged, which stderr says.
+    """What `read` finds in a folder; `build` fills the folder first if it is missing, or damaged (stderr says so).
 
     Raises:
         OSError: the folder cannot be written.
     """
 
     def find_or_make() -> Kept:
-        with suppress(Exception):  # what is damaged may raise anything
+        with suppress(Exception):  # damaged files may raise anything
             return read(folder)
         with claimed(folder, wait=True):
             try:
@@ -121,25 +109,29 @@ def keep(folder: Path, build: Callable[[Path], Any], read: Callable[[Path], Kept
 
 
 def read_table(folder: Path) -> Table:
-    """The table that `build_table` wrote, its arrays mapped: pages are read when they are asked for.
+    """The table that `build_table` wrote, its arrays mapped from their files.
 
     Raises:
         ValueError, OSError: it is damaged or not there.
     """
     found = files.read_arrays(folder / "statistics.npz")
-    lengths, checksums = found.pop("lengths"), found.pop("checksums")
-    arrays = [read_mapped(folder / f"{name}.npy") for name in ("inputs", "actions", "valid")]
-    statistics = Statistics(**found)
+    lengths, statistics = found.pop("lengths"), Statistics(**found)
+    arrays = []
     widths = (statistics.centre.size, *[statistics.edges.shape[0]] * 2)
-    kinds = (np.float32, np.uint8, np.bool_)
-    for array, width, kind in zip(arrays, widths, kinds, strict=True):
+    kinds = {"inputs": np.float32, "actions": np.uint8, "valid": np.bool_}
+    for (name, kind), width in zip(kinds.items(), widths, strict=True):
+        path = folder / f"{name}.npy"
+        array = read_mapped(path)
         if array.shape != (lengths.sum(), width) or array.dtype != kind or not array.flags.c_contiguous:
-            raise ValueError(f"the arrays in {folder} do not have the axes of its tracks and features")
-    return Table(*arrays, lengths, statistics, checksums)
+            raise ValueError(f"{path} does not have the axes of the tracks and features")
+        if path.stat().st_size != array.offset + array.nbytes:
+            raise ValueError(f"{path} does not have the size of its array")
+        arrays.append(array)
+    return Table(*arrays, lengths, statistics)
 
 
 def read_mapped(path: Path) -> np.ndarray:
-    """The array of an `.npy` file, mapped; it can be written, as torch asks for, which changes memory alone."""
+    """The array of an `.npy` file, mapped copy-on-write, as torch wants writable memory."""
     return np.load(path, mmap_mode="c")
 
 
@@ -185,7 +177,7 @@ class _Column:
         return np.load(self.path, mmap_mode="r+")
 
     def _write_header(self) -> None:
-        """numpy leaves room in it for the rows to become more."""
+        """numpy leaves room in the header for a larger number of rows."""
         header = {"descr": self.rows.dtype.str, "fortran_order": False, "shape": (self.count, self.rows.shape[1])}
         np.lib.format.write_array_header_1_0(self.file, header)
 
