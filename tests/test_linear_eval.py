@@ -157,7 +157,7 @@ def test_solving_from_sums_gives_the_coefficients_of_scikit_learn(count):
     scaler = StandardScaler().fit(features.astype(float))
     plain = balanced_ridge().fit(scaler.transform(features.astype(float)), y)
     decision = plain.decision_function(scaler.transform(features.astype(float)))
-    outputs = found(features, np.arange(len(y)))
+    outputs = sums.predict(found, features, np.arange(len(y)))
     if count == 2:
         np.testing.assert_allclose(outputs, np.stack([-decision, decision], axis=1), atol=1e-6)
     else:
@@ -167,15 +167,15 @@ def test_solving_from_sums_gives_the_coefficients_of_scikit_learn(count):
 def test_sums_are_the_same_however_many_rows_are_taken_at_once(monkeypatch):
     features, classes, measure, _ = data()
     rows = np.random.default_rng(0).permutation(900)[:700]
-    whole = ridge.sum_products(features, rows, classes[rows], 3, measure[rows, None])
+    whole = ridge.sum_products(features, rows, classes[rows], 3, measure[rows])
     monkeypatch.setattr(ridge, "ROWS_AT_ONCE", 13)
-    parts = ridge.sum_products(features, rows, classes[rows], 3, measure[rows, None])
-    np.testing.assert_allclose(parts.products, whole.products, rtol=1e-9, atol=1e-9)
-    z = np.column_stack([features[rows], measure[rows]]).astype(float)
-    z = np.column_stack([(z - whole.centre) / whole.scale, np.ones(700)])
-    for c in range(3):
-        own = z[classes[rows] == c]
-        np.testing.assert_allclose(whole.products[c], own.T @ own, atol=1e-8)
+    parts = ridge.sum_products(features, rows, classes[rows], 3, measure[rows])
+    for sums in (whole, parts):
+        z = (features[rows] - sums.scaler.mean_) / sums.scaler.scale_
+        z = np.column_stack([z, np.ones(700)])
+        for own in (classes[rows] == c for c in range(3)):
+            np.testing.assert_allclose(sums.products[c], z[own].T @ z[own], rtol=1e-9, atol=1e-8)
+            np.testing.assert_allclose(sums.moments[c], measure[rows][own] @ z[own], rtol=1e-9, atol=1e-8)
 
 
 def test_features_that_are_not_finite_are_refused():
