@@ -105,7 +105,7 @@ def test_ignored_classes_become_unlabelled():
 @pytest.mark.parametrize(
     ("changes", "utils", "message"),
     [
-        ({"new": np.zeros(3)}, {}, "annotations have the label new"),
+        ({"new": np.zeros(3)}, {}, "annotations names the label new"),
         ({}, {"classification_tags": ["act", "strain", "gone"]}, "names the label gone"),
         ({}, {"regression_tags": ["speed", "act"]}, "act stands twice"),
         ({}, {"sequence_level_dict": {"gone": True}}, "sequence_level_dict names the label gone"),

@@ -173,7 +173,8 @@ def test_sums_are_the_same_however_many_rows_are_taken_at_once(monkeypatch):
     for sums in (whole, parts):
         z = (features[rows] - sums.scaler.mean_) / sums.scaler.scale_
         z = np.column_stack([z, np.ones(700)])
-        for own in (classes[rows] == c for c in range(3)):
+        for c in range(3):
+            own = classes[rows] == c
             np.testing.assert_allclose(sums.products[c], z[own].T @ z[own], rtol=1e-9, atol=1e-8)
             np.testing.assert_allclose(sums.moments[c], measure[rows][own] @ z[own], rtol=1e-9, atol=1e-8)
 
