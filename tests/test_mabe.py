@@ -227,13 +227,9 @@ def test_a_frame_map_that_fits_is_accepted_in_any_order_of_rows():
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ({"a": (0, 3)}, r"1 clips are missing in it \(first b\), 0 are not in"),
-        (
-            {"a": (0, 3), "b": (3, 8), "c": (8, 9)},
-            r"0 clips are missing in it, 1 are not in the test file \(first c\)",
-        ),
-        ({"a": (0, 3), "x": (3, 8)}, r"\(first b\).*\(first x\)"),
-        ({}, "2 clips are missing"),
+        ({"a": (0, 3)}, "clip b is missing in it"),
+        ({"a": (0, 3), "b": (3, 8), "c": (8, 9)}, "clip c is not in the test file"),
+        ({}, "clip a is missing in it"),
         ({"a": (0, 3), "b": (3, 7)}, "gives clip b 4 frames; the test file has 5"),
         ({"a": (0, 3), "b": (4, 9)}, "at row 3"),
         ({"a": (0, 3), "b": (2, 7)}, "at row 3"),

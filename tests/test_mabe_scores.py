@@ -266,7 +266,7 @@ def labels_of(**changes) -> dict:
         (labels_of(frame_number_map={"a": (0, 3), "b": (2, 5)}), "row 3"),
         (labels_of(frame_number_map={"a": (0, 3), "b": (4, 5)}), "row 3"),
         (labels_of(frame_number_map={"a": 3}), "(start, end)"),
-        (labels_of(frame_number_map={}), "no clip"),
+        (labels_of(frame_number_map={}), "its 0 clips have 0"),
         ({}, "label file"),
     ],
 )

@@ -17,23 +17,14 @@ from bams.readout.ridge import augment, balanced_ridge, ridge
 
 
 class Score(NamedTuple):
-    """One row of the score table.
-
-    Attributes:
-        task: its name.
-        private, public: scores on all test clips, and on the public ones alone.
-        metric: "F1" of the positive class, or "MSE" (nan where no frame is labelled).
-        no_ensemble: mean of the private scores of the single seeds.
-        pooled: score of clip means, or -1 for tasks that are not sequence-level.
-        sequence_level: whether the task file says so.
-    """
+    """One row of the score table."""
 
     task: str
-    private: float
-    public: float
-    metric: str
-    no_ensemble: float
-    pooled: float
+    private: float  # on all test clips
+    public: float  # on the public test clips
+    metric: str  # "F1" of the positive class, or "MSE" (nan where no frame is labelled)
+    no_ensemble: float  # mean of the private scores of the single seeds
+    pooled: float  # score of clip means; -1 if the task is not sequence-level
     sequence_level: bool
 
 
@@ -45,8 +36,7 @@ def score(embeddings: np.ndarray, labels: Labels, protocol: Protocol) -> list[Sc
         labels, protocol: from `read_labels` and `read_protocol`.
 
     Returns:
-        One row per task, in the order of the task file. The tasks X_singletask_fly_0, 1, ... become one row X, in the
-        place of the first.
+        One row per task in the order of the task file; the tasks X_singletask_fly_0, 1, ... become one row X.
 
     Raises:
         ValueError: a task has no labelled frame to train on.
@@ -67,15 +57,9 @@ def score(embeddings: np.ndarray, labels: Labels, protocol: Protocol) -> list[Sc
     for k, (name, task) in enumerate(tasks.items()):
         scores = [_metric(count, task.discrete) for count in private[:, k]]
         whole = name in protocol.sequence_level
-        rows[name] = Score(
-            name,
-            private=scores[-1],
-            public=_metric(public[-1, k], task.discrete),
-            metric="F1" if task.discrete else "MSE",
-            no_ensemble=float(np.mean(scores[:-1])),
-            pooled=_pooled(np.stack(means)[:, :, k], task.discrete) if whole else -1.0,
-            sequence_level=whole,
-        )
+        pooled = _pooled(np.stack(means)[:, :, k], task.discrete) if whole else -1.0
+        shared, metric = _metric(public[-1, k], task.discrete), "F1" if task.discrete else "MSE"
+        rows[name] = Score(name, scores[-1], shared, metric, float(np.mean(scores[:-1])), pooled, whole)
     return _average_flies([rows[name] for name in protocol.tasks])
 
 
@@ -105,10 +89,8 @@ def _fit(
         for s, seed in enumerate(protocol.seeds):
             if not products[s, k, :, -1, -1].any():
                 raise ValueError(f"task {name} has no labelled frame in the training clips of seed {seed}")
-            if task.discrete:
-                readouts[s, k] = balanced_ridge(products[s, k])[:, 1]
-            else:
-                readouts[s, k] = ridge(products[s, k, 1], moments[s, k])
+            solved = balanced_ridge(products[s, k])[:, 1] if task.discrete else ridge(products[s, k, 1], moments[s, k])
+            readouts[s, k] = solved
     return readouts
 
 
@@ -127,7 +109,7 @@ def _products_of_parts(frames: np.ndarray, parts: list[np.ndarray], whole: np.nd
 def _count(
     frames: np.ndarray, readouts: np.ndarray, truth: np.ndarray, discrete: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The sums over one clip from which scores are made.
+    """The sums over one clip that scores are made of.
 
     Args:
         frames: (T, C+1), augmented.
@@ -136,9 +118,9 @@ def _count(
         discrete: (tasks,) bool.
 
     Returns:
-        (seeds + 1, tasks, 3), of each seed and, last, of their joint prediction: true positive, positive and
-        predicted positive frames; in regression the summed squared error, the labelled frames, 0.
-        (2, tasks), means of the truth and of the joint prediction over labelled frames; NaN = none labelled.
+        (seeds + 1, tasks, 3), for each seed and, last, for all together: frames that are truly and predicted positive,
+        truly positive, predicted positive; in regression the summed squared error, the labelled frames, 0.
+        (2, tasks), means of truth and joint prediction over the labelled frames; NaN = none is labelled.
     """
     labelled = ~np.isnan(truth)
     predicted = readouts @ frames.T
@@ -181,16 +163,9 @@ def _average_flies(rows: list[Score]) -> list[Score]:
         groups.setdefault((name, -1 if single else i), []).append(row)
     averaged = []
     for (name, _), flies in groups.items():
-        pooled = [row.pooled for row in flies if row.sequence_level]
-        averaged.append(
-            Score(
-                name,
-                private=float(np.mean([row.private for row in flies])),
-                public=float(np.mean([row.public for row in flies])),
-                metric=flies[0].metric,
-                no_ensemble=float(np.mean([row.no_ensemble for row in flies])),
-                pooled=float(np.mean(pooled)) if pooled else -1.0,
-                sequence_level=bool(pooled),
-            )
-        )
+        private, public, single = np.mean([(row.private, row.public, row.no_ensemble) for row in flies], axis=0)
+        pooled = [row.pooled for row in flies if row.sequence_level] or [-1.0]
+        whole = any(row.sequence_level for row in flies)
+        numbers = float(private), float(public), flies[0].metric, float(single), float(np.mean(pooled))
+        averaged.append(Score(name, *numbers, whole))
     return averaged
