@@ -33,7 +33,7 @@ ROWS = [
     *(
         Row(what, f"{EMBED} {{name}}_{folder}", says)
         for what, folder, says in (
-            ("a frame map of other clips", "map_clips", "1 clips are missing"),
+            ("a frame map of other clips", "map_clips", "does not fit the test file"),
             ("a frame map of other frames", "map_frames", "gives clip a 9 frames"),
             ("a frame map with a gap", "map_gap", "gap"),
             ("a list in place of a frame map", "map_list", "frame_number_map.npy"),
