@@ -1,7 +1,6 @@
-"""download_mabe.sh, run as users run it, against a server on this machine.
+"""download_mabe.sh against a server on this machine.
 
-The real files are gigabytes and not here, so each test runs a copy of the script in which the
-known md5 sums of its table stand for the content that the server here sends.
+The real files have gigabytes, so each test runs a copy of the script whose md5 sums are those of the server's content.
 """
 
 import hashlib
@@ -31,25 +30,22 @@ def md5(content: bytes) -> str:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Sends `server.content` as a file server would; its flags make it a worse one."""
+    """A file server with `server.content`, whose flags make it a worse one."""
 
     def do_GET(self) -> None:
         server = self.server
         name = self.path.lstrip("/")
         asked = self.headers.get("Range")
         server.requests.append((name, asked))
-        if name not in server.content:
+        body = server.content.get(name)
+        if body is None:
             self.reply(404, b"<html>no such file</html>")
-            return
-        body = server.content[name]
-        if asked is None or not server.ranges:
+        elif asked is None or not server.ranges:
             self.reply(200, body)
-            return
-        start = int(re.fullmatch(r"bytes=(\d+)-", asked).group(1))
-        if start >= len(body):
+        elif (start := int(re.fullmatch(r"bytes=(\d+)-", asked).group(1))) >= len(body):
             self.reply(416, b"no more", f"bytes */{len(body)}")
-            return
-        self.reply(206, body[start:], f"bytes {start}-{len(body) - 1}/{len(body)}")
+        else:
+            self.reply(206, body[start:], f"bytes {start}-{len(body) - 1}/{len(body)}")
 
     def reply(self, status: int, body: bytes, content_range: str | None = None) -> None:
         self.send_response(status)
@@ -110,15 +106,8 @@ class Runner:
         self.env |= {"BAMS_MABE_URL": url, "TMPDIR": str(folder), "no_proxy": "*"}
 
     def __call__(self, *args: str) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            [BASH, str(self.script), *args],
-            cwd=self.folder,
-            env=self.env,
-            capture_output=True,
-            check=False,
-            text=True,
-            timeout=15,
-        )
+        options = {"cwd": self.folder, "env": self.env, "capture_output": True, "text": True, "timeout": 15}
+        return subprocess.run([BASH, str(self.script), *args], check=False, **options)
 
     def put(self, name: str, content: bytes) -> Path:
         self.data.mkdir(parents=True, exist_ok=True)
@@ -144,11 +133,17 @@ def picked(names: list[str]) -> dict[str, bytes]:
     return {name: CONTENT[name] for name in names}
 
 
-def test_fetches_all_files(run: Runner) -> None:
+def test_fetches_all_files_and_not_again(run: Runner, server: ThreadingHTTPServer) -> None:
     done = run()
     assert (done.returncode, done.stderr) == (0, "")
     assert run.files() == CONTENT
     assert not list(run.folder.glob("tmp*"))
+    server.requests.clear()
+    mine = run.put(UNKNOWN_SUM, b"mine, and no sum says otherwise")
+    done = run()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert server.requests == []
+    assert mine.read_bytes() == b"mine, and no sum says otherwise"
 
 
 @pytest.mark.parametrize(("group", "names"), [("mice", MICE), ("flies", FLIES)])
@@ -223,16 +218,6 @@ def test_no_check_accepts_any_sum(run: Runner, server: ThreadingHTTPServer) -> N
     assert server.requests == []
 
 
-def test_good_files_are_not_fetched_again(run: Runner, server: ThreadingHTTPServer) -> None:
-    for name, content in CONTENT.items():
-        run.put(name, content)
-    mine = run.put(UNKNOWN_SUM, b"mine, and no sum says otherwise")
-    done = run()
-    assert (done.returncode, done.stderr) == (0, "")
-    assert server.requests == []
-    assert mine.read_bytes() == b"mine, and no sum says otherwise"
-
-
 def test_an_existing_file_with_a_wrong_sum_is_replaced(run: Runner) -> None:
     run.put(KNOWN_SUM, b"half a file")
     done = run("mice")
@@ -267,15 +252,11 @@ def test_wrong_arguments(tmp_path: Path, server: ThreadingHTTPServer, args: list
     assert server.requests == [] and not run.data.exists()
 
 
-def test_help(tmp_path: Path, server: ThreadingHTTPServer) -> None:
-    done = Runner(tmp_path, url_of(server))("--help")
-    assert done.returncode == 0
-    for word in ["mice", "flies", "--dir", "--no_check", "BAMS_MABE_URL"]:
-        assert word in done.stdout
-
-
-def test_needs_curl_or_wget(tmp_path: Path, server: ThreadingHTTPServer) -> None:
+def test_help_and_a_missing_tool(tmp_path: Path, server: ThreadingHTTPServer) -> None:
     run = Runner(tmp_path, url_of(server))
+    done = run("--help")
+    assert done.returncode == 0
+    assert all(word in done.stdout for word in ["mice", "flies", "--dir", "--no_check", "BAMS_MABE_URL"])
     done = run()
     assert (done.returncode, done.stderr) == (2, "download_mabe.sh: needs curl or wget.\n")
     assert not run.data.exists()

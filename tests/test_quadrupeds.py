@@ -116,11 +116,10 @@ def test_what_is_no_file_of_robots_is_refused(tmp_path, content, change, message
 
 
 def test_the_split_is_that_of_the_paper():
-    train, test = read_out_split(57)
-    expected = train_test_split(np.arange(57), test_size=0.8, random_state=42)
-    np.testing.assert_array_equal(train, expected[0])
-    np.testing.assert_array_equal(test, expected[1])
-    assert (len(train), len(test)) == (11, 46)
+    split, expected = read_out_split(57), train_test_split(np.arange(57), test_size=0.8, random_state=42)
+    for found, part, count in zip(split, expected, (11, 46), strict=True):
+        np.testing.assert_array_equal(found, part)
+        assert len(found) == count
     with pytest.raises(ValueError, match="9 sequences are too few"):
         read_out_split(9)
 
