@@ -100,14 +100,13 @@ def evaluate_labels(
         classifier, regressor: scikit-learn estimators to use instead of RidgeClassifier and Ridge.
 
     Raises:
-        ValueError: lengths do not fit, a label has fewer than two groups or classes, or a class occurs in too few
-            groups to be in training in every fold.
+        ValueError: lengths do not fit, or a label has too few groups or classes, or a class that only one has.
     """
     group = np.unique(groups, return_inverse=True)[1]
     taken = slice(None) if frames is None else np.asarray(frames)
     number = np.arange(len(group))[taken]
-    tables = {}
-    for name, table in ((name, np.asarray(table)) for name, table in embeddings.items()):
+    tables = {name: np.asarray(table) for name, table in embeddings.items()}
+    for name, table in tables.items():
         if table.ndim != 2 or len(table) not in (len(group), len(number)):
             raise ValueError(f"{name} has axes {table.shape}; expected ({len(group)} frames, channels), as in groups")
         tables[name] = table[taken] if len(table) == len(group) else table
@@ -128,17 +127,14 @@ def evaluate_labels(
 
 
 def assign_folds(groups: np.ndarray, classes: np.ndarray, most: int, name: str = "the label") -> np.ndarray:
-    """Hold out whole groups together, and spread each class over the folds as evenly as a greedy choice can.
-
-    (scikit-learn's StratifiedGroupKFold may put both recordings that have a rare class into one fold.)
+    """The fold (rows,) int in which each row is held out, with whole groups in a fold and each class spread over the
+    folds as evenly as a greedy choice can. (scikit-learn's StratifiedGroupKFold may put both recordings that have a
+    rare class into one fold.)
 
     Args:
-        groups, classes: (rows,) int; classes are numbered from 0.
-        most: number of folds; at most the number of groups, which must be two or more, is used.
+        groups, classes: (rows,) int; there are two or more groups; classes are numbered from 0.
+        most: number of folds; at most the number of groups is used.
         name: the label's name, for the error message.
-
-    Returns:
-        (rows,) int, the fold in which each row is held out.
     """
     found, group = np.unique(groups, return_inverse=True)
     if len(found) < 2 or most < 2:
@@ -185,23 +181,16 @@ def _evaluate(
     training_mean = np.stack([target[fold != f].mean(axis=0) for f in range(fold.max() + 1)])
     if names is not None and not training_mean.all():
         rare = class_names[int(np.argmin(training_mean.min(axis=0)))]
-        raise ValueError(
-            f"label {name}: class {rare} occurs in too few recordings to be both learnt and scored: leave it out "
-            f"(-1, or --ignore_classes {name}:{rare}), or label it in more recordings"
-        )
+        advice = f"leave it out (-1, or --ignore_classes {name}:{rare}), or label it in more recordings"
+        raise ValueError(f"label {name}: class {rare} occurs in too few recordings to be learnt and scored: {advice}")
     predict = partial(_predict_held_out, rows, y, fold, len(class_names), alpha, estimator)
     predictions = {row: predict(table) for row, table in units.tables.items()}
     predictions["chance"] = training_mean[fold]
-    return LabelScores(
-        *(name, "regression" if names is None else "classification", units.level),
-        rows={row: over_folds(score, target, predicted, fold) for row, predicted in predictions.items()},
-        confusions={row: confusion_shares(target, some) for row, some in predictions.items() if class_names},
-        class_names=class_names,
-        folds=len(training_mean),
-        groups=len(np.unique(groups)),
-        read_out=len(rows),
-        labelled=int(labelled.sum()),
-    )
+    scores = {row: over_folds(score, target, predicted, fold) for row, predicted in predictions.items()}
+    confusions = {row: confusion_shares(target, some) for row, some in predictions.items() if class_names}
+    kind = "regression" if names is None else "classification"
+    counts = len(training_mean), len(np.unique(groups)), len(rows), int(labelled.sum())
+    return LabelScores(name, kind, units.level, scores, confusions, class_names, *counts)
 
 
 def _predict_held_out(
@@ -234,10 +223,9 @@ def _sequence_means(frames: _Units, groups: np.ndarray, sequences: np.ndarray) -
     order = np.argsort(sequence[frames.number], kind="stable")
     members = np.split(order, np.searchsorted(sequence[frames.number][order], np.arange(1, len(found))))
     present = np.flatnonzero([len(some) for some in members])
-    means = {
-        name: np.stack([table[members[i]].mean(axis=0, dtype=np.float64) for i in present])
-        for name, table in frames.tables.items()
-    }
+    means = {}
+    for name, table in frames.tables.items():
+        means[name] = np.stack([table[members[i]].mean(axis=0, dtype=np.float64) for i in present])
     return _Units("sequence", means, present, groups[first[present]], len(found))
 
 
@@ -246,7 +234,5 @@ def _checked(part: Pair, check: Callable[[np.ndarray], np.ndarray]) -> Pair:
     if inputs.ndim != 2 or labels.shape != inputs.shape[:1]:
         raise ValueError(f"features have axes {inputs.shape}, labels {labels.shape}; expected (rows, C) and (rows,)")
     if inputs.shape[1] == 0 or inputs.dtype.kind not in "fiub" or not np.isfinite(inputs).all():
-        raise ValueError(
-            f"features are {inputs.dtype} of axes {inputs.shape}; expected finite numbers, of one channel or more"
-        )
+        raise ValueError(f"features are {inputs.dtype} of axes {inputs.shape}; expected finite numbers, C at least 1")
     return inputs, labels

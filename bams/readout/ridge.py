@@ -17,15 +17,10 @@ CONSTANT = 1e-12  # share of a column's variance over all rows below which the c
 
 
 class Sums(NamedTuple):
-    """Sums over the rows of each cell, with the features standardised by `scaler` over all rows.
+    """Sums over the rows of each cell, with the features standardised by `scaler` over all rows."""
 
-    Attributes:
-        products: (cells, C+1, C+1) float64, sums of z zᵀ.
-        moments: (cells, C+1) float64, sums of z times the target; 0 without a target.
-    """
-
-    products: np.ndarray
-    moments: np.ndarray
+    products: np.ndarray  # (cells, C+1, C+1) float64, sums of z zᵀ
+    moments: np.ndarray  # (cells, C+1) float64, sums of z times the target; 0 without a target
     scaler: StandardScaler
 
     def predict(self, coefficients: np.ndarray, features: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -42,14 +37,10 @@ def sum_products(
     """Sum products of features, and of features with a target, over the rows of each cell.
 
     Args:
-        features: (frames, C) float, finite at the rows.
-        rows: (M,) int, the frames to use.
+        features: (frames, C) float.
+        rows: (M,) int, the frames to use; ValueError if a feature is not finite there.
         cells: (M,) int from 0 to `count` - 1, the cell of each row.
-        count: number of cells.
         target: (M,) float, what a regression predicts.
-
-    Raises:
-        ValueError: a feature is not finite.
     """
     scaler = StandardScaler()
     for part in _parts(len(rows)):
@@ -70,22 +61,16 @@ def sum_products(
 
 
 def classifier(sums: Sums, classes: np.ndarray, alpha: float) -> np.ndarray:
-    """Fit a class-balanced ridge classifier on standardised features; the class is the highest output.
+    """Coefficients (C+1, K) of a class-balanced ridge classifier on standardised features; the highest output decides.
 
-    Args:
-        sums: from `sum_products`.
-        classes: (K, cells) bool, the training cells of each class; each class has rows in some of them.
-        alpha: strength of the penalty.
-
-    Returns:
-        (C+1, K) coefficients for `Sums.predict`.
+    `classes` (K, cells) bool are the training cells of each class; each class has rows in some of them.
     """
     products = np.stack([sums.products[cells].sum(axis=0) for cells in classes])
     return balanced_ridge(products, alpha * _variance(products.sum(axis=0)))
 
 
 def regressor(sums: Sums, cells: np.ndarray, alpha: float) -> np.ndarray:
-    """Fit a ridge regression on standardised features of the training cells (cells,) bool; (C+1, 1) coefficients."""
+    """Coefficients (C+1, 1) of a ridge regression on standardised features, trained on the cells (cells,) bool."""
     products, moments = sums.products[cells].sum(axis=0), sums.moments[cells].sum(axis=0)
     return ridge(products, moments[:, None], alpha * _variance(products))
 
@@ -96,8 +81,8 @@ def ridge(products: np.ndarray, moments: np.ndarray, penalty: float | np.ndarray
     Args:
         products: (C+1, C+1), sums of weight * z zᵀ.
         moments: (C+1,) or (C+1, outputs), sums of weight * target * z.
-        penalty: on all coefficients, or (C,) one for each; `alpha` times a feature's variance is the penalty `alpha`
-            on the standardised feature.
+        penalty: on all coefficients, or (C,) one for each; `alpha` times a feature's variance acts as the penalty
+            `alpha` does on the standardised feature.
 
     Returns:
         coefficients with the axes of `moments`, the intercept last: prediction = z @ coefficients.
@@ -113,12 +98,8 @@ def ridge(products: np.ndarray, moments: np.ndarray, penalty: float | np.ndarray
 def balanced_ridge(products: np.ndarray, penalty: float | np.ndarray = 1.0) -> np.ndarray:
     """Solve a ridge per class on targets 1 (the class) and -1, as `RidgeClassifier(class_weight="balanced")` does.
 
-    Args:
-        products: (K, C+1, C+1), sums of z zᵀ over the rows of each class, which may be none.
-        penalty: see `ridge`.
-
-    Returns:
-        (C+1, K) coefficients, the intercepts last.
+    `products` (K, C+1, C+1) are sums of z zᵀ over the rows of each class, which may be none; for `penalty` see `ridge`.
+    Returns coefficients (C+1, K), the intercepts last.
     """
     counts = products[:, -1, -1]
     weights = counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1))

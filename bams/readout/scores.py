@@ -11,10 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-COLUMNS = (
-    *("label", "kind", "level", "row", "metric", "value", "spread"),
-    *("folds", "groups", "read_out", "labelled"),
-)
+COLUMNS = ("label", "kind", "level", "row", "metric", "value", "spread", "folds", "groups", "read_out", "labelled")
 
 
 class Score(NamedTuple):
@@ -71,11 +68,10 @@ class Table:
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(COLUMNS)
         for s in self.labels:
-            for row, scores in s.rows.items():
-                for metric, score in scores.items():
-                    numbers = ("" if np.isnan(x) else f"{x:.6g}" for x in score)
-                    counts = (s.folds, s.groups, s.read_out, s.labelled)
-                    writer.writerow((s.label, s.kind, s.level, row, metric, *numbers, *counts))
+            for row, metric, score in ((row, *pair) for row, scores in s.rows.items() for pair in scores.items()):
+                numbers = ("" if np.isnan(x) else f"{x:.6g}" for x in score)
+                counts = (s.folds, s.groups, s.read_out, s.labelled)
+                writer.writerow((s.label, s.kind, s.level, row, metric, *numbers, *counts))
         return out.getvalue()
 
 
@@ -89,19 +85,14 @@ def aligned(cells: Sequence[Sequence[str]]) -> str:
 def class_scores(true: np.ndarray, predicted: np.ndarray, names: Sequence[str]) -> dict[str, float]:
     """Macro F1 and balanced accuracy over the classes that occur, and the F1 of each class (NaN if it does not occur).
 
-    Args:
-        true, predicted: (M, K), 1 = the class and 0 = another, or the probability of each class.
-        names: K names.
+    `true` and `predicted` are (M, K), 1 = the class and 0 = another, or the probability of each; `names` has K names.
     """
     right, of_true, of_predicted = (true * predicted).sum(axis=0), true.sum(axis=0), predicted.sum(axis=0)
     with np.errstate(invalid="ignore"):
         recall = right / of_true
         f1 = np.where(of_true > 0, 2 * right / (of_true + of_predicted), np.nan)
-    return {
-        "macro F1": _mean(f1),
-        "balanced accuracy": _mean(recall),
-        **{f"F1 {name}": float(value) for name, value in zip(names, f1, strict=True)},
-    }
+    of_classes = {f"F1 {name}": float(value) for name, value in zip(names, f1, strict=True)}
+    return {"macro F1": _mean(f1), "balanced accuracy": _mean(recall), **of_classes}
 
 
 def value_scores(values: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
