@@ -73,7 +73,11 @@ def as_annotations(
         per_recording = len(rows) == counts[0]
         if not whole:
             frames, padded = longest if per_recording else lengths, eval_utils.get("padded_frames")
-            rows = [_cut(name, np.asarray(row), int(n), padded) for row, n in zip(rows, frames, strict=True)]
+            for found, n in ((len(row), int(n)) for row, n in zip(rows, frames, strict=True)):
+                if found not in (n, padded):
+                    wanted = f"{n}" + (f" (or {padded} with padding)" if padded not in (None, n) else "")
+                    raise ValueError(f"{name} has {found} frames where the recording has {wanted}")
+            rows = [np.asarray(row)[:n] for row, n in zip(rows, frames, strict=True)]
         classes = name in eval_utils.get("classification_tags", ())
         values = [as_classes(row, name) if classes else as_measures(row, name) for row in rows]
         names = [str(n) for n in eval_utils.get("class_names", {}).get(name, ())]
@@ -92,9 +96,9 @@ def annotations_of(arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, Any], di
     """`annotations` and `eval_utils` from the arrays of an `.npz`.
 
     Args:
-        arrays: `labels_X` per frame, `seq_labels_X` per recording or track; `labels_X_names` or `seq_labels_X_names`,
-            the names of the classes; `recording_ids`, the names of the recordings. Other arrays are not used. A label
-            with class names, or of whole numbers (int, bool), is of classes; another (float) is a measure.
+        arrays: `labels_X` per frame, `seq_labels_X` per recording or track, each with optional names of the classes
+            `labels_X_names`; `recording_ids`; others are not used. A label with class names, or of whole numbers (int,
+            bool), is of classes; another (float) is a measure.
 
     Raises:
         ValueError: there is no label, there are names without a label, or two labels have the same name.
@@ -196,10 +200,3 @@ def _rows(name: str, values: Any, counts: tuple[int, int], axes: int) -> Sequenc
         kind = "one value each" if axes == 1 else "one value per frame"
         raise ValueError(f"{name} has entries with axes {np.shape(values[0])}; expected {kind}")
     return values
-
-
-def _cut(name: str, row: np.ndarray, length: int, padded: int | None) -> np.ndarray:
-    if len(row) not in (length, padded):
-        wanted = f"{length}" + (f" (or {padded} with padding)" if padded not in (None, length) else "")
-        raise ValueError(f"{name} has {len(row)} frames where the recording has {wanted}")
-    return row[:length]

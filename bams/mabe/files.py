@@ -37,8 +37,7 @@ def load_sequences(
         Clip ids in the order of the file, and per clip (A, T, K, 2) float32 in the unit of the file; NaN = missing.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is not a MABe file, or has other animals.
+        FileNotFoundError, ValueError: there is no such file, or it is not one of MABe or of these animals.
     """
     content = files.read_pickled_dict(path)
     sequences = content.get("sequences")
@@ -148,11 +147,8 @@ def write_submission(
 ) -> Path:
     """Check a submission as the public evaluator does, then write {frame_number_map, embeddings}.
 
-    Args:
-        path: the `.npy` file.
-        rows, expected: frame maps of the embeddings, and of the evaluator; they must be equal.
-        embeddings: (frames, C) float32, finite.
-        most_columns: largest C that is allowed.
+    `rows` and `expected` are the frame maps of the embeddings and of the evaluator, which must be equal; `embeddings`
+    are (frames, C) float32, finite, with C at most `most_columns`.
     """
     check_submission(rows, embeddings, expected, most_columns)
     return files.write_pickled_dict(path, {"frame_number_map": rows, "embeddings": embeddings})

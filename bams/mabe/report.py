@@ -56,14 +56,12 @@ def run_evaluate(
     """Score a submission X.npy, print the table, and write it to X_scores.csv.
 
     Args:
-        config: names the files.
-        defaults: the files `labels`, `splits` and `tasks` to use where `config` names none.
+        config: names the files; the others of `labels`, `splits` and `tasks` are those of `defaults`.
         most_columns: largest number of embedding columns that is allowed.
         baselines: what to compare with: by name, frame map -> embeddings (frames, C) float32.
 
     Raises:
         FileNotFoundError, ValueError: a file is missing or malformed, or they do not fit each other.
-        OSError: the folder of the submission cannot be written.
     """
     submission = Path(config.submission)
     files.check_writable(submission.parent)

@@ -6,6 +6,7 @@ so that the embeddings are never copied whole, whatever the number of tasks.
 Axes: T frames of a clip, C embedding columns.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -89,8 +90,8 @@ def _fit(
         for s, seed in enumerate(protocol.seeds):
             if not products[s, k, :, -1, -1].any():
                 raise ValueError(f"task {name} has no labelled frame in the training clips of seed {seed}")
-            solved = balanced_ridge(products[s, k])[:, 1] if task.discrete else ridge(products[s, k, 1], moments[s, k])
-            readouts[s, k] = solved
+            fitted = balanced_ridge(products[s, k])[:, 1] if task.discrete else ridge(products[s, k, 1], moments[s, k])
+            readouts[s, k] = fitted
     return readouts
 
 
@@ -109,13 +110,8 @@ def _products_of_parts(frames: np.ndarray, parts: list[np.ndarray], whole: np.nd
 def _count(
     frames: np.ndarray, readouts: np.ndarray, truth: np.ndarray, discrete: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The sums over one clip that scores are made of.
-
-    Args:
-        frames: (T, C+1), augmented.
-        readouts: (seeds, tasks, C+1).
-        truth: (tasks, T) float64, NaN = not labelled.
-        discrete: (tasks,) bool.
+    """The sums over one clip that scores are made of, from frames (T, C+1), readouts (seeds, tasks, C+1), truth
+    (tasks, T) float64 with NaN = not labelled, and discrete (tasks,) bool.
 
     Returns:
         (seeds + 1, tasks, 3), for each seed and, last, for all together: frames that are truly and predicted positive,
@@ -138,7 +134,7 @@ def _count(
     return counts, np.divide(sums, frame_count, out=np.full_like(sums, np.nan), where=frame_count > 0)
 
 
-def _metric(counts: np.ndarray, discrete: bool) -> float:
+def _metric(counts: Sequence[float], discrete: bool) -> float:
     """F1 of the positive class, 0 where nothing is positive; or mean squared error, nan where nothing is labelled."""
     first, second, third = (float(count) for count in counts)
     if discrete:
@@ -150,9 +146,9 @@ def _pooled(means: np.ndarray, discrete: bool) -> float:
     """The score of clip means (clips, 2) of truth and prediction."""
     truth, predicted = means[np.isfinite(means).all(axis=1)].T
     if not discrete:
-        return _metric(np.array([np.square(predicted - truth).sum(), len(truth), 0]), False)
+        return _metric((np.square(predicted - truth).sum(), len(truth), 0), False)
     truth, predicted = truth > 0.5, predicted > 0.5
-    return _metric(np.array([(truth & predicted).sum(), truth.sum(), predicted.sum()]), True)
+    return _metric(((truth & predicted).sum(), truth.sum(), predicted.sum()), True)
 
 
 def _average_flies(rows: list[Score]) -> list[Score]:
@@ -163,9 +159,10 @@ def _average_flies(rows: list[Score]) -> list[Score]:
         groups.setdefault((name, -1 if single else i), []).append(row)
     averaged = []
     for (name, _), flies in groups.items():
-        private, public, single = np.mean([(row.private, row.public, row.no_ensemble) for row in flies], axis=0)
-        pooled = [row.pooled for row in flies if row.sequence_level] or [-1.0]
-        whole = any(row.sequence_level for row in flies)
-        numbers = float(private), float(public), flies[0].metric, float(single), float(np.mean(pooled))
-        averaged.append(Score(name, *numbers, whole))
+        private, public, single = np.mean(
+            [(row.private, row.public, row.no_ensemble) for row in flies], axis=0
+        ).tolist()
+        pooled = [row.pooled for row in flies if row.sequence_level]
+        mean = float(np.mean(pooled)) if pooled else -1.0
+        averaged.append(Score(name, private, public, flies[0].metric, single, mean, bool(pooled)))
     return averaged

@@ -21,21 +21,14 @@ def clip_ids(count: int, seed: int) -> list[str]:
 
 
 def write_protocol(
-    splits: str | Path,
-    tasks: str | Path,
-    train: Sequence[str],
-    test: Sequence[str],
-    names: Sequence[str],
-    sequence_level: Sequence[str],
+    splits: Path, tasks: Path, train: list[str], test: list[str], names: list[str], sequence_level: list[str]
 ) -> None:
     """Write a split file and a task file in the form of the public ones.
 
     Args:
         splits, tasks: the `.json` files.
-        train: clip ids of the training file.
-        test: clip ids of the test file; read-outs are trained on half of them and scored on the others.
-        names: names of the tasks.
-        sequence_level: the tasks that hold for whole clips.
+        train, test: clip ids of the training and of the test file; read-outs are trained on half of the test clips.
+        names: names of the tasks; `sequence_level` are those that hold for whole clips.
     """
     shuffled = np.random.default_rng(0).permutation(test).tolist()
     half, rest = len(test) // 2, (len(test) + len(test) // 2) // 2
