@@ -112,6 +112,8 @@ def annotations_of(arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, Any], di
                 raise ValueError(f"there is an array {key}, but none named {key.removesuffix('_names')}")
             continue
         name = key.removeprefix("seq_").removeprefix("labels_")
+        if not name:
+            raise ValueError(f"the array {key} does not name a label: call it {key}X for a label X")
         if name in annotations:
             raise ValueError(f"both labels_{name} and seq_labels_{name} are given: give one of them another name")
         annotations[name] = arrays[key]
