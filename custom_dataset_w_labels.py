@@ -12,7 +12,7 @@ from typing import Any
 
 from bams import Recording, load_poses
 from bams.app import custom
-from bams.app.label_evaluation import read_labels
+from bams.app.labelled import read_labels
 from bams.app.script import script
 
 

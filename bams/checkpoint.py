@@ -215,8 +215,8 @@ def check_dataset(found: Checkpoint, name: str, path: str | Path) -> None:
 
 def check_features(expected: Mapping[str, list[str]], found: Mapping[str, list[str]], path: str) -> None:
     """Raise ValueError unless the features of the data are those `expected`, of the checkpoint at `path`."""
-    for kind, names in found.items():
-        known = expected[kind]
+    for kind in ("inputs", "actions"):
+        names, known = found.get(kind, expected[kind]), expected[kind]
         if names != known:
             other = next((a for a, b in zip(names, known, strict=False) if a != b), "more or fewer of them")
             raise ValueError(

@@ -11,13 +11,12 @@ from bams.app import cli
 from bams.app import mabe as mabe_jobs
 from bams.data import KeypointsDataset
 from bams.data.split import choose_parts, with_somebody, without_absent
-from bams.embed.pooled import standardise
+from bams.embed.pooled import embed_table, standardise
 from bams.features.oriented import OrientedTable, oriented_features
 from bams.mabe import files as mabe_files
 from bams.mabe.simulated import simulate_fly_files
 from bams.simulate.flies import ACTIONS, ARENA, FPS, MODES, SimulatedFlies, simulate_flies
 from bams.storage import files
-from bams.training.config import TrainConfig
 
 NAN = np.nan
 CLIPS, FRAMES = 6, 1500
@@ -295,9 +294,8 @@ def test_missing_flies_do_not_count_in_the_group(tmp_path, monkeypatch):
     trained = cli.load_trained(settings, "fly_group")
     clip = simulate_flies(1, frames=300, seed=8, gaps=0).keypoints[0]
     clip[:2] = NAN
-    settings = replace(settings, train=TrainConfig(device="cpu"))
-    arguments = settings, fruit_flies.FLIES, trained.model, trained.statistics, [(0, 300)]
-    tables = [standardise(mabe_jobs.embed_clips(*arguments, [flies])) for flies in (clip, clip[2:], clip[::-1])]
+    made = [embed_table(trained.model, [flies], [(0, 300)], trained.inputs) for flies in (clip, clip[2:], clip[::-1])]
+    tables = [standardise(table) for table in made]
     assert tables[0].shape == (300, 256)
     assert np.isfinite(tables[0]).all()
     np.testing.assert_allclose(tables[1], tables[0], atol=2e-3)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bams.app import custom
-from bams.app.label_evaluation import read_labels
+from bams.app.labelled import read_labels
 from bams.app.script import script
 from bams.recordings.load import load_poses
 from bams.recordings.recording import Recording

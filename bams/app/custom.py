@@ -14,7 +14,7 @@ from tqdm import tqdm
 from bams import checkpoint
 from bams.app import cli, overview
 from bams.app.config import CustomConfig, LabelConfig
-from bams.app.label_evaluation import Annotations, LabelEvaluation
+from bams.app.labelled import Annotations, LabelEvaluation
 from bams.app.run_files import unused
 from bams.checkpoint import CUSTOM, Checkpoint, kept, part_of
 from bams.compute import distributed

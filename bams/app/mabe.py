@@ -1,8 +1,8 @@
 """The jobs of the MABe 2022 scripts: what mice and flies share."""
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,13 @@ from bams.data.feature_tables import Table, build_table, keep, read_table
 from bams.data.keypoints import recording_tracks
 from bams.data.split import choose_parts, without_absent
 from bams.embed.pooled import embed_table, standardise
+from bams.features.columns import Features
 from bams.features.recording import FeatureSource, as_data, recording_features
 from bams.mabe import files as mabe_files
 from bams.mabe import report as mabe_report
 from bams.mabe.report import MabeConfig
 from bams.models.bams import BAMS
 from bams.readout.baselines import InputAlone, principal_components, random_weights
-from bams.statistics import Statistics, known_inputs
 from bams.storage import files
 from bams.training.plan import plan_training
 
@@ -124,14 +124,13 @@ def run_train(settings: cli.Settings, group: Group, root: Path) -> None:
     tables = training_tables(settings, group, root / group.train_file)
     train_set, *held_out = (Dataset.of_table(one, sequence_length=settings.run.sequence_length) for one in tables)
     val_set = held_out[0] if held_out else None
-    features = {**feature_names(group), "source": as_data(group.features)}
     plan = plan_training(
         group.name,
         train_set,
         val_set,
         group.sizes,
         settings.train,
-        features,
+        features_of(group),
         kept(settings.run, settings.script),
         settings.resume,
     )
@@ -167,7 +166,7 @@ def training_tables(settings: cli.Settings, group: Group, path: Path) -> list[Ta
 
     asked = run.hoa_bins, run.val_share, train.seed, train.skip_frames, train.hoa_window
     # features of made-up frames are part of the key, so that a change in how they are made is noticed
-    probe = recording_features(_made_up(group), group.features)
+    probe = _probe(group)
     content = *map(np.asarray, probe[:3]), *(asdict(fitted).values() if fitted else ())
     key = files.content_key(f"bams-mabe-2 {asked} {probe[3:]}", *content, files.file_key(path))
     return keep(cache / f"{group.name}-{key}", build, read)
@@ -186,7 +185,8 @@ def run_compute_representations(settings: cli.Settings, group: Group, root: Path
     with distributed.common_folder(target.parent) as folder:
         shape = max(end for _, end in spans), 2 * sum(trained.model.sizes.values())
         table = distributed.common_array(folder / "embeddings.npy", shape)
-        embed_clips(settings, group, trained.model, trained.statistics, spans, one_by_one, table)
+        device = pick_device(distributed.own_device(settings.train.device))
+        embed_table(trained.model, one_by_one, spans, trained.inputs, device, table)
         distributed.wait()
         if distributed.is_first():
             mabe_files.write_submission(target, rows, standardise(table), rows, group.most_columns)
@@ -224,7 +224,8 @@ def baselines(
 
     def embed(model: BAMS | InputAlone, rows: mabe_files.FrameMap) -> np.ndarray:
         mabe_files.check_frame_map(rows, ids, [clip.shape[1] for clip in clips], "the labels' frame map")
-        return embed_clips(settings, group, model, trained.statistics, [rows[name] for name in ids], clips)
+        device = pick_device(settings.train.device)
+        return embed_table(model, clips, [rows[name] for name in ids], trained.inputs, device)
 
     def embed_input(rows: mabe_files.FrameMap) -> np.ndarray:
         return embed(InputAlone(trained.model), rows)
@@ -239,48 +240,23 @@ def baselines(
 def load_trained(settings: cli.Settings, group: Group) -> Checkpoint:
     """The checkpoint `--ckpt_path`, of this group and its features."""
     trained = cli.load_trained(settings, group.name)
-    check_features(trained.features, feature_names(group), settings.run.ckpt_path)
-    return trained
+    features = features_of(group)
+    check_features(trained.features, features, settings.run.ckpt_path)
+    return replace(trained, features=features)  # checkpoints from before version 0.2 lack the source
 
 
-def embed_clips(
-    settings: cli.Settings,
-    group: Group,
-    model: BAMS | InputAlone,
-    statistics: Statistics,
-    spans: Sequence[tuple[int, int]],
-    clips: Iterable[np.ndarray],
-    table: np.ndarray | None = None,
-) -> np.ndarray:
-    """Pooled embeddings of all clips, (frames, 2*C) float32.
-
-    Args:
-        settings: from `cli.parse`.
-        group: which animals.
-        model: what to embed with, and the `statistics` of its training tracks.
-        spans: (start, end) of the rows of each clip.
-        clips: (A, T, K, 2) float32 each; NaN = not tracked.
-        table: see `embed_table`.
-    """
-    return embed_table(
-        model,
-        clips,
-        spans,
-        lambda clip: known_inputs(recording_features(clip, group.features).inputs, statistics),
-        pick_device(distributed.own_device(settings.train.device)),
-        table,
-    )
+def features_of(group: Group) -> dict[str, Any]:
+    """Names of inputs and actions, and how they are made, for the checkpoint."""
+    made = _probe(group)
+    names = {"inputs": list(made.input_names), "actions": list(made.action_names)}
+    return {**names, "source": as_data(group.features)}
 
 
-def feature_names(group: Group) -> dict[str, list[str]]:
-    """Names of the input and action features, as the checkpoint keeps them."""
-    made = recording_features(_made_up(group), group.features)
-    return {"inputs": list(made.input_names), "actions": list(made.action_names)}
-
-
-def _made_up(group: Group) -> np.ndarray:
-    """Eight frames of keypoints at random places, (A, 8, K, 2) float32."""
-    return np.random.default_rng(0).uniform(1, 9, (group.individuals, 8, group.keypoints, 2)).astype(np.float32)
+def _probe(group: Group) -> Features:
+    """Features of eight made-up frames."""
+    shape = group.individuals, 8, group.keypoints, 2
+    clip = np.random.default_rng(0).uniform(1, 9, shape).astype(np.float32)
+    return recording_features(clip, group.features)
 
 
 JOBS = {
