@@ -167,8 +167,8 @@ def _check_names(annotations: Mapping[str, Any], eval_utils: Mapping[str, Any]) 
     named |= {key: eval_utils.get(key, {}) for key in ("sequence_level_dict", "class_names")}
     for place, name in ((place, name) for place, names in named.items() for name in names):
         if name not in given or name not in tagged:
-            needed = "a label must be in annotations, and in classification_tags or regression_tags"
-            raise ValueError(f"{place} names the label {name}, which is not everywhere: {needed}")
+            needed = "it must be in annotations and in classification_tags or regression_tags"
+            raise ValueError(f"{place} names the label {name}; {needed}")
         if tagged.count(name) > 1:
             raise ValueError(f"label {name} stands twice in classification_tags and regression_tags; name it once")
 
