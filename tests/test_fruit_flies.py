@@ -2,6 +2,8 @@
 
 import re
 from dataclasses import replace
+from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -217,6 +219,7 @@ def test_an_absent_individual_is_no_track(flies):
     np.testing.assert_array_equal(kept[0], clips[0][flies.sex[0] >= 0])
     with pytest.raises(ValueError, match="no individual is tracked"):
         with_somebody(clips[2:])
+<<<<<<< HEAD
 
 
 def test_no_training_track_is_empty(flies):
@@ -228,6 +231,14 @@ def test_no_training_track_is_empty(flies):
     assert train_set.n_tracks + val_set.n_tracks == (flies.sex >= 0).sum()
     for part in (train_set, val_set):
         assert all(part.valid[a:b].any() for a, b in zip(part.starts[:-1], part.starts[1:], strict=True))
+=======
+    settings = cli.Settings(RunConfig(sequence_length=500), TrainConfig())
+    make = partial(mabe_jobs.make_dataset, group=fruit_flies.FLIES, settings=settings)
+    parts = cli.split_datasets(list(flies.keypoints), settings, make)
+    assert sum(part.n_tracks for part in parts) == (flies.sex >= 0).sum()
+    for part in parts:
+        assert all(part.valid[a:b].any() for a, b in pairwise(part.starts))
+>>>>>>> readout
 
 
 @pytest.fixture(scope="module")
@@ -276,8 +287,7 @@ def test_labels_and_frame_map_are_those_of_the_test_clips(simulated):
 
 
 def test_zeros_are_values_in_fly_files_and_missing_in_those_of_mice(tmp_path):
-    keypoints = np.zeros((2, 11, 24, 2), np.float32)
-    np.save(tmp_path / "a.npy", {"sequences": {"A": {"keypoints": keypoints}}})
+    np.save(tmp_path / "a.npy", {"sequences": {"A": {"keypoints": np.zeros((2, 11, 24, 2), np.float32)}}})
     _, (clip,) = mabe_jobs.load_clips(fruit_flies.FLIES, tmp_path / "a.npy")
     assert (clip == 0).all()
     _, (clip,) = mabe_files.load_sequences(tmp_path / "a.npy", keypoints=24, individuals=11)

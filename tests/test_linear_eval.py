@@ -121,19 +121,20 @@ def test_a_class_of_one_part_alone_is_never_right_or_has_no_score():
 
 
 @pytest.mark.parametrize(
-    ("part", "message"),
+    ("features", "labels", "message"),
     [
-        ((np.zeros((5, 2)), np.zeros(4, int)), "labels"),
-        ((np.zeros(5), np.zeros(5, int)), "axes"),
-        ((np.zeros((5, 2)), np.full(5, 0.5)), "not whole"),
-        ((np.zeros((5, 2)), np.array(list("abcde"))), "whole numbers"),
-        ((np.zeros((5, 2)), np.full(5, -1)), "two classes"),
-        ((np.zeros((5, 2)), np.zeros(5, int)), "two classes"),
+        (np.zeros((5, 2)), np.zeros(4, int), "labels"),
+        (np.zeros(5), np.zeros(5, int), "axes"),
+        (np.zeros((5, 2)), np.full(5, 0.5), "not whole"),
+        (np.zeros((5, 2)), np.array(list("abcde")), "whole numbers"),
+        (np.zeros((5, 2)), np.full(5, -1), "two classes"),
+        (np.zeros((5, 2)), np.zeros(5, int), "two classes"),
+        (np.full((5, 2), np.nan), np.arange(5), "finite"),
     ],
 )
-def test_parts_that_do_not_fit_are_refused(part, message):
+def test_parts_that_do_not_fit_are_refused(features, labels, message):
     with pytest.raises(ValueError, match=message):
-        train_linear_classifier(part, part)
+        train_linear_classifier((features, labels), (features, labels))
 
 
 # --- sums over frames ---

@@ -137,13 +137,11 @@ def as_classes(values: np.ndarray, name: str = "label") -> np.ndarray:
     values = np.asarray(values)
     if values.dtype.kind not in "fiub":
         raise ValueError(f"{name} is of type {values.dtype}; classes are whole numbers, -1 = not labelled")
-    known = np.isfinite(values)
-    exact = known & (np.abs(values.astype(np.float64)) <= LARGEST)
-    classes = np.full(values.shape, -1)
-    classes[exact] = values[exact]
-    if (classes[known] != values[known]).any():
+    numbers = values.astype(np.float64)
+    known = np.isfinite(numbers)
+    if ((numbers[known] % 1 != 0) | (np.abs(numbers[known]) > LARGEST)).any():
         raise ValueError(f"{name} holds numbers that are not whole or above {LARGEST}: it is a measure, not classes")
-    return np.maximum(classes, -1)
+    return np.where(known & (numbers >= 0), numbers, -1).astype(np.int64)
 
 
 def as_measures(values: np.ndarray, name: str = "label") -> np.ndarray:
@@ -167,8 +165,8 @@ def _check_names(annotations: Mapping[str, Any], eval_utils: Mapping[str, Any]) 
     named |= {key: eval_utils.get(key, {}) for key in ("sequence_level_dict", "class_names")}
     for place, name in ((place, name) for place, names in named.items() for name in names):
         if name not in given or name not in tagged:
-            needed = "a label must be in annotations, and in classification_tags or regression_tags"
-            raise ValueError(f"{place} names the label {name}, which is not everywhere: {needed}")
+            needed = "it must be in annotations and in classification_tags or regression_tags"
+            raise ValueError(f"{place} names the label {name}; {needed}")
         if tagged.count(name) > 1:
             raise ValueError(f"label {name} stands twice in classification_tags and regression_tags; name it once")
 

@@ -158,9 +158,8 @@ def check_submission(rows: FrameMap, embeddings: np.ndarray, expected: FrameMap,
     """Raise ValueError where the public evaluator would refuse a submission (see `write_submission`)."""
     if set(rows) != set(expected):
         other = min(set(rows) ^ set(expected))
-        raise ValueError(
-            f"the submission has {len(rows)} clips, not the {len(expected)} expected; first difference: {other}"
-        )
+        counts = f"{len(rows)} clips, not the {len(expected)} expected"
+        raise ValueError(f"the submission has {counts} (first difference: {other})")
     for name, span in rows.items():
         if not isinstance(span, tuple) or tuple(span) != tuple(expected[name]):
             raise ValueError(f"the submission has clip {name} at {span}; expected {tuple(expected[name])}")
