@@ -2,8 +2,6 @@
 
 import re
 from dataclasses import replace
-from functools import partial
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -219,7 +217,6 @@ def test_an_absent_individual_is_no_track(flies):
     np.testing.assert_array_equal(kept[0], clips[0][flies.sex[0] >= 0])
     with pytest.raises(ValueError, match="no individual is tracked"):
         with_somebody(clips[2:])
-<<<<<<< HEAD
 
 
 def test_no_training_track_is_empty(flies):
@@ -231,14 +228,6 @@ def test_no_training_track_is_empty(flies):
     assert train_set.n_tracks + val_set.n_tracks == (flies.sex >= 0).sum()
     for part in (train_set, val_set):
         assert all(part.valid[a:b].any() for a, b in zip(part.starts[:-1], part.starts[1:], strict=True))
-=======
-    settings = cli.Settings(RunConfig(sequence_length=500), TrainConfig())
-    make = partial(mabe_jobs.make_dataset, group=fruit_flies.FLIES, settings=settings)
-    parts = cli.split_datasets(list(flies.keypoints), settings, make)
-    assert sum(part.n_tracks for part in parts) == (flies.sex >= 0).sum()
-    for part in parts:
-        assert all(part.valid[a:b].any() for a, b in pairwise(part.starts))
->>>>>>> readout
 
 
 @pytest.fixture(scope="module")
