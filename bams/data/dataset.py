@@ -21,8 +21,9 @@ from bams.storage import files
 class Dataset(torch.utils.data.Dataset):
     """Tracks as windows of features and quantised actions.
 
-    An item is a dict: `input` (T, F) float32, unscaled; `actions` (T, D) uint8 bins; `valid` (T, D) bool; and the labels
-    by name. A track shorter than T repeats its last frame, which is not valid. Reading an item twice gives the same item.
+    An item is a dict: `input` (T, F) float32, unscaled; `actions` (T, D) uint8 bins; `valid` (T, D) bool; and the
+    labels by name. A track shorter than T repeats its last frame, which is not valid. Reading an item twice gives the
+    same item.
 
     Args:
         input_feats: (N, T, F) float, or a list of N arrays (T_i, F); NaN = not known, becomes the centre.

@@ -56,7 +56,7 @@ def build_table(
     Args:
         tracks: at least one, all with as many features.
         bins: Q, of the statistics that are fitted.
-        statistics: those of the training tracks; fitted if not given.
+        statistics: of the training tracks; fitted unless given.
         folder: for the arrays, as `.npy` files; None: they stay in memory.
 
     Raises:
