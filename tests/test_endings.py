@@ -11,11 +11,8 @@ import torch
 
 from bams.app.script import script
 from bams.compute import distributed
-from bams.data.dataset import Dataset
 from bams.storage import files
 from bams.training import tensorboard_log
-from bams.training.batches import load_batches
-from bams.training.config import TrainConfig
 from bams.training.interrupts import Interrupted, last_words, stop_signals
 
 
@@ -87,23 +84,6 @@ def test_a_script_told_to_stop_removes_what_is_half_written(tmp_path, capsys):
     assert leaving.value.code == 143
     assert list(tmp_path.iterdir()) == []
     assert signal.getsignal(signal.SIGTERM) is before
-
-
-class Dies(Dataset):
-    """Its second window kills the process that reads it."""
-
-    def __getitem__(self, index):
-        if index == 1:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().__getitem__(index)
-
-
-@pytest.mark.slow
-def test_a_lost_loader_is_an_error_of_its_own():
-    x = np.random.default_rng(0).normal(size=(2, 20, 1)).astype(np.float32)
-    batches = load_batches(Dies(x, x, None, hoa_bins=2), TrainConfig(num_workers=1), [[0], [1]])
-    with pytest.raises(ChildProcessError, match="the system ended one of 1 processes that load batches"):
-        list(batches)
 
 
 def test_a_full_disk_is_named_and_what_was_there_stays(tmp_path):
