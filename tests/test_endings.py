@@ -4,7 +4,6 @@ import errno
 import os
 import resource
 import signal
-import sys
 
 import numpy as np
 import pytest
@@ -12,13 +11,9 @@ import torch
 
 from bams.app.script import script
 from bams.compute import distributed
-from bams.compute.devices import is_out_of_memory
-from bams.data.dataset import Dataset
 from bams.storage import files
 from bams.training import tensorboard_log
-from bams.training.batches import load_batches
-from bams.training.config import TrainConfig
-from bams.training.interrupts import Interrupted, handled, last_words, stop_signals
+from bams.training.interrupts import Interrupted, last_words, stop_signals
 
 
 def ending(error, path="m.pt"):
@@ -33,17 +28,6 @@ def test_a_file_that_cannot_be_written_ends_a_run_with_a_checkpoint():
     error, saved = ending(OSError("the curves cannot be written"))
     assert str(error) == "the curves cannot be written; m.pt holds everything up to here: go on with --resume m.pt"
     assert saved == 1
-
-
-def test_where_the_checkpoint_cannot_be_written_either_that_is_said():
-    def full():
-        raise OSError("cannot write m.pt: No space left on device")
-
-    with (
-        pytest.raises(OSError, match=r"^cannot write m\.pt: No space left on device$"),
-        last_words("m.pt", full, 1),
-    ):
-        raise OSError("curves")
 
 
 @pytest.mark.parametrize(
@@ -62,7 +46,6 @@ def test_too_little_memory_names_the_batch_and_leaves_the_checkpoint(error, tmp_
 def test_other_errors_stay_as_they_are():
     error = RuntimeError("shapes do not fit")
     assert ending(error) == (error, 0)
-    assert not is_out_of_memory(error)
 
 
 def test_a_script_says_out_of_memory_in_one_sentence(capsys):
@@ -103,43 +86,6 @@ def test_a_script_told_to_stop_removes_what_is_half_written(tmp_path, capsys):
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_handlers_are_put_back():
-    before = signal.getsignal(signal.SIGUSR1)
-    with handled(lambda *_: None, signal.SIGUSR1):
-        os.kill(os.getpid(), signal.SIGUSR1)
-    assert signal.getsignal(signal.SIGUSR1) is before
-
-
-class Dies(Dataset):
-    """Its second window kills the process that reads it."""
-
-    def __getitem__(self, index):
-        if index == 1:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().__getitem__(index)
-
-
-@pytest.mark.slow
-def test_a_lost_loader_is_an_error_of_its_own():
-    x = np.random.default_rng(0).normal(size=(2, 20, 1)).astype(np.float32)
-    batches = load_batches(Dies(x, x, None, hoa_bins=2), TrainConfig(num_workers=1), [[0], [1]])
-    with pytest.raises(ChildProcessError, match="the system ended one of 1 processes that load batches"):
-        list(batches)
-
-
-@pytest.mark.parametrize("name", ["inputs.npy", "actions.npy", "valid.npy", "statistics.npz"])
-def test_a_cache_that_misses_a_file_is_made_anew_with_a_notice(tmp_path, name, capsys):
-    x = np.random.default_rng(0).normal(size=(3, 20, 1)).astype(np.float32)
-    options = {"hoa_bins": 2, "cache": True, "cache_path": tmp_path}
-    first = Dataset(x, x, None, **options)
-    assert capsys.readouterr().err == ""
-    (path,) = tmp_path.glob(f"*/{name}")
-    path.unlink()
-    again = Dataset(x, x, None, **options)
-    assert "made anew" in capsys.readouterr().err
-    assert torch.equal(again.batch([0, 1, 2])["input"], first.batch([0, 1, 2])["input"])
-
-
 def test_a_full_disk_is_named_and_what_was_there_stays(tmp_path):
     path = tmp_path / "m.pt"
     path.write_bytes(b"before")
@@ -165,13 +111,6 @@ def test_curves_that_cannot_be_written_say_so(tmp_path, monkeypatch, capfd):
         for step in range(1000):
             tensorboard_log.log(writer, "train", {"loss": 1.0}, step)
     assert "Traceback" not in capfd.readouterr().err
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="limits of address space are those of Linux")
-def test_memory_errors_of_torch_are_known():
-    with pytest.raises(RuntimeError) as raised:
-        torch.empty(2**50)
-    assert is_out_of_memory(raised.value)
 
 
 def test_only_the_first_process_says_that_it_wrote(monkeypatch):
