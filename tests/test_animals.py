@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bams.features.animals import animal_features, find_bodies, with_nearest
+from bams.features.animals import animal_features, find_bodies
 from bams.features.config import FeatureConfig
-from bams.features.plain import keypoint_features
+from bams.features.distances import with_nearest
+from bams.features.raw import keypoint_features
 from bams.features.recording import join_animals
 
 NAN = np.nan

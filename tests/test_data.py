@@ -17,7 +17,7 @@ from bams.data.dataset import Dataset, cut_windows
 from bams.data.keypoints import KeypointsDataset
 from bams.data.split import choose_held_out, long_enough
 from bams.features.config import FeatureConfig
-from bams.features.geometry import check_keypoints
+from bams.features.gaps import check_keypoints
 from bams.features.skeletons import Body, PoseTable, Segment, pose_features
 from bams.recordings.recording import as_recordings, track_names
 from bams.simulate.mice import KEYPOINTS, simulate_mice

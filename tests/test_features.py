@@ -5,17 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bams.features.geometry import (
-    angle_difference,
-    difference,
-    egocentric,
-    fill_gaps,
-    observed,
-    polar,
-    rotate,
-    wrap_angle,
-)
-from bams.features.plain import keypoint_features, series_features
+from bams.features.gaps import difference, fill_gaps, observed
+from bams.features.geometry import angle_difference, egocentric, polar, rotate, wrap_angle
+from bams.features.raw import keypoint_features, series_features
 from bams.features.skeletons import Body, PoseTable, Segment, pose_features
 
 PI = np.float32(np.pi)

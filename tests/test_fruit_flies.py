@@ -12,7 +12,7 @@ from bams.app import mabe as mabe_jobs
 from bams.data import KeypointsDataset
 from bams.data.split import choose_parts, with_somebody, without_absent
 from bams.embed.pooled import standardise
-from bams.features.oriented import OrientedTable, oriented_features
+from bams.features.skeletons import OrientedTable, oriented_features
 from bams.mabe import files as mabe_files
 from bams.mabe.simulated import simulate_fly_files
 from bams.simulate.flies import ACTIONS, ARENA, FPS, MODES, SimulatedFlies, simulate_flies

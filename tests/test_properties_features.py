@@ -20,13 +20,14 @@ from strategies import (
 )
 
 from bams import FeatureConfig, KeypointsDataset
-from bams.features.animals import animal_features, with_nearest
+from bams.features.animals import animal_features
 from bams.features.columns import Features
-from bams.features.geometry import angle_difference, difference, egocentric, fill_gaps, polar, rotate, wrap_angle
-from bams.features.oriented import OrientedTable, oriented_features
-from bams.features.plain import keypoint_features, series_features
+from bams.features.distances import with_nearest
+from bams.features.gaps import difference, fill_gaps
+from bams.features.geometry import angle_difference, egocentric, polar, rotate, wrap_angle
+from bams.features.raw import keypoint_features, series_features
 from bams.features.recording import recording_features
-from bams.features.skeletons import Body, PoseTable, Segment, pose_features
+from bams.features.skeletons import Body, OrientedTable, PoseTable, Segment, oriented_features, pose_features
 
 TABLE = PoseTable(
     ("nose", "neck", "tail"),

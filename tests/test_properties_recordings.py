@@ -21,7 +21,8 @@ from strategies import (
 )
 
 from bams import CleaningConfig, Recording, as_recordings, load_poses
-from bams.features.geometry import body_length, check_keypoints
+from bams.features.gaps import check_keypoints
+from bams.recordings.body_length import body_length
 from bams.recordings.cleaning import clean, resample
 from bams.recordings.segments import Segment, cut_segments, read_segments
 
