@@ -16,7 +16,7 @@ class Statistics:
     Attributes:
         centre: (F,) float32, median of each input feature, in its unit.
         scale: (F,) float32, half of its 1-99 percentile range; where that is 0 the standard deviation, else 1.
-        edges: (D, Q-1) float32, bin edges of each action feature, in its unit; an action of bin q lies at or above q edges.
+        edges: (D, Q-1) float32, bin edges of each action feature, in its unit; q edges are at or below bin q.
         counts: (D, Q) int64, valid frames in each bin.
     """
 
