@@ -1,8 +1,4 @@
-"""The network: causal encoders, the action predictor, and the bootstrap predictors.
-
-Axes: B tracks in a batch, T frames, M of them, F input features, C channels of one encoder, D action features, Q bins
-of the histogram of actions.
-"""
+"""The network: causal encoders, the action predictor, and the bootstrap predictors (see `docs/method.md`)."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -20,7 +16,7 @@ CLIP = 3.0  # inputs farther than this many scales from the centre are jumps of 
 
 
 class BAMSOutput(NamedTuple):
-    """What `BAMS.forward` gives; unpacks as `embs, hoa_pred, byol_preds`.
+    """What `BAMS.forward` gives.
 
     Attributes:
         embs: by encoder name, (B, T, C) float32: the embedding of every frame.
@@ -56,11 +52,7 @@ class InputScale(nn.Module):
 class MLP(nn.Module):
     """Linear layers with a PReLU between them, one slope per layer.
 
-    Args:
-        hidden_layers: the sizes of all layers, from the input to the output.
-
-    Raises:
-        ValueError: fewer than two sizes, or a size that is not a whole number of at least 1.
+    `hidden_layers` are the sizes from the input to the output: ValueError unless two or more whole numbers from 1.
     """
 
     def __init__(self, hidden_layers: Sequence[int]):
@@ -155,7 +147,7 @@ class BAMS(nn.Module):
         """Logits of the histogram of actions.
 
         Args:
-            embs: by encoder name (B, M, C).
+            embs: by encoder name (B, M, C), at any M frames.
             input: (B, M, F), unscaled, at the same frames.
             keep: (B, encoders + 1), 0 = hide this embedding or, last, the input; all are seen unless given.
 
