@@ -147,8 +147,7 @@ def names() -> st.SearchStrategy[str]:
 def feature_configs(draw: st.DrawFn, count: int, dims: int = 2, **fixed: Any) -> FeatureConfig:
     """Every choice of features that fits keypoints of this number, keypoint0, keypoint1, ..."""
     chosen = {
-        "tracks": draw(st.sampled_from(("individual", "joint"))),
-        "features": draw(st.sampled_from(("own", "camera", "raw"))),
+        "features": draw(st.sampled_from(("own", "raw"))),
         "others": draw(st.integers(0, 3)),
         "predict": (
             draw(st.sampled_from(("movement", "observed", "lengths")[: 3 if count > 1 else 2])),

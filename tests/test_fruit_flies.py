@@ -213,11 +213,9 @@ def test_features_do_not_depend_on_where_the_fly_is_nor_on_the_future(flies):
     np.testing.assert_array_equal(early.valid, found.valid[:, :150])
 
 
-def test_pairs_of_another_number_or_name_are_refused():
+def test_pairs_of_another_number_are_refused():
     with pytest.raises(ValueError, match="3 pairs; the table names 4"):
         oriented_features(by_hand()[:, :, :3], TABLE)
-    with pytest.raises(ValueError, match="order"):
-        replace(TABLE, centre="middle")
 
 
 # --- tracks, files and groups ------------------------------------------------------------------

@@ -149,7 +149,7 @@ def test_fit_and_transform(tmp_path, data, individuals: int, frames: int, form: 
     if isinstance(found, Refusal):
         return
     tracks = outcome(lambda: embedder.transform(given_), refused=False)
-    each = 1 if features.tracks == "joint" else individuals
+    each = individuals
     assert len(tracks) == 2 * each
     for track in tracks:
         assert all(np.isfinite(emb).all() and emb.dtype == np.float32 for emb in track.embs.values())

@@ -4,7 +4,6 @@ The invariances: unit, lie in memory, order of the individuals, a keypoint that 
 """
 
 import numpy as np
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from strategies import (
@@ -22,7 +21,7 @@ from strategies import (
 from bams import FeatureConfig, KeypointsDataset
 from bams.features.animals import animal_features
 from bams.features.columns import Features
-from bams.features.distances import with_nearest
+from bams.features.distances import Nearest, with_nearest
 from bams.features.gaps import difference, fill_gaps
 from bams.features.geometry import angle_difference, egocentric, polar, rotate, wrap_angle
 from bams.features.raw import keypoint_features, series_features
@@ -104,8 +103,7 @@ def test_features_of_any_skeleton(data, shape, lay_out):
     given_ = lay_out(keypoints)
     before = given_.copy()
     found = outcome(lambda: recording_features(given_.astype(np.float32, copy=False), config), refused=False)
-    joint = config.tracks == "joint"
-    check_features(found, 1 if joint else shape[0], shape[1])
+    check_features(found, shape[0], shape[1])
     same(given_, before)
     plain = recording_features(keypoints, config)
     for part, expected in zip(found[:3], plain[:3], strict=True):
@@ -135,7 +133,7 @@ def test_the_unit_does_not_matter(data, seed: int, power: int):
 
 @given(st.data(), seeds(), st.permutations(range(3)), st.sampled_from((2, 7)))
 def test_the_order_of_individuals_does_not_matter(data, seed: int, order: list[int], count: int):
-    config = data.draw(feature_configs(count, tracks="individual"))
+    config = data.draw(feature_configs(count))
     keypoints = numbers((3, 15, count, 2), seed, "walk", gaps=0.2)
     found, permuted = (
         outcome(lambda k=k: animal_features(k, config), refused=False) for k in (keypoints, keypoints[order])
@@ -205,7 +203,7 @@ def test_distances_to_points(data, individuals: int, frames: int):
     known = {f"{p}-{q}_{kind}" for p in points for q in points for kind in ("distance", "closeness", "approach")}
     base = pose_features(keypoints, TABLE)
     found = outcome(
-        lambda: with_nearest(base, keypoints, TABLE.keypoints, points, predict),
+        lambda: with_nearest(base, keypoints, TABLE.keypoints, Nearest(tuple(points), tuple(predict))),
         refused="ear" in points or not set(predict) <= known,
     )
     if not isinstance(found, Refusal):
@@ -218,8 +216,7 @@ def test_settings_of_features_that_make_no_sense(data):
         st.fixed_dictionaries(
             {},
             optional={
-                "tracks": st.sampled_from(("individual", "joint", "", "both")),
-                "features": st.sampled_from(("own", "camera", "raw", "RAW")),
+                "features": st.sampled_from(("own", "raw", "RAW")),
                 "heading": st.sampled_from(("", "keypoint1:keypoint0", "a", ":", "keypoint0:keypoint0", "ü:\0")),
                 "others": st.integers(-2, 5),
                 "predict": st.lists(st.sampled_from(("movement", "distances", "approach", "x")), max_size=3).map(tuple),
@@ -231,7 +228,7 @@ def test_settings_of_features_that_make_no_sense(data):
         return
     found = outcome(lambda: recording_features(numbers((2, 5, 2, 2), 0), config))
     if not isinstance(found, Refusal):
-        check_features(found, 1 if config.tracks == "joint" else 2, 5)
+        check_features(found, 2, 5)
         assert config.heading in ("", "keypoint1:keypoint0")
 
 
@@ -239,8 +236,3 @@ def test_lengths_of_one_keypoint_are_nothing_to_predict():
     config = FeatureConfig(predict=("lengths", "distances"))
     found = outcome(lambda: animal_features(numbers((2, 5, 1, 2), 0), config), refused=True)
     assert "one keypoint" in found.sentence
-
-
-def test_a_table_with_a_keypoint_too_many_is_refused():
-    with pytest.raises(ValueError, match="the table names"):
-        OrientedTable(("wing",), "middle", "direction", {}, ("wing",))
