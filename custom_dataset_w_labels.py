@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from bams import Recording, load_poses
-from bams.app import custom_labelled
+from bams.app import custom
+from bams.app.label_evaluation import read_labels
 from bams.app.script import script
 
 
@@ -46,13 +47,13 @@ def load_annotations(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
     Labels of S recordings are read out of all their individuals together, those of N tracks (S-major) each out of
     its own.
     """
-    return custom_labelled.read_annotations(path)
+    return read_labels(path)
 
 
 @script
 def main(argv: Sequence[str]) -> None:
     """Run one job."""
-    custom_labelled.main(argv, load_data, load_annotations)
+    custom.main(argv, load_data, load_annotations)
 
 
 if __name__ == "__main__":

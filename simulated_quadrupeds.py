@@ -23,7 +23,7 @@ from bams.app.quadrupeds import (
     write_scores,
 )
 from bams.app.script import script
-from bams.checkpoint import check_features, kept_settings
+from bams.checkpoint import check_features, kept
 from bams.compute import distributed
 from bams.compute.devices import pick_device
 from bams.data.dataset import Dataset
@@ -133,8 +133,8 @@ def run_train(settings: cli.Settings, robots: Robots) -> None:
     training, held_out = ([sequences[i] for i in part] for part in parts)
     train_set = make_dataset(training, settings, resume.statistics if resume else None)
     val_set = make_dataset(held_out, settings, train_set.statistics) if held_out else None
-    kept = kept_settings(run, settings.script)
-    cli.run_training(settings, plan_training(NAME, train_set, val_set, SIZES, train, FEATURES, kept, resume))
+    asked = kept(run, settings.script)
+    cli.run_training(settings, plan_training(NAME, train_set, val_set, SIZES, train, FEATURES, asked, resume))
 
 
 def run_evaluate(settings: cli.Settings, robots: Robots) -> None:

@@ -16,13 +16,6 @@ from bams.statistics import Statistics, known_inputs
 from bams.storage import files, tensors
 
 Part = TypeVar("Part")
-
-
-def part_of(settings: Mapping[str, Any], cls: type[Part]) -> Part:
-    """The settings of one class among those of several, by name; defaults for what is not there."""
-    return cls(**{field.name: settings[field.name] for field in fields(cls) if field.name in settings})
-
-
 FORMAT = "bams-checkpoint-1"
 _MISFITS = (LookupError, TypeError, ValueError, RuntimeError, AttributeError, ArithmeticError)
 CUSTOM = "custom"  # the data set of recordings of one's own, the features of which are among the settings
@@ -158,27 +151,39 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> BAM
     return load(path, device).model
 
 
-def kept_names(*configs: Any) -> list[str]:
-    """Names of the settings that a checkpoint keeps, of dataclasses or their instances."""
-    return [one.name for config in configs for one in fields(config) if one.metadata.get("kept", True)]
+def part_of(settings: Mapping[str, Any], cls: type[Part]) -> Part:
+    """The settings of one class among those of several, by name; defaults for what is not there."""
+    return cls(**{field.name: settings[field.name] for field in fields(cls) if field.name in settings})
 
 
-def kept_settings(*configs: Any) -> dict[str, Any]:
-    """The settings that a checkpoint keeps, by name; no paths are among them."""
-    return {name: getattr(config, name) for config in configs for name in kept_names(config)}
+def kept(*configs: Any) -> dict[str, Any]:
+    """The settings that a checkpoint keeps, by name.
+
+    Fields marked `metadata={"kept": False}` are left out: a file must not decide what is opened or written, nor
+    which job runs.
+
+    Args:
+        configs: dataclasses of settings; classes give their defaults.
+    """
+    return {
+        setting.name: getattr(config, setting.name)
+        for config in configs
+        for setting in fields(config)
+        if setting.metadata.get("kept", True)
+    }
 
 
-def check_same_run(resume: Checkpoint, *configs: Any) -> None:
-    """Check the settings that may not change when a run goes on, those marked `fixed`.
+def check_same_run(trained: Checkpoint, *configs: Any) -> None:
+    """Check that the settings marked `metadata={"fixed": True}` are those of the run to resume.
 
     Raises:
-        ValueError: one differs; which.
+        ValueError: one differs; the data or the steps would change half-way.
     """
     for config in configs:
-        for name in (one.name for one in fields(config) if one.metadata.get("fixed")):
-            given = _storable(getattr(config, name))
-            had = resume.settings.get(name, given)
-            if had != given:
+        for setting in fields(config):
+            name, given = setting.name, getattr(config, setting.name)
+            had = trained.settings.get(name, given)
+            if setting.metadata.get("fixed") and _storable(had) != _storable(given):
                 raise ValueError(
                     f"the run to resume had {name} {had}, not {given}: resume with the same data and settings"
                 )

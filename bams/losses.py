@@ -107,17 +107,14 @@ class HoALoss:
         distance = (weight * earth_mover_distance(predicted, target)).sum((0, 1)) / max(share, 1e-9)
         return HoASums(distance, total_weight(valid, self.window, self.skip_frames))
 
-    def scores(self, sums: HoASums, parts: int = 1) -> HoAScores:
-        """The ratios of sums over one or more batches; 0 where nothing was observed.
-
-        From the distance of one of `parts` of a batch and the weight of all: the scores of the parts add up.
-        """
+    def scores(self, sums: HoASums) -> HoAScores:
+        """The ratios of sums over one or more batches; 0 where nothing was observed."""
         learnable = self.marginal > LEAST_MARGINAL_LOSS
         known = torch.where(learnable, sums.weight, 0).sum()
         relative = torch.where(learnable, sums.distance / self.marginal.clamp(min=LEAST_MARGINAL_LOSS), 0)
         relative = relative.sum() / known.clamp(min=1e-9)
         distance = sums.distance.sum() / sums.weight.sum().clamp(min=1e-9)
-        skill = torch.where(known > 0, 1 / parts - relative, 0)  # where nothing can be learnt, the skill is 0, not 1
+        skill = torch.where(known > 0, 1 - relative, 0)  # where nothing can be learnt, the skill is 0, not 1
         return HoAScores(relative if self.normalised else distance, distance, skill)
 
 
@@ -210,10 +207,11 @@ def _nth_admissible(rank: Tensor, low: Tensor, high: Tensor, draw: Tensor) -> Te
     return found.clamp(max=rank.shape[1] - 2)
 
 
-def bootstrap_loss(predicted: Tensor, target: Tensor, usable: Tensor) -> Tensor:
+def bootstrap_loss(predicted: Tensor, target: Tensor, usable: Tensor, pairs: Tensor | None = None) -> Tensor:
     """1 - cosine of the predictor's outputs g(z) (P, C) and the targets z' (P, C), which get no gradient.
 
-    It is the mean over the pairs that are `usable`, (P,) bool, and 0 if there is none.
+    Summed over the pairs that are `usable`, (P,) bool, and divided by `pairs`, their number unless given.
     """
     distance = 1 - F.cosine_similarity(predicted.float(), target.detach().float(), dim=-1)
-    return torch.where(usable, distance, 0).sum() / usable.sum().clamp(min=1)
+    pairs = usable.sum() if pairs is None else pairs
+    return torch.where(usable, distance, 0).sum() / pairs.clamp(min=1)

@@ -1,10 +1,10 @@
-"""Mice and flies of MABe 2022 at full size, from the raw files to a submission: time and memory of each stage.
+"""Time and memory of each stage from raw files to a submission, for mice and flies of MABe 2022 at full size.
 
     python -m benchmarks.full_size --data_root FOLDER               needs 40 GB there; files are made on first use
     python -m benchmarks.full_size --data_root FOLDER --groups mice --tracks 1000 2000 4000 8000
 
-The real scripts run as child processes. Memory is what a process and its workers hold for themselves or share
-(anonymous and shared pages): pages of mapped files can be given back, and are not counted.
+The real scripts run as child processes. Memory is that of anonymous and shared pages of a process and its workers.
+Pages of mapped files are not counted, as the system can take them back.
 """
 
 import argparse
@@ -30,13 +30,11 @@ from fruit_flies import FLIES
 from mouse_triplets import MICE
 
 ROOT = Path(__file__).parents[1]
-
-
 HEADS = ("first start", "second start", "step", "epoch", "its memory", "embedding", "its memory")
 
 
 class Size(NamedTuple):
-    """How large the real files are."""
+    """Size of the real files: clips for training and test, frames of a clip."""
 
     group: Group
     script: str
@@ -52,7 +50,7 @@ SIZES = {
 
 
 class Stage(NamedTuple):
-    """Seconds until training began (None where nothing is trained) and until the end, GiB at most."""
+    """Seconds until training began (None = nothing was trained), seconds in all, and peak memory in GiB."""
 
     ready: float | None
     seconds: float
@@ -60,9 +58,9 @@ class Stage(NamedTuple):
 
 
 def make_files(folder: Path, size: Size, tracks: int | None) -> None:
-    """Sequences files of the real kind of numbers: smooth random tracks, some slots of flies empty.
+    """Write sequences files like the real ones: smooth random tracks, and some empty slots of flies.
 
-    Both are of the real size, or the training file has so many tracks and the test file a few clips.
+    Without `tracks` both have the real size; else the training file has so many tracks, and the test file a few clips.
     """
     few = None if tracks is None else (-(-tracks // size.group.individuals), 8)
     for name, clips in zip((size.group.train_file, size.group.test_file), few or (size.train, size.test), strict=True):
@@ -86,7 +84,7 @@ def _smooth(rng: np.random.Generator, size: Size) -> np.ndarray:
 
 
 def _as_in_files(clip: np.ndarray, size: Size, rng: np.random.Generator) -> np.ndarray:
-    """Whole px where two zeros are missing, or float32 where NaN is and one slot may be empty."""
+    """Whole px if two zeros mean missing; else float32, NaN = missing, and one slot may be empty."""
     if size.group.zero_missing:
         return np.rint(np.abs(clip)).astype(np.int64)
     if rng.random() < 0.5:
@@ -95,7 +93,7 @@ def _as_in_files(clip: np.ndarray, size: Size, rng: np.random.Generator) -> np.n
 
 
 def run(script: str, *options: str, begun: Path | None = None, stop_after: float = 0) -> Stage:
-    """Run a script of the repository; `stop_after` so many seconds after the folder `begun` is there, stop it."""
+    """Run a script of the repository, and interrupt it `stop_after` seconds after the folder `begun` appears."""
     environment = {**os.environ, "TQDM_DISABLE": "1"}
     command = [sys.executable, str(ROOT / script), *options]
     started, ready, peak = time.perf_counter(), None, 0.0
@@ -116,20 +114,20 @@ def run(script: str, *options: str, begun: Path | None = None, stop_after: float
 
 
 def memory(process: int) -> float:
-    """GiB of anonymous and shared memory of a process and those it has started."""
+    """GiB of anonymous and shared memory of a process and its children."""
     total = 0.0
     try:
         for line in Path(f"/proc/{process}/status").read_text().splitlines():
             if line.startswith(("RssAnon", "RssShmem")):
                 total += int(line.split()[1]) / 2**20
         children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
-    except OSError:  # it has just ended
+    except OSError:  # the process has just ended
         return total
     return total + sum(memory(int(child)) for child in children)
 
 
 def measure(name: str, root: Path, tracks: int | None, seconds: float) -> tuple[dict[str, Stage], float, int]:
-    """All stages of one group; seconds that a step takes, and steps in an epoch."""
+    """Run all stages of one group; also return seconds per step and steps per epoch."""
     size, folder = SIZES[name], files.make_folder(root / (name if tracks is None else f"{name}-{tracks}"))
     make_files(folder, size, tracks)
     shutil.rmtree(folder / "cache", ignore_errors=True)
@@ -148,7 +146,7 @@ def measure(name: str, root: Path, tracks: int | None, seconds: float) -> tuple[
 
 
 def frames_per_second(run: Path) -> float:
-    """Median over what a run has logged, without its first step, which is slow."""
+    """Median over the logged steps of a run without the first, which is slow."""
     curves = EventAccumulator(str(run)).Reload()
     values = [point.value for point in curves.Scalars("train/frames_per_second")]
     return float(np.median(values[1:] or values))
@@ -169,8 +167,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data_root", type=Path, required=True)
     parser.add_argument("--groups", nargs="+", default=list(SIZES), choices=list(SIZES))
-    parser.add_argument("--tracks", type=int, nargs="+", default=[None], help="so many; all of MABe's unless given")
-    parser.add_argument("--seconds", type=float, default=30.0, help="of training in each start")
+    parser.add_argument(
+        "--tracks", type=int, nargs="+", default=[None], help="numbers of training tracks; full size by default"
+    )
+    parser.add_argument("--seconds", type=float, default=30.0, help="seconds of training in each start")
     parser.add_argument("--output", type=Path, help="write the figures to this JSON file")
     args = parser.parse_args()
     found = {}

@@ -1,8 +1,8 @@
-"""What predicting the actions at a share of the frames costs and gives: the default of `--hoa_frames`.
+"""Cost and skill of predicting the actions at a share of the frames, to choose the default of `--hoa_frames`.
 
     python -m benchmarks.hoa_frames                     about 6 minutes on 2 cores
 
-Trains on simulated mice for equal steps with each share, and prints milliseconds per step (median), their
+Trains on simulated mice with each share for the same number of steps. Prints the median milliseconds per step, their
 ratio to predicting at every frame, and the HoA skill on held-out clips.
 """
 
@@ -18,11 +18,10 @@ from bams import TrainConfig, simulate
 from bams.app import cli
 from bams.app import mabe as mabe_jobs
 from bams.app.config import RunConfig
-from bams.compute.devices import pick_device
 from bams.training.batches import batch_order, load_batches
 from bams.training.loop import validate
-from bams.training.run_state import begin, measure_marginal, new_model
-from bams.training.step import training_step
+from bams.training.run import begin, measure_marginal, new_model
+from bams.training.step import TrainingStep
 from mouse_triplets import MICE
 
 SHARES = (1.0, 0.5, 0.25, 0.1)
@@ -38,23 +37,23 @@ def train_and_score(share: float, seed: int, steps: int) -> tuple[list[float], f
         clips, settings, partial(mabe_jobs.make_dataset, group=MICE, settings=settings)
     )
     model = new_model(train_set, MICE.sizes, seed)
-    device = pick_device("cpu")
-    state = begin(model, train_set, config, device, None)
+    run = begin(model, train_set, config)
+    training_step = TrainingStep(model, run.hoa, config)
     seconds: list[float] = []
     epoch = 0
     while len(seconds) < steps:
         model.train()
         for batch in load_batches(train_set, config, batch_order(train_set, config, epoch)):
             started = time.perf_counter()
-            values = training_step(model, batch, state.hoa, config, state.step)
-            state.optimizer.zero_grad(set_to_none=True)
+            values = training_step(batch, run.step, len(batch["input"]))
+            run.optimizer.zero_grad(set_to_none=True)
             values["total_loss"].backward()
-            state.optimizer.step()
+            run.optimizer.step()
             seconds.append(time.perf_counter() - started)
-            state.step += 1
+            run.step += 1
         epoch += 1
-    hoa = dataclasses.replace(state.hoa, marginal=measure_marginal(train_set, val_set, config))
-    return seconds, validate(model, val_set, hoa, config, device)["hoa_skill"]
+    hoa = dataclasses.replace(run.hoa, marginal=measure_marginal(train_set, val_set, config))
+    return seconds, validate(model, val_set, hoa, config, run.device)["hoa_skill"]
 
 
 def main() -> None:

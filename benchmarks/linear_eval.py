@@ -1,8 +1,8 @@
-"""How long reading out labels takes, and how much memory: 1 million frames x 128 numbers x 8 labels.
+"""Time and memory of linear read-outs of 1 million frames x 128 numbers x 8 labels.
 
     python -m benchmarks.linear_eval [--frames 1000000 --channels 128 --folds 5]
 
-Beside it, the first label by scikit-learn alone on a tenth of the frames (its RidgeClassifier, fold by fold).
+For comparison, scikit-learn's RidgeClassifier reads out the first label on a tenth of the frames, fold by fold.
 """
 
 import argparse
@@ -14,11 +14,11 @@ from sklearn.linear_model import RidgeClassifier
 
 from bams.readout.linear_eval import evaluate_labels
 
-CLASSES = (2, 2, 3, 4, 5, 8)  # of six labels; two more are measures
+CLASSES = (2, 2, 3, 4, 5, 8)  # numbers of classes of six labels; two more labels are continuous
 
 
 def main() -> None:
-    """Read the command line, make random data, and print what it takes."""
+    """Read the command line, make random data, and print times, memory and scores."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=1_000_000)
     parser.add_argument("--channels", type=int, default=128)
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def peak_gib() -> float:
-    """Most memory that this process has held."""
+    """Peak memory of this process."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 

@@ -3,8 +3,8 @@
     python -m benchmarks.mabe_scores
     python -m benchmarks.mabe_scores --clips 543 --frames 4500 --columns 256 --tasks 100    the flies' size
 
-Simulated embeddings and labels are written to a temporary folder; another process, so that the peak is its own,
-reads and scores them.
+Simulated embeddings and labels are written to a temporary folder. A second process reads and scores them, so that the
+peak memory is that of scoring alone.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from bams.storage import files
 
 
 def make_files(root: Path, clips: int, frames: int, columns: int, tasks: int) -> None:
-    """Embeddings that drift slowly, and labels that follow them: of frames, some with gaps, and of clips."""
+    """Write embeddings, and labels of frames (some with gaps) and of clips that follow from them."""
     rng = np.random.default_rng(0)
     names = clip_ids(clips, 0)
     rows = mabe_files.frame_map(names, [frames] * clips)
@@ -47,7 +47,7 @@ def make_files(root: Path, clips: int, frames: int, columns: int, tasks: int) ->
             values[k, start : start + int(rng.integers(frames))] = np.nan
     kinds = {f"task{k}": Task(row, k > 0) for k, row in enumerate(values)}
     mabe_files.write_labels(root / "labels.npy", rows, kinds)
-    cuts = clips * 5 // 7, clips * 6 // 7  # as many as the real split has in each
+    cuts = clips * 5 // 7, clips * 6 // 7  # the proportions of the real split
     parts = {"SubmissionTrain": names[: cuts[0]], "publicTest": names[cuts[0] : cuts[1]]}
     files.write_json(root / "split.json", {**parts, "privateTest": names[cuts[1] :]})
     whole = [f"task{k}" for k in range(1, tasks, 4)]

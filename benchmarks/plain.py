@@ -1,8 +1,8 @@
-"""The method written down plainly, as the yardstick of speed: float32, every frame, no thought of time.
+"""The method written down plainly, to compare its speed with: float32, every frame, nothing optimised.
 
-Nothing here is used by the library. The network has the sizes of `bams.models.BAMS`, made of torch's own layers;
-the action predictor and the bootstrap predictors run on every frame; the target is a histogram of each item, built
-in the loader by numpy.
+The library uses nothing of this. The network has the sizes of `bams.models.BAMS` and consists of torch's own layers.
+The action predictor and the bootstrap predictors run on every frame. The target is a histogram of each item that
+numpy builds while loading.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 
 def plain_histogram(actions: np.ndarray, bins: int, window: int) -> np.ndarray:
-    """Actions (T, D) uint8 -> (T, D, Q) float32, shares of the bins in the next `window` frames, by additions."""
+    """Actions (T, D) uint8 -> (T, D, Q) float32, shares of the bins in the next `window` frames."""
     total, size = actions.shape
     one_hot = np.eye(bins, dtype=np.float32)[actions]
     counts = np.zeros((total, size, bins), np.float32)

@@ -1,11 +1,11 @@
-"""How much more an embedding tells about labels than hand-made features do, and what makes the difference.
+"""How well labels can be read out of embeddings, compared with hand-made features and with changed settings.
 
     python -m benchmarks.readout --data ../shared/data/rat_social.npz
     python -m benchmarks.readout --data mice --rows "the recipe"
 
-Every network is trained without labels and read out by the protocol of benchmarks/yardstick.py. Rows that are
-finished lie as JSON files in the folder of the results and are not run again, so that a run can be cut into parts.
-At the end all that is finished is printed, and written as a table and a figure.
+Every network is trained without labels and read out by the protocol of benchmarks/yardstick.py. Each finished row is
+a JSON file in the results folder and is not run again, so a benchmark can be stopped and continued. At the end all
+finished rows are printed, and written as a table and a figure.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from bams.readout.baselines import random_weights
 from bams.storage import files
 from bams.training.config import TrainConfig
 from bams.training.loop import train, validate
-from bams.training.run_state import new_model
+from bams.training.run import new_model
 from benchmarks import readout_report
 from benchmarks.readout_report import RECIPE, SHORT_RECIPE
 from benchmarks.yardstick import WINDOW, Yardstick, hand_made, load, principal_components, score
@@ -40,13 +40,11 @@ from benchmarks.yardstick import WINDOW, Yardstick, hand_made, load, principal_c
 ROUND = 250  # steps of an ablation, and between the points of the recipe's curve
 ROUNDS = 6  # of the recipe
 
-# What each row changes in the recipe, that is in the defaults of custom_dataset.py.
+# what each row changes in the recipe, which are the defaults of custom_dataset.py
 ABLATIONS: dict[str, dict[str, Any]] = {
     SHORT_RECIPE: {},
     "raw coordinates, each animal alone": {"features": "raw", "predict": ("movement",)},
-    "directions of the camera": {"features": "camera"},
     "no other animal": {"others": 0},
-    "joint tracks": {"tracks": "joint"},
     "predict movement alone": {"predict": ("movement",)},
     "predict approach, not distances": {"predict": ("movement", "approach")},
     "predict lengths and what is observed too": {"predict": ("movement", "lengths", "observed", "distances")},
@@ -62,7 +60,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
 
 
 def make_dataset(yardstick: Yardstick, changes: dict[str, Any]) -> KeypointsDataset:
-    """The tracks of all recordings with the recipe's features, some settings changed."""
+    """The tracks of all recordings, with the features of the recipe and these changes."""
     asked = FeatureConfig(**_of(FeatureConfig, changes))
     return KeypointsDataset(
         [track for recording in yardstick.recordings for track in recording],
@@ -73,7 +71,7 @@ def make_dataset(yardstick: Yardstick, changes: dict[str, Any]) -> KeypointsData
 
 
 def embed(model: BAMS, dataset: KeypointsDataset, yardstick: Yardstick) -> dict[str, list[np.ndarray]]:
-    """Embeddings window by window: by encoder, and of both, of each recording (tracks, frames that count, C)."""
+    """Embed window by window; by encoder, and for `both` joined, (A, scored frames, C) of each recording."""
     owner = np.repeat(np.arange(len(dataset.individuals)), dataset.individuals)
     windows = [
         dataset.track_input(track)[number * WINDOW : (number + 1) * WINDOW]
@@ -89,13 +87,13 @@ def embed(model: BAMS, dataset: KeypointsDataset, yardstick: Yardstick) -> dict[
             size = encoder.output_size
             rows = np.reshape([part[name] for part in parts], (tracks, count * WINDOW, size))
             found.setdefault(name, []).append(yardstick.cut(rows, recording))
-    next(embedded, None)  # so that it ends, and the model is in its former mode again
+    next(embedded, None)  # the end of the iteration puts the model back into training mode
     both = [np.concatenate(rows, axis=-1) for rows in zip(*found.values(), strict=True)]
     return {**found, "both": both}
 
 
 def scores_of(yardstick: Yardstick, channels: list[np.ndarray]) -> dict[str, Any]:
-    """Width, and by task the scores on all recordings, on the first half (to choose), the second (to confirm)."""
+    """By task, the width and the scores on all recordings, on the first half (choose) and on the second (confirm)."""
     count = len(yardstick.recordings)
     halves = {"all": range(count), "choose": range(count // 2), "confirm": range(count // 2, count)}
     if count < 20:
@@ -103,7 +101,7 @@ def scores_of(yardstick: Yardstick, channels: list[np.ndarray]) -> dict[str, Any
     found: dict[str, Any] = {}
     for task in yardstick.tasks:
         if task.labels[0].ndim == 2 and len(channels[0]) == 1 != len(yardstick.recordings[0]):
-            continue  # a label of each individual cannot be read out of features of all
+            continue  # features of whole recordings cannot give a label of each individual
         features, classes, group = yardstick.table(task, channels)
         found[task.name] = {"width": features.shape[1]} | {
             part: score(features, classes, group, recordings, len(task.classes))._asdict()
@@ -113,7 +111,7 @@ def scores_of(yardstick: Yardstick, channels: list[np.ndarray]) -> dict[str, Any
 
 
 def train_row(yardstick: Yardstick, changes: dict[str, Any], seed: int, rounds: int) -> dict[str, Any]:
-    """Train without labels; the scores of each encoder and of both, the curve, minutes of training, HoA skill."""
+    """Train without labels; return scores of each encoder and of both, the curve, minutes of training and HoA skill."""
     dataset = make_dataset(yardstick, changes)
     defaults = {name: value for name, value in embedder.DEFAULTS.items() if name != "sequence_length"}
     settings = {**defaults, **_of(TrainConfig, changes), "seed": seed, "epochs": rounds, "batch_size": 32}
@@ -153,7 +151,7 @@ def train_row(yardstick: Yardstick, changes: dict[str, Any], seed: int, rounds: 
 
 
 def tiled(dataset: KeypointsDataset, count: int, seed: int) -> torch.utils.data.Subset:
-    """`count` windows of the data set, all of them before any again, in random order."""
+    """`count` windows of the data set in random order; no window comes again before all others have come."""
     rng = np.random.default_rng(seed)
     rounds = [rng.permutation(len(dataset)) for _ in range(-(-count // len(dataset)))]
     chosen = torch.utils.data.Subset(dataset, np.concatenate(rounds)[:count].tolist())
@@ -162,7 +160,7 @@ def tiled(dataset: KeypointsDataset, count: int, seed: int) -> torch.utils.data.
 
 
 def hand_made_rows(yardstick: Yardstick) -> dict[str, Any]:
-    """The rows without a network."""
+    """Scores of the features without a network, by row."""
     rows = hand_made(yardstick, tqdm)
     last = list(rows)[-1]
     rows[f"PCA of these to {embedder.CHANNELS}"] = principal_components(rows[last], embedder.CHANNELS)
@@ -170,7 +168,7 @@ def hand_made_rows(yardstick: Yardstick) -> dict[str, Any]:
 
 
 def finish(path: Path, make: Callable[[], dict[str, Any]]) -> None:
-    """Make a row unless its file is there."""
+    """Make a row unless its file exists."""
     if not path.exists():
         files.write_text(path, json.dumps(make(), indent=1))
 
@@ -181,7 +179,7 @@ def _of(cls: type, changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Read the command line, run what is not finished, and write the table and the figure."""
+    """Read the command line, run all unfinished rows, and write the table and the figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="mice", help="mice (simulated), rat_social.npz or gesture_phase.npz")
     parser.add_argument("--results", type=Path, default=Path("runs/readout"), help="folder of finished rows")

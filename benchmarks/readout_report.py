@@ -15,7 +15,7 @@ SHORT_RECIPE = "recipe, 250 steps"  # what the ablations change
 
 
 def write(folder: Path, yardstick: Yardstick) -> str:
-    """Write scores.txt and curve.png of all finished rows into their folder; the tables."""
+    """Write scores.txt and curve.png of all finished rows into their folder, and return the tables."""
     by_hand = json.loads((folder / "by hand.json").read_text())
     runs: dict[str, list[dict[str, Any]]] = {}
     for path in sorted(folder.glob("*-[0-9]*.json")):
@@ -30,7 +30,7 @@ def write(folder: Path, yardstick: Yardstick) -> str:
 
 
 def _table(task: str, by_hand: dict[str, Any], runs: dict[str, list[dict[str, Any]]]) -> str:
-    """Mean F1 / macro F1 on all recordings and on both halves; ± deviation over seeds where there are several."""
+    """Mean F1 / macro F1 on all recordings and on both halves; ± standard deviation if there are several seeds."""
     lines = [f"{task}, mean F1 / macro F1"]
     heads = ("all", "choose", "confirm", "width", "minutes", "skill", "seeds")
     lines.append(f"{'':42s}" + "".join(f"{head:>{27 if head == 'all' else 15}s}" for head in heads))
@@ -66,7 +66,7 @@ def _line(name: str, scores: list[dict[str, Any]], task: str, runs: list[dict[st
 
 
 def _changes(task: str, runs: dict[str, list[dict[str, Any]]]) -> str:
-    """What each ablation changes in the scores of the recipe at as many steps, seed by seed; ± deviation."""
+    """Change of scores from the recipe with the same seed and number of steps, for each row; ± standard deviation."""
     reference = {run["settings"]["seed"]: run for run in runs[SHORT_RECIPE]}
     lines = [f"{task}, against {SHORT_RECIPE}: change of mean F1 / macro F1"]
     for row, found in runs.items():
@@ -88,7 +88,7 @@ def _f1(run: dict[str, Any], task: str) -> np.ndarray:
 
 
 def _draw(path: Path, task: str, by_hand: dict[str, Any], runs: list[dict[str, Any]]) -> None:
-    """Macro F1 against training step, beside the features made by hand."""
+    """Draw both F1 scores over training steps, and those of hand-made features as lines."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 4), layout="constrained")

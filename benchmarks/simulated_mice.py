@@ -1,10 +1,10 @@
-"""Linear read-outs of the causes behind simulated mice: from the raw input, random weights and trained ones.
+"""Linear read-outs of the causes of simulated behaviour: from the raw input, random weights and trained weights.
 
     python -m benchmarks.simulated_mice --ckpt_path X.pt --data_root FOLDER     one trained model
     python -m benchmarks.simulated_mice --seeds 0 1 2                           trains, with the ablation
 
-With --seeds, models are trained with the histogram of actions to come, and with the current frame's bin
-in its place (what the released code of the paper learns), on the same data and steps. 20 minutes on 2 cores.
+With --seeds, models are trained to predict the histogram of future actions or, as the released code of the paper does,
+the bin of the current frame, with the same data and steps. 20 minutes on 2 cores.
 """
 
 import argparse
@@ -25,8 +25,9 @@ from bams.embed.offline import embed_tracks
 from bams.mabe.simulated import simulate_mouse_files
 from bams.readout.baselines import moving_mean, random_weights
 from bams.readout.linear_eval import train_linear_classifier
+from bams.simulate.mice import FPS
 from bams.storage import files
-from bams.training.run_state import new_model
+from bams.training.run import new_model
 from mouse_triplets import MICE
 
 CAUSES = ("action", "mode", "strain", "lights")
@@ -36,7 +37,7 @@ SEQUENCE_LENGTH, CLIPS = 600, 60
 
 
 def read_causes(root: Path) -> dict[str, np.ndarray]:
-    """Of the test clips' read-out frames, mouse by mouse: the four causes and the clip's number, (rows,) int."""
+    """The four causes and the number of the clip, (rows,) int, for each mouse and read-out frame of the test clips."""
     causes = files.read_arrays(root / "mouse_triplet_test_causes.npz")
     clips, mice, frames = causes["actions"].shape
     whole = np.broadcast_to(np.arange(clips)[:, None, None], (clips, mice, frames))
@@ -51,7 +52,7 @@ def read_causes(root: Path) -> dict[str, np.ndarray]:
 
 
 def embed(model: BAMS, tracks: list[np.ndarray]) -> dict[str, np.ndarray]:
-    """Embeddings of the read-out frames, (rows, C), short, long and both."""
+    """Embeddings of the read-out frames, (rows, C): short, long and both."""
     parts = [
         {name: emb[FIRST_FRAME::EVERY] for name, emb in embs.items()}
         for embs in tqdm(embed_tracks(model, tracks), "embedding", total=len(tracks), leave=False)
@@ -62,7 +63,7 @@ def embed(model: BAMS, tracks: list[np.ndarray]) -> dict[str, np.ndarray]:
 
 def raw_rows(tracks: list[np.ndarray]) -> np.ndarray:
     """The input of each read-out frame joined with its mean over the last second."""
-    rows = (np.concatenate([track, moving_mean(track, simulate.FPS)], axis=1) for track in tracks)
+    rows = (np.concatenate([track, moving_mean(track, FPS)], axis=1) for track in tracks)
     return np.concatenate([row[FIRST_FRAME::EVERY] for row in rows])
 
 
@@ -78,7 +79,7 @@ def read_out(rows: np.ndarray, causes: dict[str, np.ndarray]) -> dict[str, float
 
 
 def table(rows: dict[str, list[dict[str, float]]]) -> str:
-    """Text: one row per input, one column per cause; the mean, and with several seeds the spread."""
+    """Text: a row per input and a column per cause, with the mean and, for several seeds, the standard deviation."""
     lines = [f"{'macro F1, clips held out':26s}" + "".join(f"{name:>16s}" for name in CAUSES)]
     for name, scores in rows.items():
         cells = []
@@ -116,13 +117,13 @@ def test_tracks(trained: Checkpoint, root: Path) -> list[np.ndarray]:
 
 
 def train_model(root: Path, seed: int, target: str) -> Checkpoint:
-    """Train on the training clips; target 'to come' or 'current frame'."""
+    """Train on the training clips; the target is 'future' or 'current frame'."""
     _, clips = mabe_jobs.load_clips(MICE, root / MICE.train_file)
-    config = TrainConfig(**STEPS, seed=seed, hoa_window=30 if target == "to come" else 1)
+    config = TrainConfig(**STEPS, seed=seed, hoa_window=30 if target == "future" else 1)
     settings = cli.Settings(RunConfig(sequence_length=SEQUENCE_LENGTH), config)
     dataset = mabe_jobs.make_dataset(clips, MICE, settings)
     if target == "current frame":
-        # with a window of one frame, moving the actions one frame on makes the current one the target
+        # the target is the next frame alone; shifting the actions by one frame makes it the current frame
         dataset.actions = np.roll(dataset.actions, 1, axis=0)
         dataset.valid = np.roll(dataset.valid, 1, axis=0)
         dataset.valid[dataset.starts[:-1]] = False
@@ -132,16 +133,16 @@ def train_model(root: Path, seed: int, target: str) -> Checkpoint:
 
 
 def compare_targets(root: Path, seeds: list[int]) -> None:
-    """Train with both targets and all seeds, and print the table with the spread over seeds."""
+    """Train with both targets and all seeds, and print the table."""
     simulate_mouse_files(root, CLIPS)
     causes = read_causes(root)
     rows: dict[str, list[dict[str, float]]] = {}
     for seed in seeds:
-        for target in ("to come", "current frame"):
+        for target in ("future", "current frame"):
             trained = train_model(root, seed, target)
             tracks = test_tracks(trained, root)
             tables = {} if rows else {"raw, with 1 s mean": raw_rows(tracks)}
-            if target == "to come":
+            if target == "future":
                 untrained = embed(random_weights(trained.model, seed), tracks)
                 tables |= {f"random weights, {name}": emb for name, emb in untrained.items()}
             tables |= {f"{target}, {name}": emb for name, emb in embed(trained.model, tracks).items()}

@@ -1,10 +1,10 @@
-"""Whether a long run stays as small as it began: thousands of short epochs, with checkpoints and read-outs.
+"""Does memory stay constant in a long run? Thousands of short epochs, with checkpoints and read-outs.
 
     python -m benchmarks.soak --epochs 2000
 
-One training on small simulated mice, in this process. Resident memory and open files are noted after each epoch,
-and the slope of a straight line through them, without the first quarter, is printed; TensorBoard's own reader
-reads the curves while they grow.
+Trains on a few simulated mice in this process. Resident memory and open files are recorded after each epoch. The slope
+of a straight line through them, without the first quarter, is printed. TensorBoard's own reader reads the curves while
+they grow.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from bams.features.config import FeatureConfig
 from bams.models.bams import BAMS
 from bams.training.config import TrainConfig
 from bams.training.loop import train
-from bams.training.run_state import new_model
+from bams.training.run import new_model
 
 READ_OUT_EVERY, CURVES_EVERY = 50, 250  # epochs between read-outs, and between readings of the curves
 READER = """
@@ -34,19 +34,19 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 curves = EventAccumulator(sys.argv[1], size_guidance={"scalars": 0})
 print(len(curves.Reload().Scalars("train/total_loss")))
 """
-# What counts as flat: the allocator goes up and down by some MiB; one batch left behind per epoch is 60 MiB.
+# limits of a flat line: the allocator varies by some MiB, and keeping one batch per epoch would add 60 MiB each
 STEADY_MEMORY = 10.0  # KiB per epoch
 STEADY_FILES = 1e-3  # per epoch
 
 
 @dataclass
 class Soak:
-    """What was noted, epoch by epoch.
+    """Records of a run.
 
     Attributes:
-        memory: resident, KiB.
-        open_files: of the process.
-        points: of the curve of the loss, each time that it was read.
+        memory: resident memory after each epoch, KiB.
+        open_files: number of open files after each epoch.
+        points: number of points of the loss curve each time that it was read.
     """
 
     memory: list[float] = field(default_factory=list)
@@ -54,13 +54,13 @@ class Soak:
     points: list[int] = field(default_factory=list)
 
     def slopes(self) -> tuple[float, float]:
-        """KiB and open files per epoch."""
+        """Growth of memory (KiB) and of open files per epoch."""
         first = len(self.memory) // 4
         epochs = np.arange(first, len(self.memory))
         return tuple(float(np.polyfit(epochs, values[first:], 1)[0]) for values in (self.memory, self.open_files))
 
     def wrong(self) -> list[str]:
-        """What is not as it should be, in words."""
+        """Sentences about all that grows, or an empty list."""
         memory, open_files = self.slopes()
         found = []
         if memory > STEADY_MEMORY:
@@ -73,7 +73,7 @@ class Soak:
 
 
 def run(epochs: int, folder: Path) -> Soak:
-    """Train for so many epochs of two steps, with a checkpoint after each, and read labels out now and then."""
+    """Train for `epochs` epochs of two steps, with a checkpoint after each and a read-out after some."""
     mice = simulate.simulate_mice(4, frames=120, seed=0)
     dataset = KeypointsDataset(
         mice.keypoints.reshape(-1, *mice.keypoints.shape[2:]),
@@ -88,7 +88,7 @@ def run(epochs: int, folder: Path) -> Soak:
     def evaluate(model: BAMS, epoch: int) -> tuple[dict, dict]:
         noted.memory.append(_resident())
         noted.open_files.append(len(os.listdir("/proc/self/fd")))
-        if epoch % CURVES_EVERY == 0:  # in a process of its own, as TensorBoard does
+        if epoch % CURVES_EVERY == 0:  # in another process, like TensorBoard
             command = [sys.executable, "-c", READER, str(folder / "runs")]
             noted.points.append(int(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
         if epoch % READ_OUT_EVERY:
@@ -103,13 +103,13 @@ def run(epochs: int, folder: Path) -> Soak:
 
 
 def _resident() -> float:
-    """Memory of this process that is neither swapped nor of mapped files, KiB."""
+    """Anonymous resident memory of this process, KiB."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return float(next(line.split()[1] for line in lines if line.startswith("RssAnon")))
 
 
 def main() -> None:
-    """Read the command line, train, and print what was noted."""
+    """Read the command line, train, and print the records."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--epochs", type=int, default=2000)
     args = parser.parse_args()

@@ -1,10 +1,9 @@
-"""How long embedding one frame takes, of simulated mice that come frame by frame, on one core.
+"""Time to embed one frame of simulated mice, frame by frame on one core.
 
     OMP_NUM_THREADS=1 python -m benchmarks.streaming [--frames 3000]
 
-The network of mouse_triplets.py with its features, and the default one for recordings of one's own, both with
-random weights. Milliseconds, median and 99th percentile; frames per second; and the largest difference of any
-number from the embeddings of the whole recording.
+Uses networks and features of mouse_triplets.py and custom_dataset.py, with random weights. Prints median and 99th
+percentile in milliseconds, frames per second, and the largest difference from embedding the whole recording.
 """
 
 import argparse
@@ -24,7 +23,7 @@ from bams.features.columns import Features
 from bams.features.config import FeatureConfig
 from bams.features.recording import recording_features
 from bams.statistics import known_inputs
-from bams.training.run_state import new_model
+from bams.training.run import new_model
 
 MakeFeatures = Callable[[np.ndarray], Features]
 WARM_UP = 100  # frames
@@ -53,7 +52,7 @@ def main() -> None:
 
 
 def make_checkpoint(mice: np.ndarray, features: MakeFeatures, sizes: dict) -> Checkpoint:
-    """A network with random weights for these features, with their scale."""
+    """A network with random weights for these features, which scales them."""
     found = features(mice)
     dataset = Dataset(*found[:3])
     model = new_model(dataset, sizes, 0).eval()
@@ -62,7 +61,7 @@ def make_checkpoint(mice: np.ndarray, features: MakeFeatures, sizes: dict) -> Ch
 
 
 def stream(trained: Checkpoint, features: MakeFeatures, mice: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Seconds (3, frames after the warm-up) of all, of the features, and of the rest; the embeddings (A, T, C)."""
+    """Seconds (3, frames after the warm-up): in all, for the features, for the rest; and the embeddings (A, T, C)."""
     of_features, of_all, found = [], [], []
 
     def timed(frames: np.ndarray) -> Features:
@@ -81,7 +80,7 @@ def stream(trained: Checkpoint, features: MakeFeatures, mice: np.ndarray) -> tup
 
 
 def difference(trained: Checkpoint, features: MakeFeatures, mice: np.ndarray, embs: dict[str, np.ndarray]) -> float:
-    """The largest difference of any number from the embeddings of the whole recording."""
+    """The largest difference from the embeddings of the whole recording."""
 
     def make_inputs(part: np.ndarray) -> np.ndarray:
         return known_inputs(features(part).inputs, trained.statistics)

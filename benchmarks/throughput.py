@@ -1,9 +1,9 @@
-"""What a training step costs, where its time goes, and how far it is from what the machine can do.
+"""Time of a training step and of its parts, compared with the arithmetic that the machine can do.
 
-    python -m benchmarks.throughput                       mice and flies, and a plain float32 implementation beside
+    python -m benchmarks.throughput                       mice and flies, and a plain float32 implementation
     python -m benchmarks.throughput --groups mice --precision float32 --hoa_frames 1
 
-All times of one run are of one machine at one time: take the ratios. Medians after warm-up.
+Times are medians after a warm-up. Compare ratios of one run, as times differ between machines.
 """
 
 import argparse
@@ -27,19 +27,19 @@ from bams.models.bams import BAMS
 from bams.storage import files
 from bams.training.batches import load_batches, place_if_it_fits
 from bams.training.config import TrainConfig
-from bams.training.run_state import begin, new_model
-from bams.training.step import training_step
+from bams.training.run import begin, new_model
+from bams.training.step import TrainingStep
 from benchmarks.plain import PlainModel, plain_histogram, plain_loss
 from fruit_flies import FLIES
 from mouse_triplets import MICE
 
 GROUPS = {"mice": (MICE, 1800), "flies": (FLIES, 4500)}
 EMBEDDED = 8  # tracks
-BACKWARD = 2  # arithmetic of a backward pass in that of a forward pass
+BACKWARD = 2  # arithmetic of a backward pass, in forward passes
 
 
 def made_up(group: str, tracks: int) -> Dataset:
-    """Tracks of the group's features and length, random and smooth."""
+    """Random smooth tracks with the features and the length of the group."""
     found, frames = GROUPS[group]
     rng = np.random.default_rng(0)
     clips = -(-tracks // found.individuals)
@@ -52,13 +52,13 @@ def made_up(group: str, tracks: int) -> Dataset:
 
 
 def _smooth(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Keypoints (A, T, K, d) that wander."""
+    """Keypoints (A, T, K, d) on random walks."""
     steps = rng.normal(size=shape).astype(np.float32)
     return np.cumsum(steps, axis=1) + 50 * rng.normal(size=(shape[0], 1, *shape[2:])).astype(np.float32)
 
 
 def arithmetic(model: BAMS, tracks: int, frames: int, config: TrainConfig) -> dict[str, float]:
-    """Multiplications and additions of a step, by part, in 1e9; of layers with weights alone."""
+    """Multiplications and additions in the weights of each part during one step, in 1e9."""
     encoders = sum(p.numel() for e in model.encoders.values() for n, p in e.named_parameters() if _is_weight(n))
     predictor = sum(p.numel() for n, p in model.predictor.named_parameters() if _is_weight(n))
     predicted = round(config.hoa_frames * (frames - 1 - config.skip_frames))
@@ -76,7 +76,7 @@ def _is_weight(name: str) -> bool:
 
 
 def matrix_rates(device: torch.device) -> dict[str, float]:
-    """1e9 operations per second of matrix products of the predictor's and the encoders' sizes, by precision."""
+    """1e9 operations per second, by precision, of matrix products as large as those of the predictor and encoders."""
     rates = {}
     for dtype in (torch.float32, torch.bfloat16):
         seconds, operations = 0.0, 0.0
@@ -90,7 +90,7 @@ def matrix_rates(device: torch.device) -> dict[str, float]:
 
 
 def median_seconds(run: Callable[[], Any], device: torch.device, times: int) -> float:
-    """Median seconds of a call, after two to warm up."""
+    """Median seconds of a call, after two calls to warm up."""
     found = []
     for i in range(times + 2):
         started = time.perf_counter()
@@ -109,20 +109,21 @@ def measure_step(
     model = new_model(dataset, GROUPS[group][0].sizes, 0)
     if compiled:
         model.encode, model.predict_actions = map(torch.compile, (model.encode, model.predict_actions))
-    state = begin(model, dataset, config, device, None)
+    run = begin(model, dataset, config)
+    training_step = TrainingStep(model, run.hoa, config)
     place_if_it_fits(device, dataset)
     windows = list(range(config.batch_size))
     batch = {name: values.to(device) for name, values in dataset.batch(windows).items()}
     model.train()
 
     def step() -> None:
-        values = training_step(model, batch, state.hoa, config, 0)
-        state.optimizer.zero_grad(set_to_none=True)
+        values = training_step(batch, 0, len(windows))
+        run.optimizer.zero_grad(set_to_none=True)
         values["total_loss"].backward()
-        state.optimizer.step()
+        run.optimizer.step()
 
     lower = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
-    frames = state.hoa.predicted_frames(batch["input"].shape[1], config.hoa_frames).to(device)
+    frames = run.hoa.predicted_frames(batch["input"].shape[1], config.hoa_frames).to(device)
 
     def encode() -> dict[str, Tensor]:
         with lower:
@@ -137,7 +138,7 @@ def measure_step(
     def predictor() -> None:
         with lower:
             logits = model.predict_actions(embs, batch["input"][:, frames])
-        state.hoa.scores(state.hoa.sums(logits, batch["actions"], batch["valid"], frames)).loss.backward()
+        run.hoa.scores(run.hoa.sums(logits, batch["actions"], batch["valid"], frames)).loss.backward()
 
     def target() -> None:
         bins = dataset.statistics.bins
@@ -174,7 +175,7 @@ def measure_plain(dataset: Dataset, group: str, config: TrainConfig, steps: int)
 
 
 def measure_embedding(dataset: Dataset, group: str, device: torch.device, times: int) -> dict[str, float]:
-    """Seconds that some tracks take to be embedded, and to pass through all of the network, both in float32."""
+    """Seconds to embed some tracks, and to run the whole network on them, both in float32."""
     model = new_model(dataset, GROUPS[group][0].sizes, 0).to(device).eval()
     tracks = [dataset.track_input(i) for i in range(EMBEDDED)]
 
@@ -236,12 +237,12 @@ def main() -> None:
     """Read the command line, measure, print the table and write JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--groups", nargs="+", default=list(GROUPS), choices=list(GROUPS))
-    parser.add_argument("--steps", type=int, default=9, help="timed steps, of which the median is taken")
+    parser.add_argument("--steps", type=int, default=9, help="number of timed steps")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto", choices=["auto", "float32", "bfloat16"])
     parser.add_argument("--hoa_frames", type=float, default=TrainConfig.hoa_frames)
-    parser.add_argument("--compile", action="store_true", help="let torch.compile have the network; takes minutes")
+    parser.add_argument("--compile", action="store_true", help="compile the network with torch.compile; takes minutes")
     parser.add_argument("--no_plain", action="store_true", help="leave the plain implementation out")
     parser.add_argument("--output", type=Path, help="write the figures to this JSON file")
     args = parser.parse_args()

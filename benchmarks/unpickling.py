@@ -1,9 +1,9 @@
-"""What reading a file of MABe with care costs: bams against numpy's own reader, which would run code.
+"""Cost of reading MABe files safely: bams compared with numpy's own reader, which can run code from the file.
 
     python -m benchmarks.unpickling                     about 20 seconds
 
-Simulates a sequences file (random whole numbers of mice), prints the median seconds of both readers, taken by
-turns, their ratio, and the memory that each takes at most in a process of its own, relative to the file's size.
+Writes a sequences file of random whole numbers. Prints the median seconds of both readers, which take turns, their
+ratio, and the peak memory of each in a process of its own, relative to the size of the file.
 """
 
 import argparse
@@ -25,7 +25,7 @@ SHAPE = (1800, 3, 12, 2)  # frames, mice, keypoints, coordinates
 
 
 def write_sequences(path: Path, clips: int, numpy_itself: bool) -> None:
-    """Random clips, by numpy.save as in the public files, or as this library writes them."""
+    """Write random clips, with numpy.save as in the public files, or with this library."""
     rng = np.random.default_rng(0)
     content = {"sequences": {f"clip{i}": {"keypoints": rng.integers(0, 850, SHAPE)} for i in range(clips)}}
     if numpy_itself:
@@ -35,12 +35,12 @@ def write_sequences(path: Path, clips: int, numpy_itself: bool) -> None:
 
 
 def read_carelessly(path: Path) -> dict[str, Any]:
-    """By numpy's own reader."""
+    """Read with numpy's own reader."""
     return np.load(path, allow_pickle=True).item()
 
 
 def seconds(read: Callable[[Path], Any], path: Path) -> float:
-    """Of the processor, to read once; letting go of the arrays does not count."""
+    """Processor seconds to read once, without freeing the arrays."""
     begun = time.process_time()
     content = read(path)
     spent = time.process_time() - begun
@@ -49,7 +49,7 @@ def seconds(read: Callable[[Path], Any], path: Path) -> float:
 
 
 def _peak() -> int:
-    """Bytes; Linux alone tells of this process without the one that started it."""
+    """Peak bytes of this process alone, which only Linux tells."""
     return 1024 * int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
 
 
@@ -61,7 +61,7 @@ def _measure_peak(read: Callable[[Path], Any], path: Path, connection: Connectio
 
 
 def peak_memory(read: Callable[[Path], Any], path: Path) -> int:
-    """Bytes that a new process takes at most while it reads, beyond those that it had."""
+    """Bytes by which the peak memory of a new process grows while it reads."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(target=_measure_peak, args=(read, path, there))
@@ -72,10 +72,10 @@ def peak_memory(read: Callable[[Path], Any], path: Path) -> int:
 
 
 def main() -> None:
-    """Print both, of files by either writer."""
+    """Print times and memory for files of both writers."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=400)
-    parser.add_argument("--runs", type=int, default=5, help="of each reader; the median counts")
+    parser.add_argument("--runs", type=int, default=5, help="runs of each reader; the median is printed")
     options = parser.parse_args()
     for writer in ("numpy.save", "bams"):
         with tempfile.TemporaryDirectory() as folder:

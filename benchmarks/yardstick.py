@@ -1,7 +1,7 @@
-"""What labels can be read out of per-frame features, by one protocol for all of them.
+"""One protocol that scores how well labels can be read out of per-frame features.
 
-Recordings are cut into windows of 600 frames (a shorter rest is dropped), every 5th frame counts, whole recordings
-are held out in 5 folds, features are standardised on the training folds, and a class-balanced ridge classifier
+Recordings are cut into windows of 600 frames (a shorter rest is dropped), and every 5th frame is scored. Whole
+recordings are held out in 5 folds. Features are standardised on the training folds. A class-balanced ridge classifier
 reads out each class against the others (mean F1) and all classes at once (macro F1).
 
 Axes: S recordings, A individuals, T frames, K keypoints, d coordinates, C channels.
@@ -26,7 +26,7 @@ WINDOW, EVERY, FOLDS = 600, 5, 5
 
 
 class Task(NamedTuple):
-    """A label: by recording (T,) int, or (A, T) of each individual; -1 = not scored."""
+    """A label: for each recording (T,) int, or (A, T) of each individual; -1 = not scored."""
 
     name: str
     classes: tuple[str, ...]
@@ -50,17 +50,17 @@ class Yardstick:
 
     @cached_property
     def windows(self) -> list[int]:
-        """Windows of each recording."""
+        """Number of windows of each recording."""
         return [recording.shape[1] // WINDOW for recording in self.recordings]
 
     def cut(self, values: np.ndarray, recording: int) -> np.ndarray:
-        """(A, T, ...) -> (A, frames that count, ...)."""
+        """(A, T, ...) -> (A, scored frames, ...)."""
         return values[:, : self.windows[recording] * WINDOW : EVERY]
 
     def table(self, task: Task, channels: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Features (rows, C), classes (rows,) and recordings (rows,) of a task.
 
-        `channels` are of each recording (A, frames that count, C), or (1, ...) if they are of the whole recording.
+        `channels` are (A, scored frames, C) for each recording, or (1, ...) if they describe the whole recording.
         """
         features, classes, group = [], [], []
         for i, (recording, labels, found) in enumerate(zip(self.recordings, task.labels, channels, strict=True)):
@@ -70,7 +70,7 @@ class Yardstick:
                 labels = labels[None]
             labels = self.cut(labels, i)
             if len(found) != len(labels):
-                raise ValueError(f"{task.name} is of individuals, these features of whole recordings")
+                raise ValueError(f"{task.name} is a label of individuals, but these features are of whole recordings")
             scored = labels >= 0
             features.append(found[scored])
             classes.append(labels[scored])
@@ -84,9 +84,9 @@ def score(features: np.ndarray, classes: np.ndarray, group: np.ndarray, recordin
     Args:
         features: (rows, C) float32.
         classes: (rows,) int from 0 to count - 1.
-        group: (rows,) int, the recording of each.
-        recordings: those that count; permuted by `default_rng(0)`, the i-th is held out in fold i mod 5.
-        count: classes.
+        group: (rows,) int, the recording of each row.
+        recordings: recordings to score; after a permutation by `default_rng(0)`, fold i mod 5 holds out the i-th.
+        count: number of classes.
     """
     fold_of = np.empty(len(recordings), int)
     fold_of[np.random.default_rng(0).permutation(len(recordings))] = np.arange(len(recordings)) % FOLDS
@@ -131,7 +131,7 @@ def load(source: str) -> Yardstick:
 
 
 def hand_made(yardstick: Yardstick, progress: Callable = iter) -> dict[str, list[np.ndarray]]:
-    """Features without a network, by row of the table; of each recording (1, frames that count, C)."""
+    """Features without a network, by row of the table; (1, scored frames, C) for each recording."""
     pixels, plain = [], []
     for recording in progress(yardstick.recordings):
         pixels.append(_pixels(recording))
@@ -168,13 +168,13 @@ def principal_components(channels: list[np.ndarray], count: int) -> list[np.ndar
 
 
 def _pixels(recording: np.ndarray) -> np.ndarray:
-    """Coordinates with 0 for what is missing, and their differences, of all individuals; (T, C)."""
+    """Coordinates of all individuals, with 0 for missing ones, and their differences; (T, C)."""
     flat = np.nan_to_num(np.moveaxis(recording, 0, 1).reshape(recording.shape[1], -1))
     return np.concatenate([flat, np.diff(flat, axis=0, prepend=flat[:1])], axis=1)
 
 
 def _by_hand(recording: np.ndarray) -> np.ndarray:
-    """All individuals in one frame: held coordinates, displacements, observed, distances between two, postures."""
+    """Last observed coordinates, displacements, what is observed, postures and distances of all individuals; (T, C)."""
     individuals, frames, count, _ = recording.shape
     seen = observed(recording)
     held = fill_gaps(recording, seen)
@@ -190,7 +190,7 @@ def _by_hand(recording: np.ndarray) -> np.ndarray:
 
 
 def _with_means(values: np.ndarray, spans: tuple[int, ...]) -> np.ndarray:
-    """Values (T, C) joined with their means over the last frames, windows each by itself."""
+    """Values (T, C) joined with their means over the last frames, computed within each window."""
     whole = len(values) // WINDOW * WINDOW
     windows = values[:whole].reshape(-1, WINDOW, values.shape[1])
     parts = [windows, *(baselines.moving_mean(windows, span) for span in spans)]

@@ -1,7 +1,7 @@
 """Draw docs/overview.png, the figure of docs/method.md: `python docs/draw_overview.py`.
 
-The animal and its numbers are made up; the receptive fields are the real ones, drawn connection
-by connection: a block of two convolutions (kernel 3, dilation d) sees 0, d, 2d, 3d, 4d frames back.
+The animal and its numbers are invented. The receptive fields are real and drawn connection by connection: a block of
+two convolutions (kernel 3, dilation d) sees 0, d, 2d, 3d, 4d frames back.
 """
 
 from pathlib import Path
@@ -14,20 +14,20 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Polygon, Rectangle
-from PIL import Image  # matplotlib needs it, so it is there
+from PIL import Image  # matplotlib depends on it
 
 WIDTH, HEIGHT, DPI = 1800, 700, 100
 INK, QUIET, PALE = "#222222", "#595959", "#c8c8c8"
-# Okabe-Ito: told apart with any colour vision
+# Okabe and Ito's colours, which colour-blind people can tell apart
 SHORT, LONG, GUESS = "#0072b2", "#d55e00", "#009e73"
 KEYPOINTS = ["#cc79a7", "#56b4e9", "#e69f00"]
 TITLE, TEXT = 18, 15
 
-FRAMES, NOW, AHEAD = 1560, 1480, 30  # the recording drawn, the frame t in it, the window W
+FRAMES, NOW, AHEAD = 1560, 1480, 30  # frames drawn, the frame t, the window W
 SHORT_FIELD, LONG_FIELD = 61, 1365
 
-# places in pixels: left and width of the keypoints, heights of the two rows, left and width of the
-# embeddings, box of the predictor
+# positions in pixels: left and width of the keypoints, heights of the two rows, left and width of the embeddings, box
+# of the predictor
 KEYPOINTS_LEFT, KEYPOINTS_WIDTH = 30, 400
 ROWS = (560, 290)
 STRIP = (945, 290)
@@ -35,7 +35,7 @@ BOX = (1325, 105, 60, 500)
 
 
 def smooth(values: np.ndarray, width: float) -> np.ndarray:
-    """A Gaussian running mean of `width` frames along the last axis."""
+    """Smooth along the last axis with a Gaussian of `width` frames."""
     lags = np.arange(-int(3 * width), int(3 * width) + 1)
     kernel = np.exp(-0.5 * (lags / width) ** 2)
     kernel /= kernel.sum()
@@ -45,7 +45,7 @@ def smooth(values: np.ndarray, width: float) -> np.ndarray:
 
 
 def panel(fig: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
-    """Bare axes at this place, in pixels of the figure."""
+    """Axes without frame at this position, in pixels of the figure."""
     axes = fig.add_axes((left / WIDTH, bottom / HEIGHT, width / WIDTH, height / HEIGHT))
     axes.axis("off")
     return axes
@@ -57,7 +57,7 @@ def arrow(page: Axes, start: tuple, end: tuple, color: str = INK, **style: objec
 
 
 def bracket(page: Axes, left: float, right: float, y: float, color: str) -> None:
-    """A horizontal span with end ticks, its ticks pointing up."""
+    """Draw a horizontal line whose ends point up."""
     page.plot([left, left, right, right], [y + 8, y, y, y + 8], color=color, lw=2.2)
 
 
@@ -77,7 +77,7 @@ def animal_seen_from_above() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def draw_animal(axes: Axes, xy: tuple[float, float], heading: float, size: float, ink: float) -> None:
-    """One pose at `xy`; `ink` fades the past."""
+    """Draw a pose at `xy`; a small `ink` fades it."""
     turn = np.array([[np.cos(heading), np.sin(heading)], [-np.sin(heading), np.cos(heading)]])
     keypoints, outline, tail = (size * part @ turn + xy for part in animal_seen_from_above())
     axes.plot(*tail.T, color=QUIET, lw=2.5, alpha=ink, zorder=2)
@@ -104,7 +104,7 @@ def label(ha: str, color: str = INK, va: str = "center") -> dict:
 
 
 def draw_keypoints(fig: Figure, page: Axes, rng: np.random.Generator) -> None:
-    """Column 1: the animal on its way, its keypoints over time, what each encoder sees."""
+    """Column 1: the animal, its keypoints over time, and the receptive field of each encoder."""
     left, width = KEYPOINTS_LEFT, KEYPOINTS_WIDTH
     scene = panel(fig, left, 405, width, 205)
     way = np.linspace(0, 1, 200)
@@ -135,7 +135,7 @@ def draw_keypoints(fig: Figure, page: Axes, rng: np.random.Generator) -> None:
 
 
 def draw_encoder(fig: Figure, box: tuple[float, float, float, float], dilations: list[int], color: str) -> None:
-    """Every connection by which the newest output frame (top right) sees the past (bottom)."""
+    """Draw all connections from the newest output frame (top right) to the past input (bottom)."""
     axes = panel(fig, *box)
     seen = np.array([0])
     for depth, dilation in enumerate(reversed(dilations)):
@@ -156,7 +156,7 @@ def draw_encoder(fig: Figure, box: tuple[float, float, float, float], dilations:
 
 
 def draw_encoders(fig: Figure, page: Axes) -> None:
-    """Column 2; the tops lie at the height of the embeddings that they give."""
+    """Column 2: both encoders, with their tops at the height of their embeddings."""
     left, right = 520, 865
     for top, wide, high, color, dilations, field in [
         (ROWS[0], 150, 150, SHORT, [1, 2, 4, 8], SHORT_FIELD),
@@ -174,7 +174,7 @@ def draw_encoders(fig: Figure, page: Axes) -> None:
 
 
 def draw_strip(fig: Figure, page: Axes, values: np.ndarray, middle: float, color: str, pair: tuple[int, int]) -> None:
-    """Embeddings (C, T) as shades of one colour; below, the two frames that should agree."""
+    """Embeddings (C, T) as shades of one colour, and below them the two views of the bootstrap loss."""
     left, width, height = *STRIP, 84
     frames = values.shape[1]
     axes = panel(fig, left, middle - height / 2, width, height)
@@ -192,7 +192,7 @@ def draw_strip(fig: Figure, page: Axes, values: np.ndarray, middle: float, color
 
 
 def draw_embeddings(fig: Figure, page: Axes, rng: np.random.Generator) -> None:
-    """Column 3: one column of numbers per frame and encoder; the two bootstrap losses."""
+    """Column 3: the embeddings of both encoders and their bootstrap losses."""
     for middle, color, frames, pace, pair, words in [
         (ROWS[0], SHORT, 28, 1.2, (12, 17), "0 to 5 frames away"),
         (ROWS[1], LONG, 56, 7, (14, 42), "anywhere in the same track"),
@@ -226,7 +226,7 @@ def draw_predictor(page: Axes) -> None:
 
 
 def draw_future(fig: Figure, page: Axes, rng: np.random.Generator) -> None:
-    """Column 4: the actions of the next W frames, their histogram, the distance to the guess."""
+    """Column 4: the actions of the next W frames, their histogram, and the distance of the prediction."""
     bins, left, right, bottom, height = 16, 1452, 1760, 395, 170
     actions = np.r_[rng.normal(4.5, 1.1, 18), rng.normal(11.5, 1.3, 12)]
     rng.shuffle(actions)
@@ -291,7 +291,7 @@ def draw() -> Figure:
 
 
 def save(fig: Figure, path: Path) -> None:
-    """As a PNG without transparency, in steps of 5 of 255 per colour: much smaller."""
+    """Save as a PNG without transparency; rounding colours to steps of 5 makes the file much smaller."""
     fig.canvas.draw()
     pixels = np.asarray(fig.canvas.buffer_rgba())[..., :3]
     rounded = 5 * np.round(pixels / 5).astype(np.uint8)

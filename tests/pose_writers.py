@@ -77,15 +77,15 @@ def write_analysis(path: Path, tracks: np.ndarray, nodes: Sequence[str], names: 
 
 def write_slp(
     path: Path,
-    sightings: Sequence[dict],
+    detections: Sequence[dict],
     nodes: Sequence[str],
     tracks: Sequence[str] = (),
     videos: Sequence[str] = ("video.mp4",),
 ) -> Path:
     """A .slp of SLEAP.
 
-    A sighting has `frame`, `points` (K, 2), and if wanted `track` (its index), `video`, `by_hand`, and
-    `corrects` (the index of a sighting).
+    A detection has `frame`, `points` (K, 2), and if wanted `track` (its index), `video`, `by_hand`, and
+    `corrects` (the index of a detection).
     """
     skeleton = {
         "directed": True,
@@ -111,12 +111,12 @@ def write_slp(
     instance_type += [("track", "<i4"), ("from_predicted", "<i8"), ("score", "<f4")]
     instance_type += [("point_id_start", "<u8"), ("point_id_end", "<u8"), ("tracking_score", "<f4")]
     instances, frames, points = [], [], {True: [], False: []}
-    places = sorted({(one.get("video", 0), one["frame"]) for one in sightings})
-    order = sorted(range(len(sightings)), key=lambda i: (sightings[i].get("video", 0), sightings[i]["frame"]))
+    places = sorted({(one.get("video", 0), one["frame"]) for one in detections})
+    order = sorted(range(len(detections)), key=lambda i: (detections[i].get("video", 0), detections[i]["frame"]))
     for place_id, (video, frame) in enumerate(places):
         start = len(instances)
-        for i in [i for i in order if (sightings[i].get("video", 0), sightings[i]["frame"]) == (video, frame)]:
-            one, mine = sightings[i], points[sightings[i].get("by_hand", False)]
+        for i in [i for i in order if (detections[i].get("video", 0), detections[i]["frame"]) == (video, frame)]:
+            one, mine = detections[i], points[detections[i].get("by_hand", False)]
             first = len(mine)
             for x, y in one["points"]:
                 mine.append((x, y, not np.isnan(x), True, *([] if one.get("by_hand") else [0.5])))

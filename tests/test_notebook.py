@@ -1,4 +1,4 @@
-"""The notebook runs top to bottom, from nothing and on one's own files, and is committed as it ran."""
+"""The notebook runs from nothing and on one's own files, and is committed with its outputs."""
 
 import re
 from dataclasses import asdict
@@ -13,7 +13,7 @@ import custom_dataset
 from bams import checkpoint, embedder, simulate
 from bams.checkpoint import Checkpoint
 from bams.features.config import FeatureConfig
-from bams.training.run_state import new_model
+from bams.training.run import new_model
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOK = ROOT / "visualize_latents.ipynb"
@@ -27,8 +27,7 @@ def run(notebook: nbformat.NotebookNode, folder: Path, monkeypatch: pytest.Monke
     """The notebook after a run in an empty folder, with the repository's modules."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("TQDM_DISABLE", "1")
-    client = NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(folder)}})
-    return client.execute()
+    return NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(folder)}}).execute()
 
 
 def printed(notebook: nbformat.NotebookNode) -> str:
@@ -66,28 +65,23 @@ def test_notebook_runs_from_a_fresh_clone(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("joined", ["individual", "joint"])
-def test_notebook_on_files_of_ones_own(joined: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_notebook_on_files_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Recordings of two lengths, labels of recordings and of tracks, some missing, names for some."""
     mice = simulate.simulate_mice(10, frames=400, individuals=2, seed=0)
-    keypoints = mice.keypoints.copy()
-    keypoints[1, :, 350:] = np.nan
-    close = np.where(np.arange(400) < 300, mice.close.astype(np.int8), -1)
-    np.savez(
-        tmp_path / "mine.npz",
-        keypoints=keypoints,
-        labels_mode=mice.modes.reshape(20, 400),
-        labels_mode_names=np.array(simulate.MODES),
-        labels_close=close,
-        seq_labels_strain=mice.strain,
-        seq_labels_weight=np.array([20.0, np.nan, *range(21, 29)]),
-    )
-    recordings = custom_dataset.load_data(str(tmp_path / "mine.npz"))
-    config = FeatureConfig(tracks=joined)
+    mice.keypoints[1, :, 350:] = np.nan
+    labels = {
+        "labels_mode": mice.modes.reshape(20, 400),
+        "labels_mode_names": np.array(simulate.MODES),
+        "labels_close": np.where(np.arange(400) < 300, mice.close.astype(np.int8), -1),
+        "seq_labels_strain": mice.strain,
+        "seq_labels_weight": np.array([20.0, np.nan, *range(21, 29)]),
+    }
+    np.savez(tmp_path / "mine.npz", keypoints=mice.keypoints, **labels)
+    recordings, config = custom_dataset.load_data(str(tmp_path / "mine.npz")), FeatureConfig()
     dataset = embedder.make_dataset(recordings, config, sequence_length=200)
     model = new_model(dataset, embedder.sizes(pooled=False), 0)
-    marginal = np.ones(dataset.target_size, np.float32)
     kept = {"epochs": 1, "skip_frames": 100, **asdict(config)}
+    marginal = np.ones(dataset.target_size, np.float32)
     made = Checkpoint(model, "custom", dataset.statistics, marginal, dataset.feature_names, kept)
     checkpoint.save(tmp_path / "m.pt", made)
 
@@ -99,13 +93,12 @@ def test_notebook_on_files_of_ones_own(joined: str, tmp_path: Path, monkeypatch:
     text = printed(ran)
     assert "m.pt: trained on custom for 1 epochs" in text
     assert f"long term: {dataset.n_tracks} tracks x 400 frames x 64 channels" in text
-    assert ("labels_mode is left out" in text) == (joined == "joint")
     assert sum(pictures(ran)) == 3  # there are no training curves
-    assert set(read_outs(text)["both"]) == {"close", "strain"} | ({"mode"} if joined == "individual" else set())
+    assert set(read_outs(text)["both"]) == {"close", "strain", "mode"}
     assert not (tmp_path / "demo").exists()
 
 
-def test_notebook_is_committed_as_it_ran():
+def test_notebook_is_committed_with_its_outputs():
     notebook, raw = read(), NOTEBOOK.read_text()
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))

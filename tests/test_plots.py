@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.colors import to_hex, to_rgb
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from sklearn.decomposition import PCA, FastICA
 from torch.utils.tensorboard import SummaryWriter
@@ -45,23 +45,23 @@ def bars(panel) -> list[tuple[float, float, float, str]]:
     return sorted(found, key=lambda bar: (bar[2], bar[0]))
 
 
-def test_colours_can_be_told_apart_by_the_colour_blind():
-    """Vienot's dichromat matrices: what protanopes and deuteranopes see of any two colours still differs."""
-    seen = np.array([[to_rgb(c) for c in COLOURS]] * 2) ** 2.2
-    protan = np.array([[0.1124, 0.8876, 0], [0.1124, 0.8876, 0], [0.0040, -0.0040, 1]])
-    deutan = np.array([[0.2927, 0.7073, 0], [0.2927, 0.7073, 0], [-0.0223, 0.0223, 1]])
-    seen = np.stack([seen[0] @ protan.T, seen[1] @ deutan.T]).clip(0, 1) ** (1 / 2.2)
-    apart = np.linalg.norm(seen[:, :, None] - seen[:, None], axis=-1)
-    assert apart[:, ~np.eye(len(COLOURS), dtype=bool)].min() > 0.1
+def test_any_number_of_classes_has_different_colours():
+    assert plots.class_colours(3) == list(COLOURS[:3])
+    assert len({to_hex(colour) for colour in plots.class_colours(60)}) == 60
+    names = [f"c{k}" for k in range(12)]
+    panel = plot_latents({"a": EMBEDDINGS["short"]}, {"action": (np.arange(50) % 12, names)}).axes[0]
+    assert len(set(dots(panel).values())) == len(set(legend(panel).values())) == 12
+    (panel,) = plot_ethogram(np.arange(12), names).axes
+    assert [(begin, row) for begin, _, row, _ in bars(panel)] == [(k, k) for k in range(12)]
+    (panel,) = plot_ethogram(np.arange(12)[None], names).axes
+    assert len({colour for *_, colour in bars(panel)}) == 12
 
 
 def test_latents_are_the_principal_components_coloured_by_class():
     figure = plot_latents(EMBEDDINGS, {"action": (CLASSES, NAMES)})
-    assert isinstance(figure, Figure)
     for panel, (name, embedding) in zip(figure.axes, EMBEDDINGS.items(), strict=True):
         assert panel.get_title() == name
-        shown = np.random.default_rng(0).permutation(50)
-        fitted = PCA(2, random_state=0).fit(embedding[shown])
+        fitted = PCA(2, random_state=0).fit(embedding[np.random.default_rng(0).permutation(50)])
         drawn = dots(panel)
         assert len(drawn) == 50
         for point, k in zip(fitted.transform(embedding), CLASSES, strict=True):
@@ -91,9 +91,6 @@ def test_latents_by_another_projector_coloured_by_a_number():
     assert second.get_xlabel() == "FastICA 1"
     assert "not labelled" not in legend(second)
     assert not hasattr(projector, "components_")  # a copy was fitted
-
-
-def test_latents_of_no_known_number():
     figure = plot_latents({"a": EMBEDDINGS["short"]}, {"speed": (np.full(50, np.nan), None)})
     assert len(figure.axes[0].collections[0].get_offsets()) == 50
 
@@ -125,16 +122,10 @@ def test_ethogram_of_one_track_has_a_row_for_each_class():
     assert panel.yaxis_inverted()
 
 
-def test_ethogram_of_one_track_may_have_more_classes_than_colours():
-    (panel,) = plot_ethogram(np.arange(12), [f"c{k}" for k in range(12)]).axes
-    assert [(begin, row) for begin, _, row, _ in bars(panel)] == [(k, k) for k in range(12)]
-
-
 def test_ethogram_of_several_tracks_has_a_row_for_each():
     (panel,) = plot_ethogram(np.array([[0, 0, 1], [1, -1, 1]]), NAMES, track_names=("a", "b")).axes
     blue, orange = (c.lower() for c in COLOURS[:2])
-    expected = [(0, 2, 0, blue), (2, 3, 0, orange), (0, 1, 1, orange), (2, 3, 1, orange)]
-    assert bars(panel) == expected
+    assert bars(panel) == [(0, 2, 0, blue), (2, 3, 0, orange), (0, 1, 1, orange), (2, 3, 1, orange)]
     assert [t.get_text() for t in panel.get_yticklabels()] == ["a", "b"]
     assert [t.get_text() for t in panel.get_legend().texts] == ["sit", "walk"]  # only those that occur
     assert panel.get_xlabel() == "frame"
@@ -167,16 +158,14 @@ def test_recording_draws_standardised_channels_and_speeds():
     assert np.ma.getmaskarray(np.ma.masked_invalid(picture))[:, :4].all()
     known = embedding[4:]
     expected = (known - known.mean(0)) / np.where(known.std(0) > 0, known.std(0), 1)
-    drawn = np.asarray(picture[:, 4:])
     for channel in expected.T:
-        assert np.abs(drawn - channel).max(axis=1).min() < 1e-9
+        assert np.abs(np.asarray(picture[:, 4:]) - channel).max(axis=1).min() < 1e-9
     assert heat.images[0].get_extent() == [10.0, 14.0, 5, 0]
     assert heat.get_ylabel() == "short term\n5 channels"
     assert bar.get_ylabel() == "deviations from the mean"
     lines = {line.get_label(): line for line in speed.lines}
     first, second = speed.lines[:2]
-    assert np.isnan(first.get_ydata()[[19, 20]]).all()
-    assert np.isfinite(np.delete(first.get_ydata(), [19, 20])).all()
+    assert np.flatnonzero(np.isnan(first.get_ydata())).tolist() == [19, 20]
     np.testing.assert_allclose(second.get_ydata(), 50)  # 5 px per frame, 10 frames per second
     np.testing.assert_allclose(lines["median"].get_ydata(), 50)
     np.testing.assert_allclose(lines["median"].get_xdata(), 10 + np.arange(1, 40) / 10)
@@ -192,13 +181,10 @@ def test_recording_orders_channels_that_rise_together():
     assert sum(same) == 4
 
 
-def test_recording_that_was_never_tracked():
+def test_recordings_without_data_or_of_bad_input():
     figure = plot_recording({"e": np.full((9, 3), np.nan)}, np.full((9, 2, 2), np.nan))
     assert figure.axes[0].images[0].get_array().mask.all()
     assert figure.axes[1].get_ylim() == (0, 1)
-
-
-def test_recording_of_bad_input():
     with pytest.raises(ValueError, match="found e 9, keypoints 8"):
         plot_recording({"e": np.zeros((9, 3))}, np.zeros((8, 2, 2)))
     with pytest.raises(ValueError, match="expected embeddings"):
@@ -209,38 +195,32 @@ def test_training_curves_are_those_of_the_event_file(tmp_path: Path):
     steps = np.arange(1, 40, 10)
     with SummaryWriter(str(tmp_path)) as writer:
         for step in steps.tolist():
+            for i, name in enumerate(("byol_loss_short_term", "byol_loss_long_term", "total_loss")):
+                writer.add_scalar(f"train/{name}", (i + 1) / step, step)
             writer.add_scalar("train/hoa_skill", step / 100, step)
-            writer.add_scalar("train/byol_loss_short_term", 1 / step, step)
-            writer.add_scalar("train/byol_loss_long_term", 2 / step, step)
-            writer.add_scalar("train/total_loss", 3 / step, step)
         writer.add_scalar("val/hoa_skill", 0.25, 40)
     skill, bootstrap, total = plot_training_curves(tmp_path).axes
     drawn = {line.get_label(): line for line in (*skill.lines, *bootstrap.lines)}
     np.testing.assert_allclose(drawn["training"].get_xydata(), np.stack([steps, steps / 100], 1), rtol=1e-6)
     np.testing.assert_allclose(drawn["held out"].get_xydata(), [[40, 0.25]])
-    np.testing.assert_allclose(drawn["short term"].get_ydata(), 1 / steps, rtol=1e-6)
-    np.testing.assert_allclose(drawn["long term"].get_ydata(), 2 / steps, rtol=1e-6)
-    np.testing.assert_allclose(total.lines[0].get_ydata(), 3 / steps, rtol=1e-6)
+    for i, line in enumerate((drawn["short term"], drawn["long term"], total.lines[0])):
+        np.testing.assert_allclose(line.get_ydata(), (i + 1) / steps, rtol=1e-6)
     assert {t.get_text() for t in skill.get_legend().texts} == {"training", "held out"}
     assert skill.get_title() == "skill at predicting future actions"
 
 
-def test_training_curves_of_no_run(tmp_path: Path):
+def test_all_draw_into_given_axes(tmp_path: Path):
     for folder in (tmp_path, tmp_path / "missing"):
         with pytest.raises(FileNotFoundError, match="no training curves"):
             plot_training_curves(folder)
-    assert not (tmp_path / "missing").exists()
-
-
-def test_all_draw_into_given_axes(tmp_path: Path):
     with SummaryWriter(str(tmp_path)) as writer:
         writer.add_scalar("train/hoa_skill", 0.5, 1)
     figure = Figure(layout="constrained")
     axes = figure.subplots(3, 3)
-    assert plots.plot_latents(EMBEDDINGS, {"action": (CLASSES, NAMES)}, axes=axes[0, :2]) is figure
-    assert plots.plot_ethogram(CLASSES, NAMES, axes=axes[0, 2]) is figure
-    assert plots.plot_recording(EMBEDDINGS, np.zeros((50, 2, 2)), axes=axes[1]) is figure
-    assert plots.plot_training_curves(tmp_path, axes=list(axes[2])) is figure
+    assert plot_latents(EMBEDDINGS, {"action": (CLASSES, NAMES)}, axes=axes[0, :2]) is figure
+    assert plot_ethogram(CLASSES, NAMES, axes=axes[0, 2]) is figure
+    assert plot_recording(EMBEDDINGS, np.zeros((50, 2, 2)), axes=axes[1]) is figure
+    assert plot_training_curves(tmp_path, axes=list(axes[2])) is figure
     assert len(axes[0, 1].collections) == 2
     assert len(axes[1, 1].images) == 1
     figure.draw_without_rendering()

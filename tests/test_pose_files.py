@@ -2,7 +2,6 @@
 
 import csv
 import json
-import pickle
 from pathlib import Path
 
 import h5py
@@ -90,26 +89,14 @@ def test_zeros_are_not_tracked_only_where_the_likelihood_is_zero(tmp_path):
     np.testing.assert_array_equal(found.confidence[0], np.float32([[0, 0.9], [0, 0.9]]))
 
 
-def test_three_coordinates_and_no_likelihood(tmp_path):
-    values = numbers(3, 6)
-    found = load_one(write_csv(tmp_path / "a.csv", columns(NODES, coords="x y z"), range(3), values))
-    np.testing.assert_array_equal(found.keypoints[0], values.reshape(3, 2, 3).astype(np.float32))
-    assert found.confidence is None
-
-
-def test_columns_of_an_ensemble_beside_the_coordinates_are_ignored(tmp_path):
-    values = numbers(3, 10)
-    names = columns(NODES, coords="x y likelihood x_ens_median y_ens_var")
-    found = load_one(write_csv(tmp_path / "a.csv", names, range(3), values))
-    np.testing.assert_array_equal(found.keypoints[0], values.reshape(3, 2, 5)[..., :2].astype(np.float32))
-
-
-def test_a_keypoint_that_is_never_tracked_stays(tmp_path):
-    values = numbers(3, 6)
-    values[:, 3:] = np.nan
-    found = load_one(write_csv(tmp_path / "a.csv", columns(NODES), range(3), values))
-    assert np.isnan(found.keypoints[0, :, 1]).all()
-    assert np.isfinite(found.keypoints[0, :, 0]).all()
+@pytest.mark.parametrize("coords", ["x y z", "x y likelihood x_ens_median y_ens_var"])
+def test_three_coordinates_and_columns_of_an_ensemble(tmp_path, coords):
+    count = len(coords.split())
+    values = numbers(3, 2 * count)
+    found = load_one(write_csv(tmp_path / "a.csv", columns(NODES, coords=coords), range(3), values))
+    dims = 3 if "z" in coords else 2
+    np.testing.assert_array_equal(found.keypoints[0], values.reshape(3, 2, count)[..., :dims].astype(np.float32))
+    assert (found.confidence is None) == ("likelihood" not in coords)
 
 
 @needs_native
@@ -163,8 +150,8 @@ def test_tracks_of_a_slp_are_individuals(tmp_path):
     points = numbers(4, 2, 2)
     points[2, 1] = np.nan
     places = [(5, 0), (5, 1), (6, 0), (8, 1)]
-    sightings = [{"frame": f, "track": t, "points": p} for (f, t), p in zip(places, points, strict=True)]
-    path = write_slp(tmp_path / "flies.slp", sightings, NODES, ["female", "male", "nobody"])
+    detections = [{"frame": f, "track": t, "points": p} for (f, t), p in zip(places, points, strict=True)]
+    path = write_slp(tmp_path / "flies.slp", detections, NODES, ["female", "male", "nobody"])
     found = load_one(path)
     expected = np.full((2, 4, 2, 2), np.nan, np.float32)
     for (frame, track), each in zip(places, points, strict=True):
@@ -177,26 +164,19 @@ def test_tracks_of_a_slp_are_individuals(tmp_path):
 
 def test_what_was_corrected_by_hand_replaces_the_prediction(tmp_path):
     points = numbers(3, 2, 2)
-    sightings = [{"frame": f, "track": 0, "points": p} for f, p in enumerate(points)]
-    sightings.append({"frame": 1, "track": 0, "points": points[1] + 50, "by_hand": True, "corrects": 1})
-    sightings.append({"frame": 2, "points": points[2] + 70, "by_hand": True, "corrects": 2})  # lost its track
-    found = load_one(write_slp(tmp_path / "a.slp", sightings, NODES, ["one"]))
+    detections = [{"frame": f, "track": 0, "points": p} for f, p in enumerate(points)]
+    detections.append({"frame": 1, "track": 0, "points": points[1] + 50, "by_hand": True, "corrects": 1})
+    detections.append({"frame": 2, "points": points[2] + 70, "by_hand": True, "corrects": 2})  # lost its track
+    found = load_one(write_slp(tmp_path / "a.slp", detections, NODES, ["one"]))
     moved = points + np.array([0, 50, 70])[:, None, None]
     np.testing.assert_array_equal(found.keypoints[0], moved.astype(np.float32))
     np.testing.assert_array_equal(found.confidence[0, :, 0], np.float32([0.5, np.nan, np.nan]))
 
 
-def test_one_animal_of_a_slp_needs_no_track(tmp_path):
-    sightings = [{"frame": f, "points": p} for f, p in enumerate(numbers(3, 2, 2))]
-    found = load_one(write_slp(tmp_path / "a.slp", sightings, NODES))
-    assert found.individuals == ["individual0"]
-    assert np.isfinite(found.keypoints).all()
-
-
 def test_several_animals_in_no_track_need_their_number(tmp_path):
     here, there = np.zeros((2, 2)) + 10, np.zeros((2, 2)) + 500
-    sightings = [{"frame": f, "points": p + f} for f in range(4) for p in ((here, there), (there, here))[f % 2]]
-    path = write_slp(tmp_path / "a.slp", sightings, NODES)
+    detections = [{"frame": f, "points": p + f} for f in range(4) for p in ((here, there), (there, here))[f % 2]]
+    path = write_slp(tmp_path / "a.slp", detections, NODES)
     with pytest.raises(ValueError, match="in no tracks; track them in SLEAP, or give individuals=N"):
         load_poses(path)
     found = load_one(path, individuals=2)
@@ -205,30 +185,30 @@ def test_several_animals_in_no_track_need_their_number(tmp_path):
 
 
 def test_animals_in_no_track_beside_tracks_are_left_out_and_said(tmp_path, capsys):
-    sightings = [{"frame": f, "track": 0, "points": p} for f, p in enumerate(numbers(3, 2, 2))]
-    sightings.append({"frame": 1, "points": np.ones((2, 2))})
-    found = load_one(write_slp(tmp_path / "a.slp", sightings, NODES, ["one"]))
+    detections = [{"frame": f, "track": 0, "points": p} for f, p in enumerate(numbers(3, 2, 2))]
+    detections.append({"frame": 1, "points": np.ones((2, 2))})
+    found = load_one(write_slp(tmp_path / "a.slp", detections, NODES, ["one"]))
     assert found.individuals == ["one"]
-    assert "left out 1 animals in no track" in capsys.readouterr().err
+    assert "dropped 1 of 4 detections: they are in no track" in capsys.readouterr().err
 
 
 def test_each_video_of_a_slp_is_a_recording(tmp_path):
-    sightings = [{"frame": f, "video": v, "points": p} for v in (0, 1) for f, p in enumerate(numbers(3, 2, 2) + v)]
-    found = load_poses(write_slp(tmp_path / "a.slp", sightings, NODES, videos=["x/one.mp4", "C:\\x\\two.mp4"]))
+    detections = [{"frame": f, "video": v, "points": p} for v in (0, 1) for f, p in enumerate(numbers(3, 2, 2) + v)]
+    found = load_poses(write_slp(tmp_path / "a.slp", detections, NODES, videos=["x/one.mp4", "C:\\x\\two.mp4"]))
     assert [recording.name for recording in found] == ["a/one", "a/two"]
     np.testing.assert_allclose(found[1].keypoints - found[0].keypoints, 1, rtol=1e-4)
 
 
 def test_tracks_of_the_same_name_or_of_none_are_told_apart(tmp_path):
-    sightings = [{"frame": f, "track": t, "points": np.ones((2, 2))} for f in range(2) for t in range(3)]
-    found = load_one(write_slp(tmp_path / "a.slp", sightings, NODES, ["fly", "fly", ""]))
+    detections = [{"frame": f, "track": t, "points": np.ones((2, 2))} for f in range(2) for t in range(3)]
+    found = load_one(write_slp(tmp_path / "a.slp", detections, NODES, ["fly", "fly", ""]))
     assert found.individuals == ["fly_0", "fly_1", "track2"]
 
 
 @pytest.mark.parametrize("by_hand", [True, False], ids=["labels alone", "nothing"])
 def test_a_slp_without_predictions_is_refused(tmp_path, by_hand):
-    sightings = [{"frame": f, "points": np.ones((2, 2)), "by_hand": True} for f in range(3 * by_hand)]
-    path = write_slp(tmp_path / "a.slp", sightings, NODES)
+    detections = [{"frame": f, "points": np.ones((2, 2)), "by_hand": True} for f in range(3 * by_hand)]
+    path = write_slp(tmp_path / "a.slp", detections, NODES)
     with pytest.raises(ValueError, match=f"a.slp .* holds no predictions \\({3 * by_hand} labels made by hand"):
         load_poses(path)
 
@@ -252,7 +232,7 @@ def test_analysis_in_any_layout(tmp_path, axes, named):
     assert (found.name, found.keypoint_names) == ("a", nodes)
 
 
-def test_fragments_of_an_analysis_are_joined(tmp_path):
+def test_tracklets_of_an_analysis_are_joined(tmp_path):
     tracks = np.full((3, 6, 2, 2), np.nan)
     tracks[0, :3], tracks[1, :], tracks[2, 3:] = 10, 500, 12
     path = write_analysis(tmp_path / "a.analysis.h5", tracks.transpose(0, 3, 2, 1), NODES, [])
@@ -287,7 +267,7 @@ def test_real_slp(name):
 
 
 @needs_native
-def test_27_real_fragments_of_two_flies_are_joined(capsys):
+def test_27_real_tracklets_of_two_flies_are_joined(capsys):
     found = load_one(NATIVE / "sleap_flypair_predictions.slp", individuals=2)
     assert found.keypoints.shape == (2, 1100, 24, 2)
     tracked = np.isfinite(found.keypoints).all(axis=-1)
@@ -297,7 +277,7 @@ def test_27_real_fragments_of_two_flies_are_joined(capsys):
     apart = np.linalg.norm(centres[0] - centres[1], axis=-1)
     assert steps.max() < 25  # pixels; a swap would be a step as long as they are apart
     assert np.median(apart) > 100
-    assert "left out 74 of 2274 sightings" in capsys.readouterr().err
+    assert "dropped 74 of 2274 detections" in capsys.readouterr().err
 
 
 @needs_native
@@ -417,10 +397,3 @@ def test_an_npy_of_one_recording(tmp_path):
     np.save(tmp_path / "series.npy", numbers(1, 6, 2))
     (series,) = load_poses(tmp_path / "series.npy")
     assert series.keypoints.shape == (1, 6, 2) and series.keypoint_names == []
-
-
-def test_column_names_of_any_pickle_protocol_are_read(tmp_path):
-    for protocol in (0, 2):
-        pickled = pickle.dumps(columns(NODES), protocol)
-        path = tmp_path / f"{protocol}.h5"
-        assert load_one(write_table(path, columns(NODES), range(3), numbers(3, 6), pickled)).keypoint_names == NODES

@@ -2,7 +2,6 @@
 
 import os
 import pickle
-import subprocess
 import sys
 import zipfile
 from dataclasses import replace
@@ -11,13 +10,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from pose_writers import columns, write_analysis, write_csv, write_fixed, write_slp, write_table
 
 from bams import load_poses
 from bams.recordings.recording import check_same_rate, check_same_skeleton
-from bams.storage.arrays import LEAST_LIMIT
 
 NODES = ["nose", "tail"]
 
@@ -43,24 +39,17 @@ def refused(path, match: str, error=ValueError, **options) -> None:
 # --- which files -------------------------------------------------------------------------------
 
 
-def test_upper_case_suffixes_spaces_and_any_letters_in_the_path(tmp_path):
+def test_the_content_says_what_a_file_is(tmp_path):
     folder = tmp_path / "täglich 1 [b]"
     folder.mkdir()
-    path = tracks_csv(folder / "Mäuse 日本 #1.CSV")
+    path = tracks_csv(folder / "Mäuse 日本 #1.TXT")
     (found,) = load_poses(str(path))
     assert (found.name, found.path) == ("Mäuse 日本 #1", path)
     h5 = write_table(folder / "Mäuse 2.H5", columns(NODES), range(3), numbers(3, 6))
-    slp = write_slp(folder / "Mäuse 3.SLP", [{"frame": f, "points": np.ones((2, 2))} for f in range(3)], NODES)
-    assert [one.name for one in load_poses([h5, slp])] == ["Mäuse 2", "Mäuse 3"]
-    assert [one.name for one in load_poses(folder)] == ["Mäuse 2", "Mäuse 3", "Mäuse 日本 #1"]
-
-
-def test_the_content_says_what_a_file_is(tmp_path):
-    path = tracks_csv(tmp_path / "tracks.txt")
-    analysis = write_analysis(tmp_path / "noname", numbers(1, 2, 2, 5), NODES, [])
-    slp = write_slp(tmp_path / "a.h5", [{"frame": f, "points": np.ones((2, 2))} for f in range(3)], NODES)
-    assert [one.keypoints.shape[1] for one in load_poses([path, analysis, slp])] == [4, 5, 3]
-    assert [one.name for one in load_poses(tmp_path)] == ["a", "noname", "tracks"]
+    slp = write_slp(folder / "Mäuse 3.h5", [{"frame": f, "points": np.ones((2, 2))} for f in range(3)], NODES)
+    analysis = write_analysis(folder / "noname", numbers(1, 2, 2, 5), NODES, [])
+    assert [one.keypoints.shape[1] for one in load_poses([path, h5, slp, analysis])] == [4, 3, 3, 5]
+    assert [one.name for one in load_poses(folder)] == ["Mäuse 2", "Mäuse 3", "Mäuse 日本 #1", "noname"]
 
 
 def test_a_folder_leaves_out_what_holds_no_tracks_and_says_so(tmp_path, capsys):
@@ -74,7 +63,7 @@ def test_a_folder_leaves_out_what_holds_no_tracks_and_says_so(tmp_path, capsys):
     tracks_csv(tmp_path / "below" / "c.csv")
     assert [one.name for one in load_poses(tmp_path)] == ["a", "b"]
     said = capsys.readouterr().err
-    assert "left out a_meta.pickle, config.yaml, log and 1 more, which hold no tracks" in said
+    assert "left out a_meta.pickle, config.yaml, log, video.mp4, which hold no tracks" in said
     assert [one.name for one in load_poses(f"{tmp_path}/*")] == ["a", "b"]
     assert [one.name for one in load_poses(f"{tmp_path}/b*")] == ["b"]
     assert [one.name for one in load_poses([tmp_path / "below", tmp_path / "a.csv"])] == ["c", "a"]
@@ -115,10 +104,6 @@ def test_nothing_there(tmp_path, name):
     refused(tmp_path / name, "there is no file", FileNotFoundError)
 
 
-def test_no_file_given():
-    refused([], "no file is given", FileNotFoundError)
-
-
 # --- rates and skeletons -----------------------------------------------------------------------
 
 
@@ -126,12 +111,8 @@ def test_the_rate_given_is_that_of_files_that_state_none(tmp_path):
     path = tracks_csv(tmp_path / "a.csv")
     assert load_poses(path)[0].fps is None
     assert load_poses(path, fps=29.97)[0].fps == 29.97
-    for wrong in (0, -1, np.nan, np.inf):
-        refused(str(path), "it must be above 0", fps=wrong)
+    refused(str(path), "must be above 0", fps=0)
     refused(str(path), "individuals is 0", individuals=0)
-
-
-def test_a_file_that_states_another_rate_is_refused(tmp_path):
     np.savez(tmp_path / "a.npz", keypoints=numbers(1, 5, 2, 2), fps=30)
     assert load_poses(tmp_path / "a.npz", fps=30)[0].fps == 30
     refused(tmp_path / "a.npz", "it states 30 frames per second, and fps=25 is given", fps=25)
@@ -142,7 +123,7 @@ def test_mixed_rates(tmp_path):
     first, second = load_poses(paths, fps=30)
     assert check_same_rate([first, second]) == 30
     assert check_same_rate([replace(first, fps=None)]) is None
-    with pytest.raises(ValueError, match=r"b.csv has 25 frames per second and .*a.csv 30; give files of one rate"):
+    with pytest.raises(ValueError, match=r"b.csv has 25 frames per second and .*a.csv has 30; give files of one rate"):
         check_same_rate([first, replace(second, fps=25)])
     with pytest.raises(ValueError, match="an unknown number of frames per second"):
         check_same_rate([first, replace(second, fps=None)])
@@ -155,12 +136,14 @@ def test_mixed_skeletons(tmp_path):
     found = load_poses([one, two, order])
     check_same_skeleton([])
     check_same_skeleton([found[0], found[0]])
-    with pytest.raises(ValueError, match=r"only .*two.csv has ear, paw; only .*one.csv has tail"):
+    with pytest.raises(
+        ValueError, match=r"two.csv differ from those of .*one.csv: it lacks tail; it also has ear, paw"
+    ):
         check_same_skeleton(found[:2])
-    with pytest.raises(ValueError, match="stand in another order"):
+    with pytest.raises(ValueError, match="in another order, tail, nose"):
         check_same_skeleton(found[::2])
     flat = replace(found[0], keypoints=found[0].keypoints[..., :1])
-    with pytest.raises(ValueError, match="1 and 2 coordinates"):
+    with pytest.raises(ValueError, match="it has 1 coordinates instead of 2"):
         check_same_skeleton([found[0], flat])
 
 
@@ -173,38 +156,34 @@ MP4 = b"\0\0\0\x18ftypmp42" + bytes(100)
     ("name", "content", "what"),
     [
         ("tracks.mp4", MP4, "is a video: track it first and give the tracks"),
-        ("tracks.csv", MP4, "is a video: track it first"),
-        ("a.avi", b"RIFF\x10\0\0\0AVI LIST" + bytes(20), "is a video"),
-        ("a.mkv", b"\x1aE\xdf\xa3\x9f\0" + bytes(20), "is a video"),
         ("a.mov", bytes(40), "is a video"),  # of unknown content: then the suffix counts
-        ("a.png", b"\x89PNG\r\n\x1a\n" + bytes(20), "is an image"),
-        ("a.jpg", b"\xff\xd8\xff\xe0\0" + bytes(20), "is an image"),
-        ("config.yaml", b"Task: reaching\nbodyparts:\n- nose\n", "is a text file"),
-        ("notes.txt", b"we tracked mice", "is a text file"),
-        ("model.json", b'{"model": {"heads": {}}}', "is JSON, such as a skeleton, a model or labels of SLEAP"),
-        ("a.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(20), "is an Excel"),
+        ("a.png", b"\x89PNG\r\n\x1a\n" + bytes(20), "of an unknown kind: give the tracks"),
+        ("config.yaml", b"Task: reaching\nbodyparts:\n- nose\n", "of an unknown kind: give the tracks"),
         ("a.mat", b"MATLAB 5.0 MAT-file" + bytes(200), "is a MATLAB file"),
         ("a.pickle", pickle.dumps({"a": 1}), "is a Python pickle, which could run code"),
         ("a.csv.gz", b"\x1f\x8b\x08\0" + bytes(20), "is compressed by gzip: unpack it first"),
-        ("a.csv", b"track,frame_idx,instance.score,nose.x\n", "is a CSV of SLEAP: export it as .analysis.h5"),
-        ("a.csv", b"scorer;net;net\nbodyparts;nose;nose\n", "not separated by commas"),
-        ("a.csv", b"\xff\xfes\0c\0o\0r\0e\0r\0", "of no kind that is known"),
-        ("a.h5", bytes(range(128, 256)) * 3, "of no kind that is known"),
+        (
+            "a.csv",
+            b"track,frame_idx,instance.score,nose.x\n",
+            "is a CSV whose first row begins with 'track': expected the header rows",
+        ),
+        ("a.csv", b"scorer;net;net\nbodyparts;nose;nose\n", "with commas between cells"),
+        ("a.h5", bytes(range(129, 256)) * 3, "of an unknown kind"),
         ("a.csv", b"", "is empty"),
-        ("a.csv", b"0,1.5,2.5,0.9\n1,2,3,1\n", "first row begins with '0': the header rows scorer, "),
-        ("a.csv", b"coords,x,y,likelihood\n0,1,2,1\n1,1,2,1\n", "begin with 'coords', '0', '1', where the header"),
-        ("a.csv", b"bodyparts,nose,nose\ncoords,x,y\n0,1,2\n", "where the header rows scorer"),
-        ("a.csv", b"scorer,n,n\nbodyparts,a,a\ncoords,x,y\n", "holds no frame, only the header"),
+        ("a.csv", b"0,1.5,2.5,0.9\n1,2,3,1\n", "first row begins with '0': expected the header rows scorer, "),
+        ("a.csv", b"coords,x,y,likelihood\n0,1,2,1\n1,1,2,1\n", "begin with 'coords', '0', '1'; expected the header"),
+        ("a.csv", b"bodyparts,nose,nose\ncoords,x,y\n0,1,2\n", "expected the header rows scorer"),
+        ("a.csv", b"scorer,n,n\nbodyparts,a,a\ncoords,x,y\n", "it holds no frame"),
         ("a.csv", b"scorer,n,n\nbodyparts,a,a\ncoords,x,y\n0,1,2\n", "it holds 1 frame"),
         ("a.csv", b"scorer,n,n\nbodyparts,a,a\ncoords,x,y\n0,1,2\n1,1\n", "last row has 2 cells, not 3"),
         ("a.csv", b"scorer,n,n\nbodyparts,a,a\ncoords,x\n0,1,2\n1,1,2\n", "header rows have 3 and 3 and 2 cells"),
         ("a.csv", b"scorer,n,n\nbodyparts,a,a\ncoords,x,y\n0,1,2\n1,left,2\n", "left"),
         ("a.csv", b"scorer,n,n\nbodyparts,a,a\ncoords,x,y\n0,1,2\n1,inf,2\n", "infinite coordinates"),
         ("a.csv", b"scorer,n,n\nbodyparts,a,a\ncoords,x,y\n0,1,2\n1,1e39,2\n", "infinite coordinates"),
-        ("a.csv", b"scorer,n,n\nbodyparts,a,a\ncoords,x,y\n0,1,2\n0,1,2\n", "frame 0 stands in it 2 times"),
+        ("a.csv", b"scorer,n,n\nbodyparts,a,a\ncoords,x,y\n0,1,2\n0,1,2\n", "it holds frame 0 2 times"),
         ("a.csv", b"scorer,n,n\nbodyparts,a,a\ncoords,x,y\n0,1,2\n1.5,1,2\n", "row 1 has the frame number 1.5"),
         ("a.csv", b"scorer,n,n\nbodyparts,a,a\ncoords,x,y\n-1,1,2\n0,1,2\n", "row 0 has the frame number -1"),
-        ("a.csv", b"scorer,n,m\nbodyparts,a,a\ncoords,x,x\n0,1,2\n1,1,2\n", "the column a x stands in it twice"),
+        ("a.csv", b"scorer,n,m\nbodyparts,a,a\ncoords,x,x\n0,1,2\n1,1,2\n", "the column individual0 a x twice"),
         ("a.csv", b"scorer,n\nbodyparts,a\ncoords,length\n0,1\n1,1\n", "its columns are length, not x, y"),
         ("a.csv", b"scorer,n,n\nbodyparts,a,a\ncoords,x,y\n0,1,2\n9000000000000,1,2\n", "asks for 9000000000001"),
         ("a.csv", b"scorer,,,me\nbodyparts,,,a\ncoords,,,x\nlabeled-data,v,img1.png,1\n", "labels made by hand"),
@@ -220,8 +199,8 @@ def test_archives_and_pickled_arrays(tmp_path):
     for name, inside in (("a.xlsx", "xl/workbook.xml"), ("b.zip", "tracks.csv")):
         with zipfile.ZipFile(tmp_path / name, "w") as archive:
             archive.writestr(inside, "x")
-    refused(tmp_path / "a.xlsx", "is an Excel file: save it as CSV")
-    refused(tmp_path / "b.zip", "is a zip file: unpack it")
+    refused(tmp_path / "a.xlsx", "is a zip file, such as of Excel")
+    refused(tmp_path / "b.zip", "is a zip file")
     np.save(tmp_path / "mabe.npy", {"sequences": {}})
     refused(tmp_path / "mabe.npy", "the MABe 2022 files are for mouse_triplets.py")
     np.savez(tmp_path / "c.npz", other=np.zeros(3))
@@ -242,9 +221,6 @@ def test_hdf5_files_of_others(tmp_path):
     refused(path, "labels made by hand")
     path = write_analysis(tmp_path / "odd.h5", numbers(3, 3, 2, 5), NODES, [])
     refused(path, r"its tracks have axes \(3, 3, 2, 5\), which do not fit 2 nodes")
-    with h5py.File(tmp_path / "name.h5", "w") as file:
-        file[b"\xff\xfe"] = np.zeros(3)  # h5py gives such names as bytes
-    refused(tmp_path / "name.h5", "in it, not tracks")
     path = write_analysis(tmp_path / "one.h5", numbers(1, 2, 2, 1), NODES, [])
     refused(path, "it holds 1 frame")
 
@@ -262,63 +238,40 @@ class Calls:
         return self.call
 
 
-@pytest.mark.parametrize("protocol", [0, 2])
-def test_pickles_in_an_h5_of_deeplabcut_run_nothing(tmp_path, protocol):
+def test_pickles_in_an_h5_of_deeplabcut_run_nothing(tmp_path):
     proof = tmp_path / "proof"
     touch = f"open({str(proof)!r}, 'w').close()"
-    attacks = {
-        "system": Calls(os.system, f"echo > '{proof}'"),
-        "eval": Calls(eval, touch),
-        "subprocess": Calls(subprocess.call, [sys.executable, "-c", touch]),
-        "in a name": [(Calls(eval, touch), "nose", "x")],
-        "numpy": Calls(np.save, str(proof), 1),
-    }
-    for name, attack in attacks.items():
-        pickled = pickle.dumps(attack, protocol)
-        path = write_table(tmp_path / f"{name}.h5", columns(NODES), range(3), numbers(3, 6), pickled)
-        with h5py.File(path, "a") as file:  # wherever pandas would unpickle
-            for item in ("df_with_missing", "df_with_missing/table"):
-                for attribute in ("info", "non_index_axes", "values_cols", "index_cols", "data_columns"):
-                    file[item].attrs[attribute] = np.bytes_(pickled)
-        refused(path, "is not plain data: it asks for")
-        assert not proof.exists()
-    # the attack is one: an ordinary unpickler runs it
-    pickle.loads(pickle.dumps(attacks["eval"], protocol))
+    for protocol in (0, 2):
+        for attack in (Calls(os.system, f"echo > '{proof}'"), [(Calls(eval, touch), "nose", "x")]):
+            pickled = pickle.dumps(attack, protocol)
+            path = write_table(tmp_path / "a.h5", columns(NODES), range(3), numbers(3, 6), pickled)
+            refused(path, "is not plain data: it asks for")
+            assert not proof.exists()
+    pickle.loads(pickled)  # the attack is one: an ordinary unpickler runs it
     assert proof.exists()
 
 
-@pytest.mark.parametrize("names", [3, "text", ["nose"], [("a", 1, "x")], [("a", "x")] * 6, [], None], ids=repr)
-def test_column_names_that_are_none(tmp_path, names):
+@pytest.mark.parametrize("names", [["nose"], [("a", 1, "x")], [("a", "x")] * 6, []], ids=repr)
+def test_columns_without_names_are_refused(tmp_path, names):
     pickled = pickle.dumps(names, 0)
-    refused(write_table(tmp_path / "a.h5", columns(NODES), range(3), numbers(3, 6), pickled), "names")
+    refused(
+        write_table(tmp_path / "a.h5", columns(NODES), range(3), numbers(3, 6), pickled), "its columns have no names"
+    )
 
 
-def test_sizes_that_no_such_file_can_have_take_no_memory(tmp_path):
-    huge = LEAST_LIMIT // 8
-    with h5py.File(tmp_path / "a.analysis.h5", "w") as file:
-        file.create_dataset("tracks", (1, 2, 2, huge), float, chunks=True)
-        file["node_names"] = np.array([b"a", b"b"])
-    refused(tmp_path / "a.analysis.h5", "asks for 1 x 2 x 2 x")
+def test_frame_numbers_that_no_such_file_can_have_take_no_memory(tmp_path):
     path = write_slp(tmp_path / "b.slp", [{"frame": f, "points": np.ones((2, 2))} for f in (0, 2**40)], NODES)
     refused(path, "asks for 1 x 1099511627777 x 2 x 2 numbers")
-    path = write_slp(tmp_path / "c.slp", [{"frame": 0, "points": np.ones((2, 2))}] * 2, NODES)
-    with h5py.File(path, "a") as file:
-        kind = file["pred_points"].dtype
-        del file["pred_points"]
-        file.create_dataset("pred_points", (huge,), kind, chunks=True)
-    refused(path, "asks for 134217728 numbers")
-    many = columns([f"k{i}" for i in range(2000)], ["a"]) + columns([f"l{i}" for i in range(2000)], ["b"])
-    assert load_poses(write_csv(tmp_path / "d.csv", many, range(2), numbers(2, len(many))))
 
 
 def one_of_each(folder: Path) -> list[Path]:
-    sightings = [{"frame": f, "track": 0, "points": np.ones((2, 2))} for f in range(4)]
+    detections = [{"frame": f, "track": 0, "points": np.ones((2, 2))} for f in range(4)]
     np.savez(folder / "f.npz", keypoints=numbers(1, 5, 2, 2))
     return [
         tracks_csv(folder / "a.csv"),
         write_fixed(folder / "b.h5", columns(NODES), range(4), numbers(4, 6)),
         write_table(folder / "c.h5", columns(NODES), range(4), numbers(4, 6)),
-        write_slp(folder / "d.slp", sightings, NODES, ["one"]),
+        write_slp(folder / "d.slp", detections, NODES, ["one"]),
         write_analysis(folder / "e.analysis.h5", numbers(1, 2, 2, 5), NODES, ["one"]),
         folder / "f.npz",
     ]
@@ -335,34 +288,13 @@ def test_truncated_files_are_refused_in_one_sentence(tmp_path):
             refused(path, path.name)
 
 
-@pytest.fixture(scope="module")
-def whole_files(tmp_path_factory) -> list[tuple[str, bytes]]:
-    paths = one_of_each(tmp_path_factory.mktemp("whole"))
-    # the HDF5 library itself crashes on some changed bytes, which no reader can mend
-    return [(path.name, path.read_bytes()) for path in paths if path.suffix in (".csv", ".npz")]
-
-
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-def test_changed_bytes_are_refused_in_one_sentence_or_read(tmp_path, whole_files, data):
-    name, whole = data.draw(st.sampled_from(whole_files))
-    path, content = tmp_path / name, bytearray(whole)
-    for at in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=4)):
-        content[at] = data.draw(st.integers(0, 255))
-    path.write_bytes(bytes(content))
-    try:
-        load_poses(path)
-    except ValueError as error:
-        assert "\n" not in str(error)
-
-
 @pytest.mark.parametrize("module", ["h5py", "pandas", "sleap_io", "xarray"])
 def test_a_package_that_is_not_installed_is_named(tmp_path, monkeypatch, module):
-    sightings = [{"frame": f, "points": np.ones((2, 2))} for f in range(3)]
+    detections = [{"frame": f, "points": np.ones((2, 2))} for f in range(3)]
     paths = {
         "h5py": write_fixed(tmp_path / "a.h5", columns(NODES), range(3), numbers(3, 6)),
         "pandas": tracks_csv(tmp_path / "a.csv"),
-        "sleap_io": write_slp(tmp_path / "a.slp", sightings, NODES),
+        "sleap_io": write_slp(tmp_path / "a.slp", detections, NODES),
         "xarray": tmp_path / "a.nc",
     }
     paths["xarray"].write_bytes(b"CDF\x01" + bytes(40))

@@ -1,4 +1,4 @@
-"""The protocol of benchmarks/readout.py: against scikit-learn, and on the real rats at points known beforehand."""
+"""The protocol of benchmarks/readout.py, compared with scikit-learn and with known scores of real rats."""
 
 import json
 import re
@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import RidgeClassifier
 from sklearn.metrics import f1_score
+from sklearn.model_selection import PredefinedSplit, cross_val_predict
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks import readout
@@ -25,22 +27,15 @@ def test_scores_equal_those_of_scikit_learn():
     found = score(features, classes, group, recordings, 3)
 
     chosen = np.isin(group, recordings)
-    x, y, owner = features[chosen], classes[chosen], group[chosen]
+    x, y = features[chosen], classes[chosen]
     order = np.random.default_rng(0).permutation(len(recordings))
     fold_of = {recordings[place]: i % 5 for i, place in enumerate(order)}
-    fold = np.array([fold_of[recording] for recording in owner])
-    together, alone = np.empty_like(y), np.empty((len(y), 3), bool)
-    for held_out in range(5):
-        train, test = fold != held_out, fold == held_out
-        scaler = StandardScaler().fit(x[train])
-        fitted = RidgeClassifier(alpha=1, class_weight="balanced").fit(scaler.transform(x[train]), y[train])
-        together[test] = fitted.predict(scaler.transform(x[test]))
-        for c in range(3):
-            fitted = RidgeClassifier(alpha=1, class_weight="balanced")
-            fitted.fit(scaler.transform(x[train]), y[train] == c)
-            alone[test, c] = fitted.predict(scaler.transform(x[test]))
+    folds = PredefinedSplit([fold_of[recording] for recording in group[chosen]])
+    model = make_pipeline(StandardScaler(), RidgeClassifier(alpha=1, class_weight="balanced"))
+    together = cross_val_predict(model, x, y, cv=folds)
     assert found.macro_f1 == pytest.approx(f1_score(y, together, average="macro"), abs=1e-9)
-    assert found.mean_f1 == pytest.approx(np.mean([f1_score(y == c, alone[:, c]) for c in range(3)]), abs=1e-9)
+    alone = [f1_score(y == c, cross_val_predict(model, x, y == c, cv=folds)) for c in range(3)]
+    assert found.mean_f1 == pytest.approx(np.mean(alone), abs=1e-9)
 
 
 def walks(frames: tuple[int, ...] = (1300, 700, 650, 600, 1250)) -> Yardstick:
@@ -49,11 +44,8 @@ def walks(frames: tuple[int, ...] = (1300, 700, 650, 600, 1250)) -> Yardstick:
     recordings = [rng.normal(size=(2, length, 3, 2)).cumsum(axis=1).astype(np.float32) for length in frames]
     steps = [np.linalg.norm(np.diff(r[0, :, 0], axis=0, prepend=0), axis=-1) for r in recordings]
     labels = [(step > np.median(step)).astype(int) for step in steps]
-    tasks = [
-        Task("step", ("short", "long"), labels),
-        Task("own", ("a", "b"), [np.stack([s, 1 - s]) for s in labels]),
-    ]
-    return Yardstick("walks", recordings, tasks)
+    own = Task("own", ("a", "b"), [np.stack([s, 1 - s]) for s in labels])
+    return Yardstick("walks", recordings, [Task("step", ("short", "long"), labels), own])
 
 
 def test_rows_are_every_fifth_frame_of_whole_windows():
@@ -91,7 +83,7 @@ def test_a_row_is_trained_once_and_the_report_holds_all(tmp_path, monkeypatch):
     assert {path.name for path in tmp_path.iterdir()} >= {"scores.txt", "curve.png"}
 
 
-def test_what_a_step_gives_is_told_seed_by_seed(tmp_path):
+def test_changes_are_compared_seed_by_seed(tmp_path):
     def write(row: str, seed: int, f1: float) -> None:
         both = {task.name: {"width": 2, "all": {"mean_f1": f1, "macro_f1": f1 / 2}} for task in yardstick.tasks}
         found = {"scores": {"both": both}, "settings": {"seed": seed}, "minutes": 1.0, "skill": 0.1}
@@ -101,7 +93,7 @@ def test_what_a_step_gives_is_told_seed_by_seed(tmp_path):
     (tmp_path / "by hand.json").write_text("{}")
     for seed, f1 in ((0, 0.5), (1, 0.6)):
         write("recipe, 250 steps", seed, f1)
-    for seed, f1 in ((0, 0.4), (1, 0.54), (2, 0.1)):  # of the last there is nothing to compare with
+    for seed, f1 in ((0, 0.4), (1, 0.54), (2, 0.1)):  # the last seed has nothing to compare with
         write("no bootstrap", seed, f1)
     write("window of 60 frames", 1, 0.7)
     text = readout.readout_report.write(tmp_path, yardstick)
@@ -111,7 +103,7 @@ def test_what_a_step_gives_is_told_seed_by_seed(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not RATS.exists(), reason="needs ../shared/data/rat_social.npz")
-def test_features_by_hand_score_on_real_rats_as_is_known():
+def test_hand_made_features_have_known_scores_on_real_rats():
     yardstick = load(str(RATS))
     rows = hand_made(yardstick)
     known = {

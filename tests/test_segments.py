@@ -70,11 +70,6 @@ def test_ways_to_write_the_same_segments(tmp_path, text):
     assert read_segments(write(tmp_path / "a.csv", text)) == ROWS
 
 
-def test_names_keep_separators_in_quotes(tmp_path):
-    text = 'recording,start,end\n"mouse 1, day ""2""; left",0,9\n'
-    assert read_segments(write(tmp_path / "a.csv", text)) == [Segment('mouse 1, day "2"; left', 0, 9)]
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -82,14 +77,10 @@ def test_names_keep_separators_in_quotes(tmp_path):
         ("recording,start,end,end\na,1,2,3\n", "once; its first row is recording, start, end, end"),
         ("a,0,99\n", "its first row is a, 0, 99"),
         ("\n\n", "needs each of the columns .*; its first row is empty"),
-        ("recording start end\na 0 9\n", "its first row is recording start end"),
         ("recording,start,end\n", "has no row below its header"),
-        ("recording,start,end\n,,\n \n", "has no row below its header"),
         ("recording,start,end\na,0,9\na,ten,20\n", "row 3 of .* has the start 'ten' and the end '20'"),
         ("sep=,\nrecording,start,end\na,0,9\na,1\n", "row 4 of .* the start '1' and the end ''"),
         ("recording,start,end\na,0.5,9\n", "row 2 .* start '0.5'"),
-        ("recording,start,end\na,nan,inf\n", "row 2 .* start 'nan'"),
-        ("recording,start,end\na,1e400,9\n", "row 2 .* start '1e400'"),
         ("recording,start,end\na,00:01:10,00:02:00\n", "expected frame numbers"),
         ("recording,start,end\n,0,9\n", "row 2 of .* names no recording"),
         ("recording,start,end\n" + "a" * 200000 + ",0,9\n", "is not a readable CSV: field larger"),
@@ -106,10 +97,9 @@ def test_what_is_wrong_is_said_in_one_sentence(tmp_path, text, message):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"PK\x03\x04xl/", "is an Excel file: save it as CSV"),
-        (b"\xd0\xcf\x11\xe0abc", "is an Excel file: save it as CSV"),
+        (b"PK\x03\x04xl/", "is not a text file: save the segments as CSV"),
+        (b"\xd0\xcf\x11\xe0abc", "is not a text file: save the segments as CSV"),
         (b"\x81\x8d\x00\xff", "is not a text file"),
-        (b"\xff\xfea", "is not a text file"),
         (b"", "is empty"),
     ],
 )
@@ -119,11 +109,6 @@ def test_other_files_are_refused(tmp_path, content, message):
     with pytest.raises(ValueError, match=message) as error:
         read_segments(path)
     assert_one_sentence(error)
-
-
-def test_no_file_is_an_error(tmp_path):
-    with pytest.raises(FileNotFoundError, match="there is no file"):
-        read_segments(tmp_path / "a.csv")
 
 
 # --- cutting -----------------------------------------------------------------------------------
@@ -140,14 +125,6 @@ def test_a_part_has_the_frames_from_start_to_end_both_included(first_frame):
     assert part.first_frame == first_frame + 10
     assert (part.name, part.fps, part.individuals) == ("a", 25, ["a", "b"])
     assert whole.keypoints.shape == (2, 100, 2, 2)
-
-
-def test_the_whole_recording_is_a_segment_too():
-    whole = recording("a", frames=30, first_frame=7, confidence=False)
-    (part,) = cut_segments([whole], [Segment("a", 7, 36)])
-    np.testing.assert_array_equal(part.keypoints, whole.keypoints)
-    assert part.first_frame == 7
-    assert part.confidence is None
 
 
 def test_parts_come_in_the_order_of_the_recordings_and_of_frames():
@@ -210,11 +187,3 @@ def test_what_comes_of_parts_is_written_at_the_frames_own_numbers(tmp_path):
     assert [int(row["frame"]) for row in rows] == expected * 2
     assert [float(row["short_0"]) for row in rows] == expected * 2
     assert [row["individual"] for row in rows] == ["a"] * 30 + ["b"] * 30
-
-
-def test_an_endless_number_makes_no_endless_sentence(tmp_path):
-    path = tmp_path / "a.csv"
-    path.write_text("recording,start,end\nday," + "9" * 5000 + ",3\n")
-    with pytest.raises(ValueError, match="expected frame numbers") as error:
-        read_segments(path)
-    assert len(str(error.value)) < 300

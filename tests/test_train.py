@@ -5,6 +5,7 @@ import os
 import re
 import signal
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,6 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 import bams
 from bams import checkpoint, losses
 from bams.checkpoint import Checkpoint
-from bams.compute.devices import pick_device, pick_precision, pick_workers
 from bams.data.dataset import Dataset
 from bams.data.keypoints import KeypointsDataset
 from bams.losses import HoALoss
@@ -24,8 +24,8 @@ from bams.models.bams import BAMS
 from bams.training.config import TrainConfig
 from bams.training.interrupts import Interrupted
 from bams.training.loop import train, validate
-from bams.training.run_state import ENOUGH_STEPS, learning_rate_factor, steps_and_epochs
-from bams.training.step import training_step
+from bams.training.run import ENOUGH_STEPS, learning_rate_factor, steps_and_epochs
+from bams.training.step import TrainingStep
 
 BINS = 6
 TINY = TrainConfig(
@@ -77,11 +77,15 @@ def run(folder: Path, config: TrainConfig = TINY, dataset: Dataset | None = None
     return train(model, dataset, config, ckpt_path=folder / "a.pt", log_dir=folder / "log", **options)
 
 
+def event_file(folder: Path) -> EventAccumulator:
+    accumulator = EventAccumulator(str(folder / "log"), size_guidance={"scalars": 0})
+    return accumulator.Reload()
+
+
 def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
     """By tag, (step, value) as TensorBoard shows them."""
-    accumulator = EventAccumulator(str(folder / "log"), size_guidance={"scalars": 0})
-    accumulator.Reload()
-    return {tag: [(e.step, e.value) for e in accumulator.Scalars(tag)] for tag in accumulator.Tags()["scalars"]}
+    found = event_file(folder)
+    return {tag: [(e.step, e.value) for e in found.Scalars(tag)] for tag in found.Tags()["scalars"]}
 
 
 def final_weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -97,14 +101,17 @@ def assert_finite_weights(weights: dict[str, torch.Tensor]) -> None:
     assert [name for name, value in weights.items() if not torch.isfinite(value).all()] == []
 
 
-def assert_same_curves(first: Path, second: Path) -> None:
+def assert_same_run(first: Path, second: Path) -> None:
+    """The weights and all curves but the speed are the same."""
+    assert_same_weights(final_weights(first), final_weights(second))
     one, two = curves(first), curves(second)
-    assert one.keys() == two.keys()
-    for tag in one:
-        if tag == "train/frames_per_second":
-            assert [step for step, _ in one[tag]] == [step for step, _ in two[tag]]
-        else:
-            assert one[tag] == two[tag], tag
+    speed = "train/frames_per_second"
+    assert [step for step, _ in one.pop(speed)] == [step for step, _ in two.pop(speed)]
+    assert one == two
+
+
+def whole_batch(dataset: Dataset) -> dict[str, torch.Tensor]:
+    return torch.utils.data.default_collate([dataset[i] for i in range(len(dataset))])
 
 
 def at_training_step(model: BAMS, step: int, act) -> None:
@@ -140,36 +147,14 @@ def watch(model: BAMS, epoch: int):
 
 
 def test_an_evaluation_is_logged_after_each_epoch_and_changes_nothing(tmp_path):
-    for name in ("with", "without"):
-        (tmp_path / name).mkdir()
     run(tmp_path / "with", evaluate=watch)
     run(tmp_path / "without")
     assert_same_weights(final_weights(tmp_path / "with"), final_weights(tmp_path / "without"))
     found = curves(tmp_path / "with")
-    assert [(step, value) for step, value in found["test/epoch"]] == [(3, 1), (6, 2), (9, 3)]
-    accumulator = EventAccumulator(str(tmp_path / "with/log"))
-    accumulator.Reload()
-    assert [event.step for event in accumulator.Images("test/picture")] == [6]
-    del found["test/epoch"], found["test/weight"]
+    assert found.pop("test/epoch") == [(3, 1), (6, 2), (9, 3)]
+    assert [event.step for event in event_file(tmp_path / "with").Images("test/picture")] == [6]
+    del found["test/weight"]
     assert found.keys() == curves(tmp_path / "without").keys()
-
-
-@pytest.mark.parametrize("step", [2, 3, 5])
-def test_a_resumed_run_logs_the_same_evaluations(tmp_path, step):
-    for name in ("whole", "part"):
-        (tmp_path / name).mkdir()
-    run(tmp_path / "whole", evaluate=watch)
-    model = tiny_model(sine_dataset())
-    at_training_step(model, step, lambda: os.kill(os.getpid(), signal.SIGINT))
-    with pytest.raises(Interrupted):
-        run(tmp_path / "part", model=model, evaluate=watch)
-    age_event_files(tmp_path / "part")
-    resume = checkpoint.load(tmp_path / "part/a.pt")
-    run(tmp_path / "part", model=resume.model, resume=resume, evaluate=watch)
-    assert_same_weights(final_weights(tmp_path / "part"), final_weights(tmp_path / "whole"))
-    whole, part = (curves(tmp_path / name) for name in ("whole", "part"))
-    for tag in ("test/epoch", "test/weight"):
-        assert whole[tag] == part[tag]
 
 
 # --- learning ---
@@ -199,24 +184,17 @@ def test_normalised_training_starts_at_the_data_wide_histogram(tmp_path):
     assert curves(tmp_path / "paper")["train/hoa_skill"][0][1] < -0.05
 
 
-def test_curves_have_the_names_and_steps_of_the_issue(tmp_path):
-    run(tmp_path, replace(TINY, log_every_step=2), val_dataset=sine_dataset(3, seed=1))
+def test_curves_have_the_names_and_steps_of_the_issue_and_the_configuration_as_text(tmp_path):
+    run(tmp_path, replace(TINY, log_every_step=2, weight_decay=0.0375), val_dataset=sine_dataset(3, seed=1))
     found = curves(tmp_path)
     assert set(found) == TRAIN_SCALARS | {"val/hoa_skill", "val/hoa_loss"}
     for tag, curve in found.items():
         expected = [3, 6, 9] if tag.startswith("val/") else [1, 2, 4, 6, 8]
         assert [step for step, _ in curve] == expected, tag
         assert all(math.isfinite(value) for _, value in curve)
-
-
-def test_the_configuration_is_kept_as_text(tmp_path):
-    run(tmp_path, replace(TINY, epochs=1, weight_decay=0.0375))
-    accumulator = EventAccumulator(str(tmp_path / "log"))
-    accumulator.Reload()
-    (tag,) = accumulator.Tags()["tensors"]
-    text = accumulator.Tensors(tag)[0].tensor_proto.string_val[0].decode()
-    assert tag.startswith("config")
-    assert all(f'"{name}"' in text for name in asdict(TINY)) and "0.0375" in text
+    (tag,) = event_file(tmp_path).Tags()["tensors"]
+    text = event_file(tmp_path).Tensors(tag)[0].tensor_proto.string_val[0].decode()
+    assert tag.startswith("config") and all(f'"{name}"' in text for name in asdict(TINY)) and "0.0375" in text
 
 
 def test_held_out_scores_are_those_of_all_tracks_at_all_frames():
@@ -224,7 +202,7 @@ def test_held_out_scores_are_those_of_all_tracks_at_all_frames():
     model = tiny_model(dataset).train()
     hoa = HoALoss(BINS, 6, 8, torch.tensor([0.05, 0.02]))
     found = validate(model, dataset, hoa, TINY, torch.device("cpu"))
-    batch = torch.utils.data.default_collate([dataset[i] for i in range(7)])
+    batch = whole_batch(dataset)
     frames = torch.arange(8, 39)
     with torch.no_grad():
         logits = model.eval()(batch["input"]).hoa_pred[:, frames]
@@ -251,15 +229,11 @@ def test_the_checkpoint_holds_the_whole_run(tmp_path):
     assert_same_weights(returned.model.state_dict(), kept.model.state_dict())
 
 
-def test_the_model_that_training_returns_is_ready_for_use(tmp_path):
-    returned = run(tmp_path, replace(TINY, epochs=1))
-    assert not returned.model.training, "its embeddings would be noisy with dropout"
-
-
-def test_training_leaves_the_data_as_they_were(tmp_path):
+def test_training_returns_a_model_ready_for_use_and_leaves_the_data_as_they_were(tmp_path):
     dataset = sine_dataset()
     before = [x.copy() for x in (dataset.inputs, dataset.actions, dataset.valid)]
-    run(tmp_path, replace(TINY, epochs=1), dataset)
+    returned = run(tmp_path, replace(TINY, epochs=1), dataset)
+    assert not returned.model.training, "its embeddings would be noisy with dropout"
     for old, new in zip(before, (dataset.inputs, dataset.actions, dataset.valid), strict=True):
         np.testing.assert_array_equal(old, new)
 
@@ -267,18 +241,15 @@ def test_training_leaves_the_data_as_they_were(tmp_path):
 # --- same seed, same run ---
 
 
-@pytest.mark.slow
 def test_same_seed_same_weights_and_other_seed_other_weights(tmp_path):
     for name, config in (("a", TINY), ("b", TINY), ("c", replace(TINY, seed=1))):
         torch.manual_seed(99)
         torch.rand(len(name))
         run(tmp_path / name, config)
         torch.rand(7)
-    assert_same_weights(final_weights(tmp_path / "a"), final_weights(tmp_path / "b"))
-    assert_same_curves(tmp_path / "a", tmp_path / "b")
+    assert_same_run(tmp_path / "a", tmp_path / "b")
     first, other = final_weights(tmp_path / "a"), final_weights(tmp_path / "c")
-    changed = [name for name in first if not torch.equal(first[name], other[name])]
-    assert any(name.startswith("encoders.") for name in changed)
+    assert any(name.startswith("encoders.") and not torch.equal(first[name], other[name]) for name in first)
 
 
 def test_draws_do_not_depend_on_what_else_draws(tmp_path):
@@ -296,8 +267,7 @@ def test_worker_processes_change_nothing(tmp_path):
     config = replace(TINY, epochs=2)
     run(tmp_path / "a", config)
     run(tmp_path / "b", replace(config, num_workers=2))
-    assert_same_weights(final_weights(tmp_path / "a"), final_weights(tmp_path / "b"))
-    assert_same_curves(tmp_path / "a", tmp_path / "b")
+    assert_same_run(tmp_path / "a", tmp_path / "b")
 
 
 def test_each_epoch_sees_every_window_once_in_an_order_of_its_own(tmp_path):
@@ -320,57 +290,56 @@ def test_each_epoch_sees_every_window_once_in_an_order_of_its_own(tmp_path):
 # --- stop and go on ---
 
 
+def scored() -> dict:
+    """Options of a run with held-out recordings and an evaluation."""
+    return {"val_dataset": sine_dataset(3, seed=1), "evaluate": watch}
+
+
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("uninterrupted")
-    run(folder, val_dataset=sine_dataset(3, seed=1))
+    run(folder, **scored())
     return folder
 
 
-def go_on(folder: Path, config: TrainConfig = TINY, **options) -> Checkpoint:
+def go_on(folder: Path, config: TrainConfig = TINY, step: int | None = None) -> Checkpoint:
+    """Resume; interrupted again at a step, if one is given."""
     age_event_files(folder)
     resume = checkpoint.load(folder / "a.pt")
-    return run(folder, config, model=resume.model, resume=resume, val_dataset=sine_dataset(3, seed=1), **options)
+    if step:
+        at_training_step(resume.model, step, lambda: os.kill(os.getpid(), signal.SIGINT))
+    return run(folder, config, model=resume.model, resume=resume, **scored())
 
 
-def interrupt(folder: Path, step: int, number: int = signal.SIGINT) -> Interrupted:
+def interrupt(folder: Path, step: int, number: int = signal.SIGINT, config: TrainConfig = TINY) -> Interrupted:
     model = tiny_model(sine_dataset())
     at_training_step(model, step, lambda: os.kill(os.getpid(), number))
     handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     with pytest.raises(Interrupted) as stop:
-        run(folder, model=model, val_dataset=sine_dataset(3, seed=1))
+        run(folder, config, model=model, **scored())
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
+    assert checkpoint.load(folder / "a.pt").progress["step"] == step
     return stop.value
 
 
-@pytest.mark.parametrize("step", [1, 2, 5], ids=["first step", "first epoch", "second epoch"])
-def test_interrupted_in_an_epoch_and_resumed_equals_uninterrupted(tmp_path, uninterrupted, step):
-    interrupt(tmp_path, step)
-    assert checkpoint.load(tmp_path / "a.pt").progress["step"] == step
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("step", [1, 2, 3, 5, 6, 9])
+def test_interrupted_and_resumed_equals_uninterrupted(tmp_path, uninterrupted, step, number):
+    """At the first step, in an epoch, at the end of an epoch, and at the last step."""
+    stop = interrupt(tmp_path, step, number)
+    assert stop.exit_status == {signal.SIGINT: 130, signal.SIGTERM: 143}[number]
+    assert f"step {step}" in str(stop) and f"--resume {tmp_path / 'a.pt'}" in str(stop)
     go_on(tmp_path)
-    assert_same_weights(final_weights(tmp_path), final_weights(uninterrupted))
-    assert_same_curves(tmp_path, uninterrupted)
-
-
-@pytest.mark.parametrize("step", [3, 6, 9], ids=["first epoch", "second epoch", "last epoch"])
-def test_interrupted_at_an_epochs_end_and_resumed_equals_uninterrupted(tmp_path, uninterrupted, step):
-    interrupt(tmp_path, step)
-    go_on(tmp_path)
-    assert_same_weights(final_weights(tmp_path), final_weights(uninterrupted))
-    assert_same_curves(tmp_path, uninterrupted)
+    assert_same_run(tmp_path, uninterrupted)
 
 
 def test_interrupted_twice_and_resumed_equals_uninterrupted(tmp_path, uninterrupted):
     interrupt(tmp_path, 2)
-    age_event_files(tmp_path)
-    resume = checkpoint.load(tmp_path / "a.pt")
-    at_training_step(resume.model, 3, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(Interrupted):
-        run(tmp_path, model=resume.model, resume=resume, val_dataset=sine_dataset(3, seed=1))
+        go_on(tmp_path, step=3)
     assert checkpoint.load(tmp_path / "a.pt").progress["step"] == 5
     go_on(tmp_path)
-    assert_same_weights(final_weights(tmp_path), final_weights(uninterrupted))
-    assert_same_curves(tmp_path, uninterrupted)
+    assert_same_run(tmp_path, uninterrupted)
 
 
 def test_a_crash_after_the_last_checkpoint_leaves_no_doubled_steps(tmp_path, uninterrupted):
@@ -383,26 +352,17 @@ def test_a_crash_after_the_last_checkpoint_leaves_no_doubled_steps(tmp_path, uni
     model = tiny_model(sine_dataset())
     at_training_step(model, 6, fail)
     with pytest.raises(PowerCut):
-        run(tmp_path, model=model, val_dataset=sine_dataset(3, seed=1))
+        run(tmp_path, model=model, **scored())
     assert curves(tmp_path)["train/total_loss"][-1][0] == 5
     assert checkpoint.load(tmp_path / "a.pt").progress["step"] == 3
     go_on(tmp_path)
-    assert_same_weights(final_weights(tmp_path), final_weights(uninterrupted))
-    assert_same_curves(tmp_path, uninterrupted)
-
-
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interruption_says_where_it_stopped_and_how_to_go_on(tmp_path, number, status):
-    stop = interrupt(tmp_path, 4, number)
-    assert stop.exit_status == status
-    assert "step 4" in str(stop) and f"--resume {tmp_path / 'a.pt'}" in str(stop)
+    assert_same_run(tmp_path, uninterrupted)
 
 
 def test_resuming_a_finished_run_for_more_epochs_equals_one_long_run(tmp_path, uninterrupted):
-    run(tmp_path, replace(TINY, epochs=2), val_dataset=sine_dataset(3, seed=1))
+    run(tmp_path, replace(TINY, epochs=2), **scored())
     go_on(tmp_path)
-    assert_same_weights(final_weights(tmp_path), final_weights(uninterrupted))
-    assert_same_curves(tmp_path, uninterrupted)
+    assert_same_run(tmp_path, uninterrupted)
 
 
 def test_resuming_a_finished_run_changes_nothing(tmp_path):
@@ -413,20 +373,19 @@ def test_resuming_a_finished_run_changes_nothing(tmp_path):
     assert curves(tmp_path) == before
 
 
-def test_resuming_with_other_data_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("change", "tracks", "message"),
+    [
+        ({}, 4, "9 training windows.*4"),
+        ({"batch_size": 2}, 9, "batch_size 4, not 2"),  # steps per epoch follow from it
+        ({"hoa_window": 3}, 9, "hoa_window 6, not 3"),  # the marginal loss in the checkpoint follows from it
+    ],
+)
+def test_resuming_with_other_data_or_settings_is_refused(tmp_path, change, tracks, message):
     run(tmp_path, replace(TINY, epochs=1))
     resume = checkpoint.load(tmp_path / "a.pt")
-    with pytest.raises(ValueError, match=r"9 training windows.*4"):
-        run(tmp_path, dataset=sine_dataset(4), model=resume.model, resume=resume)
-
-
-@pytest.mark.parametrize("change", [{"batch_size": 2}, {"hoa_window": 3}])
-def test_resuming_with_settings_that_the_progress_does_not_fit_is_refused(tmp_path, change):
-    """Steps per epoch follow from the one, and the marginal loss in the checkpoint from the other."""
-    run(tmp_path, replace(TINY, epochs=1))
-    resume = checkpoint.load(tmp_path / "a.pt")
-    with pytest.raises(ValueError, match=next(iter(change))):
-        run(tmp_path, replace(TINY, **change), model=resume.model, resume=resume)
+    with pytest.raises(ValueError, match=message):
+        run(tmp_path, replace(TINY, **change), sine_dataset(tracks), resume.model, resume=resume)
 
 
 def test_checkpoints_are_written_every_so_many_epochs_and_at_the_end(tmp_path):
@@ -462,40 +421,38 @@ def test_a_batch_larger_than_the_data(tmp_path, loss):
     assert [step for step, _ in found["train/total_loss"]] == [1, 2, 3]
 
 
-def test_one_track_only(tmp_path):
-    assert_trains_with_finite_losses(tmp_path, sine_dataset(1))
+def keypoint_walks(unit: float = 1.0) -> np.ndarray:
+    return np.cumsum(np.random.default_rng(0).standard_normal((5, 40, 3, 2)), axis=1).astype(np.float32) * unit
 
 
-def test_a_constant_channel(tmp_path):
-    x = np.concatenate([sines(), np.full((9, 40, 1), 7, np.float32)], axis=-1)
-    found = assert_trains_with_finite_losses(tmp_path, Dataset(x, x, None, hoa_bins=BINS))
-    assert found["train/byol_loss_short_term"][0][1] > 0
-
-
-def keypoint_walks(tracks: int = 5, frames: int = 40) -> np.ndarray:
-    rng = np.random.default_rng(0)
-    return np.cumsum(rng.standard_normal((tracks, frames, 3, 2)), axis=1).astype(np.float32)
-
-
-@pytest.mark.parametrize("loss", ["normalised", "paper"])
-def test_a_keypoint_that_is_never_seen(tmp_path, loss):
-    keypoints = keypoint_walks()
-    keypoints[:, :, 1] = np.nan
-    assert_trains_with_finite_losses(tmp_path, KeypointsDataset(keypoints, hoa_bins=BINS), replace(TINY, loss=loss))
-
-
-def test_padding_gaps_and_a_track_in_which_nothing_is_seen(tmp_path):
+def with_gaps() -> np.ndarray:
+    """Padding, a gap, a keypoint that is never tracked, and a track without any."""
     keypoints = keypoint_walks()
     keypoints[0, 15:] = np.nan
     keypoints[1, 10:20] = np.nan
     keypoints[2, :, 0] = np.nan
     keypoints[3] = np.nan
-    assert_trains_with_finite_losses(tmp_path, KeypointsDataset(keypoints, hoa_bins=BINS))
+    return keypoints
 
 
-@pytest.mark.parametrize("unit", [1e-4, 1.0, 1e4])
-def test_any_unit(tmp_path, unit):
-    assert_trains_with_finite_losses(tmp_path, KeypointsDataset(keypoint_walks() * unit, hoa_bins=BINS))
+def without_one_keypoint() -> np.ndarray:
+    keypoints = keypoint_walks()
+    keypoints[:, :, 1] = np.nan
+    return keypoints
+
+
+@pytest.mark.parametrize("loss", ["normalised", "paper"])
+@pytest.mark.parametrize(
+    "make", [with_gaps, without_one_keypoint, *(partial(keypoint_walks, u) for u in (1e-4, 1, 1e4))]
+)
+def test_keypoints_at_the_edge_train_with_finite_losses(tmp_path, make, loss):
+    assert_trains_with_finite_losses(tmp_path, KeypointsDataset(make(), hoa_bins=BINS), replace(TINY, loss=loss))
+
+
+def test_one_track_and_a_constant_channel(tmp_path):
+    x = np.concatenate([sines(1), np.full((1, 40, 1), 7, np.float32)], axis=-1)
+    found = assert_trains_with_finite_losses(tmp_path, Dataset(x, x, None, hoa_bins=BINS))
+    assert found["train/byol_loss_short_term"][0][1] > 0
 
 
 @pytest.mark.parametrize("tracks", [4, 32, 40])
@@ -508,8 +465,8 @@ def test_a_batch_in_which_only_one_track_has_views(tracks):
     model = tiny_model(dataset).train()
     pairs = []
     model.bootstrap["short_term"].register_forward_pre_hook(lambda _, args: pairs.append(len(args[0])))
-    batch = torch.utils.data.default_collate([dataset[i] for i in range(tracks)])
-    values = training_step(model, batch, HoALoss(BINS, 6, 8, torch.tensor([0.05, 0.05])), TINY, 0)
+    batch = whole_batch(dataset)
+    values = TrainingStep(model, HoALoss(BINS, 6, 8, torch.tensor([0.05, 0.05])), TINY)(batch, 0, tracks)
     values["total_loss"].backward()
     assert all(torch.isfinite(value) for value in values.values())
     assert pairs[0] >= 32
@@ -544,9 +501,13 @@ class Poisoned(Dataset):
         return item
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path):
+def poisoned_dataset() -> Poisoned:
     x = sines()
-    dataset = Poisoned(x, x, None, hoa_bins=BINS)
+    return Poisoned(x, x, None, hoa_bins=BINS)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path):
+    dataset = poisoned_dataset()
     model = tiny_model(dataset)
     at_training_step(model, 3, lambda: setattr(dataset, "poison", 7))
     with pytest.raises(FloatingPointError) as error:
@@ -564,33 +525,22 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpo
 
 
 def test_without_a_checkpoint_the_message_does_not_promise_one(tmp_path):
-    x = sines()
-    dataset = Poisoned(x, x, None, hoa_bins=BINS)
+    dataset = poisoned_dataset()
     dataset.poison = 7
-    with pytest.raises(FloatingPointError) as error:
+    with pytest.raises(FloatingPointError, match="no checkpoint was written yet"):
         run(tmp_path, dataset=dataset)
     assert not (tmp_path / "a.pt").exists()
-    assert "checkpoint before this is kept" not in str(error.value)
 
 
-def test_weights_that_are_not_finite_never_become_the_checkpoint(tmp_path):
+@pytest.mark.parametrize(("factor", "epochs"), [("inf", 3), ("nan", 1)])
+def test_weights_that_are_not_finite_never_become_the_checkpoint(tmp_path, factor, epochs):
     """A finite loss can have an infinite step: one step per epoch, and the checkpoint is written after it."""
     dataset = sine_dataset(4)
     model = tiny_model(dataset)
-    weight = model.predictor.layers[0].weight
-    weight.register_hook(lambda gradient: gradient * float("inf"))
+    model.predictor.layers[0].weight.register_hook(lambda gradient: gradient * float(factor))
     with pytest.raises(FloatingPointError, match="step"):
-        run(tmp_path, TINY, dataset, model)
-    if (tmp_path / "a.pt").exists():
-        assert_finite_weights(final_weights(tmp_path))
-
-
-def test_the_last_step_must_be_finite_too(tmp_path):
-    dataset = sine_dataset(4)
-    model = tiny_model(dataset)
-    model.predictor.layers[0].weight.register_hook(lambda gradient: gradient * float("nan"))
-    with pytest.raises(FloatingPointError, match="step"):
-        run(tmp_path, replace(TINY, epochs=1), dataset, model)
+        run(tmp_path, replace(TINY, epochs=epochs), dataset, model)
+    assert not (tmp_path / "a.pt").exists()
 
 
 # --- settings ---
@@ -633,29 +583,21 @@ def test_the_normalised_start_is_the_log_of_the_histogram_and_the_papers_is_rand
 
 
 @pytest.mark.parametrize(("loss", "weight"), [("normalised", 5), ("paper", 500)])
-def test_total_loss_is_the_weighted_sum_of_the_documented_terms(loss, weight):
-    dataset = sine_dataset(4)
-    hoa = HoALoss(BINS, 6, 8, torch.tensor([0.05, 0.02]), loss == "normalised")
-    batch = torch.utils.data.default_collate([dataset[i] for i in range(4)])
-    config = replace(TINY, loss=loss, bootstrap_weight=0.25)
-    values = {k: float(v.detach()) for k, v in training_step(tiny_model(dataset), batch, hoa, config, 0).items()}
-    term = 1 - values["hoa_skill"] if loss == "normalised" else values["hoa_loss"]
-    bootstrap = values["byol_loss_short_term"] + values["byol_loss_long_term"]
-    assert values["total_loss"] == pytest.approx(weight * term + 0.25 * bootstrap, rel=1e-5)
-    assert bootstrap > 0.1
-
-
-def test_training_step_equals_the_losses_put_together_by_hand():
+def test_the_losses_of_a_step_are_those_put_together_by_hand(loss, weight):
     """Every frame is predicted, nothing hidden and dropout off, so that only the views are drawn."""
     dataset = sine_dataset(4)
     model = tiny_model(dataset, dropout=0.0).train()
-    hoa = HoALoss(BINS, 6, 8, torch.tensor([0.05, 0.02]))
-    batch = torch.utils.data.default_collate([dataset[i] for i in range(4)])
-    frames = torch.arange(8, 39)
+    hoa = HoALoss(BINS, 6, 8, torch.tensor([0.05, 0.02]), loss == "normalised")
+    batch, frames = whole_batch(dataset), torch.arange(8, 39)
     scores = hoa.scores(hoa.sums(model(batch["input"]).hoa_pred[:, frames], batch["actions"], batch["valid"], frames))
-    values = training_step(model, batch, hoa, replace(TINY, hoa_frames=1.0, hide_parts=0.0), 0)
+    config = replace(TINY, loss=loss, bootstrap_weight=0.25, hoa_frames=1.0, hide_parts=0.0)
+    values = {name: value.detach() for name, value in TrainingStep(model, hoa, config)(batch, 0, 4).items()}
     torch.testing.assert_close(values["hoa_skill"], scores.skill.detach())
     torch.testing.assert_close(values["hoa_loss"], scores.distance.detach())
+    term = 1 - values["hoa_skill"] if loss == "normalised" else values["hoa_loss"]
+    bootstrap = values["byol_loss_short_term"] + values["byol_loss_long_term"]
+    assert float(values["total_loss"]) == pytest.approx(float(weight * term + 0.25 * bootstrap), rel=1e-5)
+    assert bootstrap > 0.1
 
 
 def test_views_have_context_and_an_observation_and_are_enough_for_batch_norm(monkeypatch):
@@ -663,7 +605,7 @@ def test_views_have_context_and_an_observation_and_are_enough_for_batch_norm(mon
     valid = np.ones((4, 40), bool)
     valid[1, 20:30] = False
     dataset = Dataset(x, x, valid, hoa_bins=BINS)
-    batch = torch.utils.data.default_collate([dataset[i] for i in range(4)])
+    batch = whole_batch(dataset)
     kinds = {}
 
     def watched(admissible, *options):
@@ -672,7 +614,7 @@ def test_views_have_context_and_an_observation_and_are_enough_for_batch_norm(mon
 
     original = losses.sample_views
     monkeypatch.setattr(losses, "sample_views", watched)
-    training_step(tiny_model(dataset), batch, HoALoss(BINS, 6, 8, torch.ones(2)), TINY, 0)
+    TrainingStep(tiny_model(dataset), HoALoss(BINS, 6, 8, torch.ones(2)), TINY)(batch, 0, 4)
     expected = torch.from_numpy(valid.copy())
     expected[:, :8] = False
     assert set(kinds) == {(0, 5), (40, 40)}, "near views, and any two frames of the window"
@@ -709,109 +651,18 @@ def test_learning_rates_rise_and_fall_along_a_cosine():
 def test_no_number_of_epochs_is_as_many_as_make_enough_steps(tmp_path, monkeypatch):
     assert steps_and_epochs(replace(TINY, epochs=0), 9) == (3, ENOUGH_STEPS // 3)
     assert steps_and_epochs(replace(TINY, epochs=7), 9) == (3, 7)
-    monkeypatch.setattr("bams.training.run_state.ENOUGH_STEPS", 7)
+    monkeypatch.setattr("bams.training.run.ENOUGH_STEPS", 7)
     done = run(tmp_path, replace(TINY, epochs=0))
     assert done.progress["step"] == 9
 
 
 def test_training_in_bfloat16_goes_on_as_if_never_stopped_and_is_near_float32(tmp_path):
-    weights = {}
-    for precision in ("bfloat16", "float32"):
-        (tmp_path / precision).mkdir()
-        run(tmp_path / precision, replace(TINY, precision=precision))
-        weights[precision] = final_weights(tmp_path / precision)
-    near = [torch.allclose(a, b, atol=0.05) for a, b in zip(*(w.values() for w in weights.values()), strict=True)]
-    same = [torch.equal(a, b) for a, b in zip(*(w.values() for w in weights.values()), strict=True)]
-    assert all(near) and not all(same)
-    (tmp_path / "part").mkdir()
-    model = tiny_model(sine_dataset())
-    at_training_step(model, 4, lambda: os.kill(os.getpid(), signal.SIGINT))
-    with pytest.raises(Interrupted):
-        run(tmp_path / "part", replace(TINY, precision="bfloat16"), model=model)
-    resume = checkpoint.load(tmp_path / "part/a.pt")
-    run(tmp_path / "part", replace(TINY, precision="bfloat16"), model=resume.model, resume=resume)
-    assert_same_weights(final_weights(tmp_path / "part"), weights["bfloat16"])
-
-
-def test_precision_is_chosen_by_what_the_device_is_made_for(monkeypatch):
-    cpu = torch.device("cpu")
-    for found, expected in (
-        ({"avx512_bf16": True}, "bfloat16"),
-        ({"amx_bf16": True}, "bfloat16"),
-        ({}, "float32"),
-    ):
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda found=found: found)
-        assert pick_precision("auto", cpu) == expected
-    assert pick_precision("float32", cpu) == "float32"
-    assert pick_precision("bfloat16", cpu) == "bfloat16"
-
-
-def test_automatic_workers_leave_the_cores_to_a_cpu_that_trains(monkeypatch):
-    monkeypatch.setattr("os.cpu_count", lambda: 8)
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert [pick_workers(count) for count in (-1, 0, 3)] == [0, 0, 3]
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    assert [pick_workers(count) for count in (-1, 0, 3)] == [4, 0, 3]
-    assert pick_workers(-1, processes=4) == 1
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        *[(field, 0) for field in ("batch_size", "hoa_window", "log_every_step", "checkpoint_every", "views")],
-        *[
-            (field, -1)
-            for field in (
-                "epochs",
-                "near_frames",
-                "far_frames",
-                "skip_frames",
-                "seed",
-                "lr",
-                "bootstrap_lr",
-                "weight_decay",
-            )
-        ],
-        *[("hoa_frames", value) for value in (0, -0.1, 1.01, float("nan"))],
-        *[(field, float("nan")) for field in ("lr", "bootstrap_lr", "weight_decay", "bootstrap_weight")],
-        ("lr", float("inf")),
-        ("bootstrap_weight", -0.5),
-        ("lr_milestones", (-1,)),
-        ("loss", "plain"),
-        ("lr_schedule", "fast"),
-        ("precision", "half"),
-        ("num_workers", -2),
-    ],
-)
-def test_settings_that_make_no_run_are_refused_by_name(field, value):
-    with pytest.raises(ValueError, match=field):
-        TrainConfig(**{field: value})
-
-
-def test_settings_at_their_bounds_are_taken():
-    config = TrainConfig(epochs=1, batch_size=1, hoa_window=1, skip_frames=0, hoa_frames=1, lr=0, weight_decay=0)
-    assert config.hoa_frames == 1
-
-
-def test_settings_of_the_paper_are_the_defaults():
-    config = TrainConfig()
-    assert (config.epochs, config.batch_size, config.lr, config.bootstrap_lr) == (500, 32, 1e-3, 1e-2)
-    assert (config.weight_decay, config.lr_milestones, config.hoa_window) == (4e-5, (200,), 30)
-    assert (config.bootstrap_weight, config.skip_frames, config.loss) == (0.5, 100, "normalised")
-
-
-@pytest.mark.parametrize("name", ["nonsense", "", "cuda:99", "cpu cuda"])
-def test_devices_that_are_not_there_are_refused_with_the_way_out(name):
-    with pytest.raises(ValueError, match=r"not usable here; choose auto or cpu") as error:
-        pick_device(name)
-    assert repr(name) in str(error.value)
-
-
-def test_devices_that_are_there():
-    assert pick_device("cpu") == torch.device("cpu")
-    assert pick_device("auto").type == (
-        "cuda" if torch.cuda.is_available() else "mps" if torch.mps.is_available() else "cpu"
-    )
-    if not torch.cuda.is_available():
-        with pytest.raises(ValueError, match="cuda"):
-            pick_device("cuda")
+    low = replace(TINY, precision="bfloat16")
+    run(tmp_path / "float32", **scored())
+    run(tmp_path / "bfloat16", low, **scored())
+    pairs = list(zip(*(final_weights(tmp_path / name).values() for name in ("bfloat16", "float32")), strict=True))
+    assert all(torch.allclose(a, b, atol=0.05) for a, b in pairs)
+    assert not all(torch.equal(a, b) for a, b in pairs)
+    interrupt(tmp_path / "part", 4, config=low)
+    go_on(tmp_path / "part", low)
+    assert_same_run(tmp_path / "part", tmp_path / "bfloat16")

@@ -159,13 +159,13 @@ def _too_large(*_: object, **__: object) -> None:
 
 def not_finite(folder: Path) -> str:
     """A loss becomes NaN in the middle: its name, the step, the tracks and the checkpoint before it are said."""
-    usual = step.training_step
+    usual = step.TrainingStep.forward
 
-    def broken(model, batch, hoa, config, number, *more):
-        values = usual(model, batch, hoa, config, number, *more)
+    def broken(self, batch, number, tracks):
+        values = usual(self, batch, number, tracks)
         return values | {"hoa_loss": values["hoa_loss"] * float("nan")} if number == 5 else values
 
-    with patch.object(step, "training_step", broken):
+    with patch.object(step.TrainingStep, "forward", broken):
         ended = train(folder, "--log_every_step", "1")
     return refusal(
         ended, "hoa_loss is not finite at step 6", "recording0/individual1", "m.pt holds the last checkpoint"

@@ -10,14 +10,14 @@ from bams import checkpoint
 from bams.app.config import RunConfig
 from bams.app.flags import read_settings
 from bams.app.run_files import check_new, newest, own_checkpoint, own_curves
-from bams.checkpoint import Checkpoint, check_dataset, check_same_run, kept_names, part_of
+from bams.checkpoint import Checkpoint, check_dataset, check_same_run, kept, part_of
 from bams.compute import distributed
 from bams.compute.devices import pick_device, pick_precision
 from bams.storage import files
 from bams.training.config import TrainConfig
 from bams.training.loop import Evaluate, train
 from bams.training.plan import Plan
-from bams.training.run_state import steps_and_epochs
+from bams.training.run import steps_and_epochs
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def parse(
     elif path:
         resume = checkpoint.load(path)
     if resume is not None:
-        had = {name: resume.settings[name] for name in kept_names(*classes) if name in resume.settings}
+        had = {name: resume.settings[name] for name in kept(*classes) if name in resume.settings}
         values = read_settings(argv, description, classes, {**(defaults or {}), **had})
     values |= {"resume": path, "ckpt_path": None if auto and path else values["ckpt_path"]}
     made = [part_of(values, cls) for cls in classes]

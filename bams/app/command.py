@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from bams.app import custom, custom_labelled
+from bams.app import custom
+from bams.app.label_evaluation import read_labels
 from bams.app.script import script
 from bams.recordings.load import load_poses
 from bams.recordings.recording import Recording
@@ -34,7 +35,4 @@ def main(argv: Sequence[str]) -> None:
     if command not in COMMANDS:
         raise ValueError(f"there is no command {command!r}; choose from {', '.join(COMMANDS)}")
     settings = [*flags, "--job", COMMANDS[command][1]]
-    if command == "train_labelled":
-        custom_labelled.main(settings, load_data, custom_labelled.read_annotations)
-    else:
-        custom.main(settings, load_data)
+    custom.main(settings, load_data, read_labels if command == "train_labelled" else None)

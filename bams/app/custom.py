@@ -13,9 +13,10 @@ from tqdm import tqdm
 
 from bams import checkpoint
 from bams.app import cli, overview
-from bams.app.config import CustomConfig
+from bams.app.config import CustomConfig, LabelConfig
+from bams.app.label_evaluation import Annotations, LabelEvaluation
 from bams.app.run_files import unused
-from bams.checkpoint import CUSTOM, Checkpoint, kept_settings, part_of
+from bams.checkpoint import CUSTOM, Checkpoint, kept, part_of
 from bams.compute import distributed
 from bams.compute.devices import pick_device
 from bams.embed.export import check_kind, file_names, write_embeddings
@@ -29,21 +30,51 @@ from bams.recordings.cleaning import CleaningConfig, clean
 from bams.recordings.recording import Recording, track_names
 from bams.recordings.segments import cut_segments, read_segments
 from bams.storage import files
-from bams.training.loop import Evaluate
-from bams.training.plan import Plan
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 JOBS = ("train", "compute_representations", "report", "all")
 LoadData = Callable[[str, float | None, int | None], list[Recording]]  # path, frames per second, individuals
-MakeEvaluate = Callable[[list[Recording], Plan], Evaluate]
+LoadLabels = Callable[[str], Annotations]
 
 
-def main(argv: Sequence[str], load_data: LoadData) -> None:
-    """Run one job on the recordings that `load_data` reads."""
-    settings = cli.parse(argv, "BAMS on recordings of your own.", CUSTOM, CustomConfig, DEFAULTS, JOBS)
-    run(settings, read_recordings(settings, load_data))
+def main(argv: Sequence[str], load_data: LoadData, load_labels: LoadLabels | None = None) -> None:
+    """Run one job, or all.
+
+    Args:
+        argv: the command line.
+        load_data: reads the recordings that `--data_root` names.
+        load_labels: reads their labels, which are read out of the embedding during and after training.
+    """
+    config = CustomConfig if load_labels is None else LabelConfig
+    jobs = JOBS if load_labels is None else JOBS[:2]
+    settings = cli.parse(argv, "BAMS on recordings of your own.", CUSTOM, config, DEFAULTS, jobs)
+    recordings = read_recordings(settings, load_data)
+    job, path, kind = settings.run.job, Path(settings.run.ckpt_path or ""), _kind(settings, recordings)
+    if job in ("compute_representations", "all") and kind != "arrays":
+        check_kind(kind)
+    series = recordings[0].keypoints.ndim == 3
+    if (job == "report" or (job == "all" and not series)) and distributed.is_first():
+        report(settings, recordings)
+    if job in ("train", "all"):
+        labels = load_labels(settings.run.data_root) if load_labels else None
+        embedder = as_embedder(settings)
+        cleaned = embedder.prepare(recordings)
+        if job != "all" and not series:  # `all` has reported them already
+            warn(cleaned, embedder.train_config(cleaned).least_frames)
+        plan, training = embedder.plan(cleaned, settings.resume, kept(settings.run, settings.script))
+        evaluation = LabelEvaluation(settings, cleaned, plan, labels) if labels else None
+        path = cli.run_training(settings, plan, evaluation, cleaned[0].fps)
+        if distributed.is_first():
+            device = pick_device(settings.train.device)
+            checkpoint.save(path, with_reference(checkpoint.load(path), training, device))
+            if evaluation:
+                evaluation.write_scores(path)
+    if job in ("compute_representations", "all"):
+        write_representations(settings, path, recordings)
+    if job == "all" and distributed.is_first():
+        draw(settings, path, recordings)
 
 
 def read_recordings(settings: cli.Settings, load_data: LoadData) -> list[Recording]:
@@ -55,38 +86,17 @@ def read_recordings(settings: cli.Settings, load_data: LoadData) -> list[Recordi
     root, config = settings.run.data_root, settings.script
     if not root:
         raise ValueError(
-            "--data_root is needed: a file of a tracker, a folder or a pattern such as 'tracks/*.csv', or an "
-            ".npy or .npz with the array keypoints (see README.md)"
+            "--data_root is needed: a file of a tracker, a folder or a pattern such as 'tracks/*.csv', or an .npy or "
+            ".npz with the array keypoints (see docs/tutorials/own_recordings.md)"
         )
     recordings = load_data(root, config.fps or None, config.individuals or None)
     return cut_segments(recordings, read_segments(config.segments)) if config.segments else recordings
 
 
-def run(settings: cli.Settings, recordings: Sequence[Recording], make_evaluate: MakeEvaluate | None = None) -> Path:
-    """Run one job, or all.
-
-    Args:
-        settings: from `cli.parse`.
-        recordings: as read.
-        make_evaluate: gives, for the cleaned recordings and the plan, what reads labels out during training.
-
-    Returns:
-        the checkpoint's path.
-    """
-    job, kind = settings.run.job, _kind(settings, recordings)
-    if job in ("compute_representations", "all") and kind != "arrays":
-        check_kind(kind)
-    series = recordings[0].keypoints.ndim == 3
-    if (job == "report" or (job == "all" and not series)) and distributed.is_first():
-        report(settings, recordings)
-    path = settings.run.ckpt_path
-    if job in ("train", "all"):
-        path = train_model(settings, recordings, make_evaluate)
-    if job in ("compute_representations", "all"):
-        write_representations(settings, Path(path), recordings)
-    if job == "all" and distributed.is_first():
-        draw(settings, Path(path), recordings)
-    return path
+def warn(recordings: Sequence[Recording], least_frames: int) -> None:
+    """Say on stderr what is doubtful about recordings."""
+    for doubt in data_report(recordings, least_frames).warnings:
+        print(f"warning: {doubt}", file=sys.stderr)
 
 
 def report(settings: cli.Settings, recordings: Sequence[Recording]) -> None:
@@ -98,25 +108,6 @@ def report(settings: cli.Settings, recordings: Sequence[Recording]) -> None:
     found = data_report(cleaned, settings.train.least_frames)
     print(found)
     _write_figure(plot_report(found), target)
-
-
-def train_model(
-    settings: cli.Settings, recordings: Sequence[Recording], make_evaluate: MakeEvaluate | None = None
-) -> Path:
-    """The job `train`; gives the checkpoint's path."""
-    embedder = as_embedder(settings)
-    recordings = embedder.prepare(recordings)
-    if recordings[0].keypoints.ndim == 4 and settings.run.job != "all":  # `all` has reported them already
-        for doubt in data_report(recordings, embedder.train_config(recordings).least_frames).warnings:
-            print(f"warning: {doubt}", file=sys.stderr)
-    kept = kept_settings(settings.run, settings.script)
-    plan, training = embedder.plan(recordings, settings.resume, kept)
-    evaluate = make_evaluate(recordings, plan) if make_evaluate else None
-    path = cli.run_training(settings, plan, evaluate, recordings[0].fps)
-    if distributed.is_first():
-        device = pick_device(settings.train.device)
-        checkpoint.save(path, with_reference(checkpoint.load(path), training, device))
-    return path
 
 
 def as_embedder(settings: cli.Settings) -> BAMSEmbedder:

@@ -45,7 +45,7 @@ def read_settings(argv: Sequence[str], description: str, classes: Sequence[type]
     parser.add_argument("--config", action="append", help="YAML file with any of these settings")
     parser.add_argument("--print_config", action="store_true", help="print all settings as YAML, and end")
     for cls in classes:
-        group, texts = parser.add_argument_group(inspect.getdoc(cls)), _help_texts(cls)
+        group, texts = parser.add_argument_group(inspect.getdoc(cls)), help_texts(cls)
         for name, text in texts.items():
             shown = f" (default: {_as_text(usual[name])})" if usual[name] not in (None, "", MISSING) else ""
             optional = {"nargs": "?", "const": "true"} if kinds[name] is bool else {}
@@ -168,7 +168,7 @@ def _read_yaml(path: str, kinds: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _help_texts(cls: type) -> dict[str, str]:
+def help_texts(cls: type) -> dict[str, str]:
     """The docstring under each field of a dataclass, in the order of the fields."""
     texts: dict[str, str] = {}
     for one in reversed(cls.__mro__[:-1]):

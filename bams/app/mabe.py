@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from bams.app import cli
-from bams.checkpoint import Checkpoint, check_features, kept_settings
+from bams.checkpoint import Checkpoint, check_features, kept
 from bams.compute import distributed
 from bams.compute.devices import pick_device
 from bams.data.dataset import Dataset
@@ -125,8 +125,16 @@ def run_train(settings: cli.Settings, group: Group, root: Path) -> None:
     train_set, *held_out = (Dataset.of_table(one, sequence_length=settings.run.sequence_length) for one in tables)
     val_set = held_out[0] if held_out else None
     features = {**feature_names(group), "source": as_data(group.features)}
-    kept = kept_settings(settings.run, settings.script)
-    plan = plan_training(group.name, train_set, val_set, group.sizes, settings.train, features, kept, settings.resume)
+    plan = plan_training(
+        group.name,
+        train_set,
+        val_set,
+        group.sizes,
+        settings.train,
+        features,
+        kept(settings.run, settings.script),
+        settings.resume,
+    )
     cli.run_training(settings, plan)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 
 from bams.readout.linear_eval import train_linear_classifier, train_linear_regressor
-from bams.recordings.readers import as_float32
+from bams.recordings.frames import as_float32
 from bams.storage import files
 
 JOINTS = 12

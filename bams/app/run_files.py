@@ -1,10 +1,10 @@
-"""The files of a training run: a checkpoint and a folder of curves, which no other run writes."""
+"""The files of a training run: its checkpoint and its folder of curves, which no other run writes."""
 
 import shutil
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -15,19 +15,17 @@ from bams.compute import distributed
 from bams.storage import files
 from bams.storage.locks import claimed
 
-OWNER = "checkpoint.txt"  # in a folder of curves: whose they are
+OWNER = "checkpoint.txt"  # in a folder of curves: the path of the checkpoint that they belong to
 
 
 @contextmanager
 def own_checkpoint(run: RunConfig, name: str) -> Iterator[Path]:
-    """The checkpoint that this run writes, and no other run until the end of the block.
+    """The path of the run's checkpoint, which no other run writes until the end of the block.
 
-    Args:
-        run: names it, or its folder.
-        name: of the data set; unless `run` says otherwise the checkpoint is named after it and the time.
+    Unless the settings name it, it is named after the data set `name` and the time.
 
     Raises:
-        ValueError: the file to write is there already.
+        ValueError: the file exists already.
         OSError: another process writes it, or its folder cannot be written.
     """
     with ExitStack() as kept:
@@ -41,21 +39,17 @@ def _claim(run: RunConfig, name: str, kept: ExitStack) -> Path:
         check_new(run)
         return Path(named)
     base = Path(run.output_dir) / f"{_prefix(name)}{time.strftime('%Y-%m-%d-%H-%M-%S')}.pt"
-    for number in count(1):
-        path = numbered(base, number)
-        try:
-            with ExitStack() as attempt:
-                attempt.enter_context(claimed(path))
-                if not path.exists():
-                    kept.push(attempt.pop_all())
-                    return path
-        except BlockingIOError:
-            continue
-    raise AssertionError("there is no last number")
+    paths = (numbered(base, number) for number in count(1))
+    while True:
+        path = next(paths)
+        if not path.exists():
+            with suppress(BlockingIOError):  # another run has just begun
+                kept.enter_context(claimed(path))
+                return path
 
 
 def check_new(run: RunConfig) -> Path:
-    """The folder of the checkpoint that a run is to write; ValueError if it is there, and not gone on with."""
+    """The folder of the checkpoint that a run writes; ValueError if the file exists and is not resumed."""
     if run.ckpt_path and not run.resume and Path(run.ckpt_path).exists():
         raise ValueError(f"{run.ckpt_path} exists already; --resume it, or choose another --ckpt_path")
     named = run.resume or run.ckpt_path
@@ -63,14 +57,10 @@ def check_new(run: RunConfig) -> Path:
 
 
 def newest(run: RunConfig, name: str) -> tuple[str, Checkpoint] | None:
-    """What `--resume auto` goes on with: the run's `ckpt_path`, or the newest whole one in `output_dir`, if any.
-
-    Args:
-        run: where to look.
-        name: of the data set, after which checkpoints are named.
+    """What `--resume auto` resumes: the run's `ckpt_path`, or the newest whole checkpoint of the data set `name`.
 
     Raises:
-        ValueError: `ckpt_path` is there, and damaged.
+        ValueError: `ckpt_path` is damaged.
     """
     if run.ckpt_path:
         return (run.ckpt_path, checkpoint.load(run.ckpt_path)) if Path(run.ckpt_path).exists() else None
@@ -87,11 +77,8 @@ def newest(run: RunConfig, name: str) -> tuple[str, Checkpoint] | None:
 def own_curves(log_dir: str | Path, path: Path, resumed: bool) -> Iterator[Path]:
     """The folder in `log_dir` for the curves of the run that writes the checkpoint `path`, and of no other run.
 
-    It has the checkpoint's name, and a number where another run has that already; a resumed run finds its own. If
-    nothing is drawn in it, it goes again.
-
-    Raises:
-        OSError: it cannot be made or written.
+    It has the checkpoint's name, and a number if another run has taken that; a resumed run finds its own folder.
+    A folder without curves is removed. OSError: it cannot be made or written.
     """
     if not distributed.is_first():
         yield Path(log_dir)
@@ -123,12 +110,12 @@ def _folder_of(owner: str, parent: Path, path: Path, resumed: bool) -> Path:
 
 
 def numbered(path: Path, number: int) -> Path:
-    """A path for the n-th of several that would have the same name."""
+    """The path with a number in its name, from 2 on."""
     return path if number == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
 
 
 def unused(path: Path) -> Path:
-    """The path, or the first with a number that is not there yet."""
+    """The path, or the first numbered one that does not exist yet."""
     return next(one for one in (numbered(path, number) for number in count(1)) if not one.exists())
 
 

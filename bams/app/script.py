@@ -1,4 +1,4 @@
-"""Runs a script's `main`: errors that the user can mend end in one sentence."""
+"""Runs a script's `main`; errors that the user can mend end in one sentence."""
 
 import argparse
 import functools
@@ -15,7 +15,7 @@ from bams.training.interrupts import Interrupted, handled
 
 
 def script(main: Callable[[Sequence[str]], None]) -> Callable[[Sequence[str] | None], None]:
-    """Make a script's `main(argv)` end in one sentence and exit status 2 where the user is to mend something.
+    """Let errors that the user can mend end `main(argv)` in one sentence and exit status 2.
 
     A run that was told to stop exits with 128 + the signal's number. `--debug` shows tracebacks.
     """
@@ -23,7 +23,7 @@ def script(main: Callable[[Sequence[str]], None]) -> Callable[[Sequence[str] | N
     @functools.wraps(main)
     def wrapped(argv: Sequence[str] | None = None) -> None:
         argv = list(sys.argv[1:] if argv is None else argv)
-        # a process that waits for others, which torchrun ends, would not come to leave by itself
+        # torchrun ends its processes with SIGTERM; one that waits for others could not run the handler
         signals = () if "WORLD_SIZE" in os.environ else (signal.SIGTERM,)
         try:
             with handled(_leave, *signals), distributed.started():
@@ -52,5 +52,5 @@ def _end(kind: str, error: Exception, argv: Sequence[str]) -> NoReturn:
 
 
 def _leave(number: int, _: FrameType | None) -> NoReturn:
-    """Told to stop where there is no checkpoint to write; temporary files are removed on the way out."""
+    """Stop where there is no checkpoint to write; temporary files are removed on the way out."""
     sys.exit(128 + number)

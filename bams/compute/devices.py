@@ -1,4 +1,4 @@
-"""What to compute on, in which numbers, and what feeds it."""
+"""The device to compute on, its precision, and its memory."""
 
 import ctypes
 import os
@@ -12,23 +12,19 @@ MMAP_MAX, TRIM_THRESHOLD = -4, -1  # of glibc's mallopt
 
 
 def pick_device(name: str) -> torch.device:
-    """'auto' is the first of cuda, mps and cpu that is there.
-
-    Raises:
-        ValueError: the device is not on this machine, or is not one.
-    """
+    """A device by name; 'auto' is the first of cuda, mps and cpu. ValueError: this machine has no such device."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.mps.is_available() else "cpu"
     try:
         device = torch.device(name)
-        torch.empty(1, device=device).tolist()  # some kinds of devices hold no numbers
+        torch.empty(1, device=device).tolist()  # the device 'meta', for one, holds no numbers
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ValueError(f"device {name!r} is not usable here; choose auto or cpu") from error
     return device
 
 
 def pick_precision(name: str, device: torch.device) -> str:
-    """'auto' is bfloat16 where the device has instructions for it, else float32."""
+    """The precision to train in; 'auto' is bfloat16 where the device has instructions for it, else float32."""
     if name != "auto":
         return name
     if device.type == "cuda":
@@ -38,25 +34,21 @@ def pick_precision(name: str, device: torch.device) -> str:
 
 
 def pick_workers(count: int, processes: int = 1) -> int:
-    """-1 is none beside a CPU that trains; for a GPU up to 4, of the cores that `processes` share."""
+    """Number of processes that load batches; -1 is up to 4 for a GPU, and 0 for a CPU, which they would slow down."""
     if count >= 0:
         return count
     return min(4, ((os.cpu_count() or 1) - 1) // processes) if torch.cuda.is_available() else 0
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether an error says that memory, of a GPU or of the machine, did not suffice."""
+    """Whether a GPU or the machine ran out of memory."""
     said = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # torch on a CPU
     return said or isinstance(error, MemoryError | torch.OutOfMemoryError)
 
 
 @contextmanager
 def keeping_freed_memory(device: torch.device) -> Iterator[None]:
-    """Reuse memory that tensors on a CPU have let go, rather than giving it back and asking for it anew.
-
-    The system clears what it hands out, which takes a quarter of a training step. It is glibc's allocator that is
-    told; elsewhere nothing is done.
-    """
+    """Let glibc keep the memory of freed tensors on a CPU; clearing new memory takes a quarter of a training step."""
     allocator = ctypes.CDLL(None) if device.type == "cpu" and sys.platform == "linux" else None
     if not hasattr(allocator, "mallopt"):
         yield

@@ -1,11 +1,10 @@
-"""One training run on several processes, as torchrun starts them; without it there is one process.
-
-A batch is dealt out to the processes. What each computes is its part of a sum over all, so that the gradients,
-summed, are those of the whole batch on one process.
+"""One run on several processes, as torchrun starts them: each takes a share of every batch, and computes with the
+losses, gradients and batch statistics of the whole batch. Without torchrun there is one process.
 """
 
 import math
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -15,29 +14,30 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 
 def count() -> int:
-    """How many processes there are."""
+    """Number of processes."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def rank() -> int:
-    """The number of this process, from 0."""
+    """Number of this process, from 0."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
 def is_first() -> bool:
-    """Whether this is the process that writes and speaks."""
+    """Whether this process is the one that writes files and prints."""
     return rank() == 0
 
 
 def own_device(name: str) -> str:
-    """The device asked for; of several processes on 'auto' or 'cuda', each takes a GPU of its own."""
+    """The device of this process: with several processes, 'auto' and 'cuda' give each its own GPU."""
     if count() == 1 or name not in ("auto", "cuda") or not torch.cuda.is_available():
         return name
     return f"cuda:{int(os.environ.get('LOCAL_RANK', rank())) % torch.cuda.device_count()}"
@@ -45,7 +45,7 @@ def own_device(name: str) -> str:
 
 @contextmanager
 def started() -> Iterator[None]:
-    """Join the other processes if torchrun has started several, and part from them at the end; the first speaks.
+    """Connect the processes that torchrun has started, until the end of the block; only the first one prints.
 
     Raises:
         ConnectionError: another process has ended.
@@ -55,13 +55,11 @@ def started() -> Iterator[None]:
         return
     dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
     try:
-        with ExitStack() as quiet:
-            if not is_first():
-                nowhere = quiet.enter_context(open(os.devnull, "w"))
-                quiet.enter_context(redirect_stdout(nowhere))
-                quiet.enter_context(redirect_stderr(nowhere))
-            yield
-        wait()  # who leaves first would close connections that others still use
+        with open(os.devnull, "w") as nowhere:
+            out, err = (sys.stdout, sys.stderr) if is_first() else (nowhere, nowhere)
+            with redirect_stdout(out), redirect_stderr(err):
+                yield
+        wait()  # a process that leaves early would close connections that others still use
     except RuntimeError as error:
         if isinstance(error, dist.DistError) or "gloo" in str(error):
             raise ConnectionError("another process of this run has ended; its message says why") from error
@@ -71,54 +69,56 @@ def started() -> Iterator[None]:
 
 
 def share(items: Sequence[Item]) -> Sequence[Item]:
-    """This process's part of some items, every so manieth."""
+    """This process's items: every `count()`-th, starting at its rank."""
     return items[rank() :: count()]
 
 
-def shares(total: int) -> list[int]:
-    """How many of so many items each process has."""
-    return [len(range(total)[first :: count()]) for first in range(count())]
-
-
 def summed(tensor: Tensor) -> Tensor:
-    """The sum of a tensor over all processes, without gradient."""
+    """The sum of a tensor over all processes; gradients flow back to every process."""
+    return tensor if count() == 1 else _Sum.apply(tensor)
+
+
+class _Sum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+        total = tensor.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return _Sum.apply(gradient)  # every process computes the loss of the whole batch, and DDP takes the mean
+
+
+class _BatchNorm(nn.BatchNorm1d):
+    """Batch normalisation by the mean and variance over the rows of all processes."""
+
+    def forward(self, rows: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(rows)
+        number = summed(torch.tensor(float(len(rows)), device=rows.device))
+        mean = summed(rows.sum(0)) / number
+        variance = summed((rows - mean).square().sum(0)) / number
+        with torch.no_grad():
+            self.num_batches_tracked.add_(1)
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * number / (number - 1), self.momentum)
+        return (rows - mean) * torch.rsqrt(variance + self.eps) * self.weight + self.bias
+
+
+def over_processes(module: nn.Module, device: torch.device) -> nn.Module:
+    """A module on a device that all processes train together; its loss must be that of the whole batch, by `summed`."""
     if count() == 1:
-        return tensor.detach()
-    tensor = tensor.detach().clone()
-    dist.all_reduce(tensor)
-    return tensor
-
-
-def joined(rows: Tensor, counts: Sequence[int]) -> Tensor:
-    """The rows (P, C) of all processes, one process after the other, with gradient.
-
-    Args:
-        rows: this process's.
-        counts: P of each process.
-    """
-    return rows if count() == 1 else _Joined.apply(rows, list(counts))
-
-
-class _Joined(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, rows: Tensor, counts: list[int]) -> Tensor:
-        ctx.counts = counts
-        padded = rows.new_zeros(max(counts), *rows.shape[1:])
-        padded[: len(rows)] = rows
-        found = [torch.empty_like(padded) for _ in counts]
-        dist.all_gather(found, padded)
-        return torch.cat([part[:number] for part, number in zip(found, counts, strict=True)])
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        gradient = gradient.contiguous()
-        dist.all_reduce(gradient)
-        return gradient.split(ctx.counts)[rank()], None
+        return module
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm1d):
+            layer.__class__ = _BatchNorm  # in place, as the optimiser holds its parameters
+    return DistributedDataParallel(module, device_ids=[device] if device.type == "cuda" else None)
 
 
 def agreed(flag: bool) -> bool:
-    """Whether any process says so."""
-    return bool(summed(torch.tensor(float(flag)))) if count() > 1 else flag
+    """Whether the flag is set in any process."""
+    return bool(summed(torch.tensor(float(flag))))
 
 
 def wait() -> None:
@@ -127,59 +127,42 @@ def wait() -> None:
         dist.barrier()
 
 
+def told(value: Any) -> Any:
+    """The first process's value, on every process."""
+    box = [value]
+    if count() > 1:
+        dist.broadcast_object_list(box)
+    return box[0]
+
+
 def first_alone(make: Callable[[], Made]) -> Made:
-    """What the first process makes before the others, which find it made (in a cache, say)."""
-    if not is_first():
-        wait()
-    made = make()
-    if is_first():
-        wait()
-    return made
+    """What `make` returns; the first process runs it before the others, which then find files that it has made."""
+    made = make() if is_first() else None
+    wait()
+    return made if is_first() else make()
 
 
 @contextmanager
 def common_folder(parent: Path) -> Iterator[Path]:
-    """A folder in a folder that all processes can reach, until they all are done with it."""
+    """A temporary folder in `parent` that all processes share."""
     with ExitStack() as kept:
         made = kept.enter_context(TemporaryDirectory(prefix=".embeddings.", dir=parent)) if is_first() else None
         yield Path(told(made))
         wait()
 
 
-def common_array(path: Path, shape: tuple[int, ...], fill: float | None = None) -> np.ndarray:
-    """A float32 array in a file that all processes write in; zeros unless filled.
-
-    Raises:
-        OSError: there is no room for it.
-    """
-
-    def make() -> np.ndarray:
-        if is_first():
-            _reserve(path, shape)
-        array = np.lib.format.open_memmap(path, "r+")
-        if is_first() and fill is not None:
+def common_array(path: Path, shape: tuple[int, ...], fill: float = 0) -> np.ndarray:
+    """A float32 array in a file, which all processes write to; OSError if the disk has no room for it."""
+    if is_first():
+        try:
+            array = np.lib.format.open_memmap(path, "w+", np.float32, shape)
+            if hasattr(os, "posix_fallocate"):  # a disk that fills up while mapped memory is written kills the process
+                with path.open("r+b") as file:
+                    os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        except OSError as error:
+            size = f"{4 * math.prod(shape) / 2**20:.0f} MiB"
+            raise OSError(f"cannot write {size} in {path.parent}: {error.strerror}") from error
+        if fill:
             array[:] = fill
-        return np.asarray(array)  # not a memmap: pickle would say so in the files of those who get it
-
-    return first_alone(make)
-
-
-def _reserve(path: Path, shape: tuple[int, ...]) -> None:
-    """A file for an array, its room taken: a disk that is full when mapped memory is written kills a process."""
-    try:
-        np.lib.format.open_memmap(path, "w+", np.float32, shape)
-        if hasattr(os, "posix_fallocate"):
-            with path.open("r+b") as file:
-                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-    except OSError as error:
-        size = 4 * math.prod(shape) / 2**20
-        raise OSError(f"cannot write {size:.0f} MiB in {path.parent}: {error.strerror}") from error
-
-
-def told(value: Any) -> Any:
-    """The first process's value."""
-    if count() == 1:
-        return value
-    box = [value]
-    dist.broadcast_object_list(box)
-    return box[0]
+    wait()
+    return np.asarray(np.lib.format.open_memmap(path, "r+"))  # a plain array, as files of it should not name memmap

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bams.data.feature_tables import Table, Track, build_table, checksum, keep, read_mapped, read_table
+from bams.data.feature_tables import Table, Track, build_table, keep, read_mapped, read_table
 from bams.statistics import Statistics
 from bams.storage import files
 
@@ -49,7 +49,6 @@ class Dataset(torch.utils.data.Dataset):
 
     Raises:
         ValueError: arrays that do not fit each other or the statistics, infinite inputs, nothing valid.
-        OSError: (of items too) what is kept in the cache has changed since it was written.
     """
 
     def __init__(
@@ -85,8 +84,7 @@ class Dataset(torch.utils.data.Dataset):
         return dataset
 
     def _take(self, table: Table, sequence_length: int | None, labels: Mapping[str, Any] | None) -> None:
-        self.inputs, self.actions, self.valid, self.lengths, self.statistics, _ = table
-        self.unchecked = {} if table.checksums is None else dict(enumerate(map(tuple, table.checksums.tolist())))
+        self.inputs, self.actions, self.valid, self.lengths, self.statistics = table
         self.placed: list[Tensor] = []
         self.track_names: list[str] | None = None  # for messages
         self.labels = dict(labels or {})
@@ -143,7 +141,6 @@ class Dataset(torch.utils.data.Dataset):
         They are on the device that `place` was told, as are the indices by which they are gathered.
         """
         chosen = self.windows[np.asarray(windows, dtype=int)]
-        self._check(chosen[:, 0])
         bounds = np.stack([self.starts[chosen[:, 0]] + chosen[:, 1], self.starts[chosen[:, 0] + 1]], axis=1)
         inputs, actions, valid = self.placed or map(torch.from_numpy, (self.inputs, self.actions, self.valid))
         first, end = torch.from_numpy(bounds).to(inputs.device, non_blocking=True).unbind(1)
@@ -154,24 +151,11 @@ class Dataset(torch.utils.data.Dataset):
 
     def place(self, device: torch.device) -> None:
         """Hold a copy of all features on a device; batches are then gathered there."""
-        self._check(range(self.n_tracks))
         self.placed = [torch.from_numpy(array).to(device) for array in (self.inputs, self.actions, self.valid)]
 
     def track_input(self, track: int) -> np.ndarray:
         """All frames of one track: (T, F) float32, unscaled, finite."""
-        self._check([track])
         return self.inputs[self.starts[track] : self.starts[track + 1]]
-
-    def _check(self, tracks: Iterable[int]) -> None:
-        """Raise OSError if a track that lies in a file has changed there; each is looked at once."""
-        for track in self.unchecked.keys() & {int(track) for track in tracks}:
-            span = slice(self.starts[track], self.starts[track + 1])
-            if checksum((self.inputs, self.actions, self.valid), span) != self.unchecked[track]:
-                raise OSError(
-                    f"the features kept in {Path(self.inputs.filename).parent} have changed since they were "
-                    f"written (track {track}, counted from 0): delete that folder, and they are made anew"
-                )
-            del self.unchecked[track]
 
 
 def make_table(

@@ -5,7 +5,6 @@ Axes: N tracks, frames of all tracks, F input features, D action features.
 
 import os
 import sys
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
@@ -40,8 +39,6 @@ class Table(NamedTuple):
         valid: (frames, D) bool.
         lengths: (N,) int64, frames of each track.
         statistics: of the training tracks.
-        checksums: (N, 3) uint32, CRC-32 of each track's inputs, actions and valid, where they lie in files that
-            are read bit by bit; None in memory.
     """
 
     inputs: np.ndarray
@@ -49,7 +46,6 @@ class Table(NamedTuple):
     valid: np.ndarray
     lengths: np.ndarray
     statistics: Statistics
-    checksums: np.ndarray | None = None
 
 
 def build_table(
@@ -85,16 +81,8 @@ def build_table(
         return table
     del targets
     (folder / "targets.npy").unlink()
-    ends = np.cumsum(table.lengths)
-    spans = [slice(end - length, end) for end, length in zip(ends, table.lengths, strict=True)]
-    sums = np.array([checksum(table[:3], span) for span in spans], np.uint32)
-    files.write_arrays(folder / "statistics.npz", lengths=table.lengths, checksums=sums, **asdict(statistics))
+    files.write_arrays(folder / "statistics.npz", lengths=table.lengths, **asdict(statistics))
     return read_table(folder)
-
-
-def checksum(arrays: Iterable[np.ndarray], span: slice) -> tuple[int, ...]:
-    """CRC-32 of some frames of the inputs, the actions and valid."""
-    return tuple(zlib.crc32(np.ascontiguousarray(array[span])) for array in arrays)
 
 
 def keep(folder: Path, build: Callable[[Path], Any], read: Callable[[Path], Kept]) -> Kept:
@@ -127,15 +115,19 @@ def read_table(folder: Path) -> Table:
         ValueError, OSError: it is damaged or not there.
     """
     found = files.read_arrays(folder / "statistics.npz")
-    lengths, checksums = found.pop("lengths"), found.pop("checksums")
-    arrays = [read_mapped(folder / f"{name}.npy") for name in ("inputs", "actions", "valid")]
-    statistics = Statistics(**found)
+    lengths, statistics = found.pop("lengths"), Statistics(**found)
+    arrays = []
     widths = (statistics.centre.size, *[statistics.edges.shape[0]] * 2)
-    kinds = (np.float32, np.uint8, np.bool_)
-    for array, width, kind in zip(arrays, widths, kinds, strict=True):
+    kinds = {"inputs": np.float32, "actions": np.uint8, "valid": np.bool_}
+    for (name, kind), width in zip(kinds.items(), widths, strict=True):
+        path = folder / f"{name}.npy"
+        array = read_mapped(path)
         if array.shape != (lengths.sum(), width) or array.dtype != kind or not array.flags.c_contiguous:
-            raise ValueError(f"the arrays in {folder} do not have the axes of its tracks and features")
-    return Table(*arrays, lengths, statistics, checksums)
+            raise ValueError(f"{path} does not have the axes of the tracks and features")
+        if path.stat().st_size != array.offset + array.nbytes:
+            raise ValueError(f"{path} does not have the size of its array")
+        arrays.append(array)
+    return Table(*arrays, lengths, statistics)
 
 
 def read_mapped(path: Path) -> np.ndarray:

@@ -11,11 +11,11 @@ from bams.checkpoint import Checkpoint
 from bams.data.split import ever_tracked
 from bams.embed.tracks import embed
 from bams.quality.drift import DriftReport, compare
-from bams.quality.training_summary import Reference, describe, describe_embeddings
+from bams.quality.training_summary import TrainingSummary, describe, describe_embeddings
 from bams.recordings.recording import Recording
 
 # The embeddings of this many recordings, and of this many frames of each, describe those of all.
-REFERENCE_RECORDINGS, REFERENCE_FRAMES = 16, 10_000
+SUMMARY_RECORDINGS, SUMMARY_FRAMES = 16, 10_000
 
 
 def with_reference(trained: Checkpoint, recordings: Sequence[Recording], device: str | torch.device) -> Checkpoint:
@@ -34,7 +34,7 @@ def find_drift(trained: Checkpoint, recordings: Sequence[Recording], device: str
     """
     if not trained.reference:
         raise ValueError("the checkpoint does not say what its training recordings look like, so drift is not known")
-    return compare(Reference(**trained.reference), recordings, _some_embeddings(trained, recordings, device))
+    return compare(TrainingSummary(**trained.reference), recordings, _some_embeddings(trained, recordings, device))
 
 
 def say_drift(trained: Checkpoint, recordings: Sequence[Recording], device: str | torch.device = "cpu") -> None:
@@ -49,8 +49,8 @@ def _some_embeddings(
     trained: Checkpoint, recordings: Sequence[Recording], device: str | torch.device
 ) -> dict[str, np.ndarray]:
     """Embeddings of the first frames of some recordings, (frames, C) by encoder, without animals never tracked."""
-    every = -(-len(recordings) // REFERENCE_RECORDINGS)
-    some = [replace(one, keypoints=one.keypoints[:, :REFERENCE_FRAMES]) for one in recordings[::every]]
+    every = -(-len(recordings) // SUMMARY_RECORDINGS)
+    some = [replace(one, keypoints=one.keypoints[:, :SUMMARY_FRAMES]) for one in recordings[::every]]
     tracked = [kept for one in some if len((kept := tracked_alone(one)).individuals)]
     found = [one.embs for embedded in embed(trained, tracked, device) for one in embedded]
     return {name: np.concatenate([embs[name] for embs in found]) for name in trained.model.sizes if found}

@@ -10,19 +10,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from bams.quality.shapes import ShapeChange, find_change
-from bams.quality.training_summary import Reference, describe, describe_embeddings
+from bams.quality.training_summary import TrainingSummary, describe, describe_embeddings
 from bams.recordings.recording import Recording, check_skeleton
 
-DEVIATIONS = 3  # differences that recordings have among themselves are no drift
-# Smaller ones than these do no harm. Ratios of lengths, of speeds, of confidences; shares of frames; deviations.
-LEAST_SCALE, LEAST_SPEED, LEAST_CONFIDENCE, LEAST_MISSING, LEAST_EMBEDDING = 1.15, 1.4, 0.85, 0.2, 0.5
-LEAST_PLACE, LEAST_SPREAD = 0.08, 0.5  # body lengths; of the keypoint's own spread
-LEAST_RATE = 1.02  # cameras of one kind differ by less
+DEVIATIONS = 3  # differences of fewer deviations are as large as among the training recordings
+# Smaller differences do no harm: ratios of lengths, speeds, confidences and frame rates, shares of frames, standard
+# deviations of embeddings, body lengths of a keypoint's place, and its spreads.
+LEAST_SCALE, LEAST_SPEED, LEAST_CONFIDENCE, LEAST_RATE, LEAST_MISSING = 1.15, 1.4, 0.85, 1.02, 0.2
+LEAST_EMBEDDING, LEAST_PLACE, LEAST_SPREAD = 0.5, 0.08, 0.5
 
 
 @dataclass(frozen=True)
 class DriftReport:
-    """What differs, a sentence each; none = nothing does."""
+    """The differences that were found, one sentence each, and the number of recordings compared."""
 
     findings: list[str]
     recordings: int
@@ -35,25 +35,24 @@ class DriftReport:
 
 
 def compare(
-    reference: Reference, recordings: Sequence[Recording], embeddings: Mapping[str, np.ndarray] | None = None
+    reference: TrainingSummary, recordings: Sequence[Recording], embeddings: Mapping[str, np.ndarray] | None = None
 ) -> DriftReport:
-    """What of new recordings differs from those that a model was trained on.
+    """How new recordings differ from those that a model was trained on.
 
-    Small differences, and those that the recordings of the reference have among themselves, are none.
+    Small differences, and differences no larger than among the training recordings, are not reported.
 
     Args:
-        reference: from `describe`, with `embeddings` set if these are to be compared.
-        recordings: the new ones.
-        embeddings: of these, by encoder, (..., C); NaN = no frame.
-
-    Raises:
-        ValueError: there is no recording, or their keypoints are others than the reference's.
+        reference: of the training recordings, from `describe`, with `embeddings` set if these are to be compared.
+        recordings: the new recordings; ValueError if there is none, or their keypoints are not those of training.
+        embeddings: of the new recordings, by encoder, (..., C); NaN = no frame.
     """
     check_skeleton(reference.keypoint_names, recordings)
     new = describe(recordings)
-    shape, change = _shape_findings(reference, new)
+    least = np.fmax(LEAST_PLACE, LEAST_SPREAD * reference.spread)
+    tolerance = np.maximum(least, _tolerance(reference, new, "shape_deviation"))
+    change = find_change(reference.shape, new.shape, tolerance, reference.spread)
     findings = [
-        *shape,
+        *_shape_findings(reference.keypoint_names, change),
         *_scale_findings(reference, new, change),
         *_rate_findings(reference, new),
         *_tracking_findings(reference, new, change.order),
@@ -62,45 +61,42 @@ def compare(
     return DriftReport(findings, len(recordings))
 
 
-def _tolerance(reference: Reference, new: Reference, name: str) -> np.ndarray:
-    """How far medians over the parts of each lie apart by chance, at most."""
+def _tolerance(reference: TrainingSummary, new: TrainingSummary, name: str) -> np.ndarray:
+    """How much the medians over the parts may differ by chance; `name` is the field with the deviation."""
     old = np.nan_to_num(getattr(reference, name))
     larger = np.maximum(old, np.nan_to_num(getattr(new, name)))
-    # pieces of recordings stand for recordings only where the reference has no more than pieces either
+    # pieces count as independent only if the reference consists of pieces too
     count = new.parts if reference.parts > reference.recordings else new.recordings
     return DEVIATIONS * np.sqrt(old**2 / reference.parts + larger**2 / count)
 
 
-def _shape_findings(reference: Reference, new: Reference) -> tuple[list[str], ShapeChange]:
-    least = np.fmax(LEAST_PLACE, LEAST_SPREAD * reference.spread)
-    tolerance = np.maximum(least, _tolerance(reference, new, "shape_deviation"))
-    change = find_change(reference.shape, new.shape, tolerance, reference.spread)
-    names, found = reference.keypoint_names, []
+def _shape_findings(names: Sequence[str], change: ShapeChange) -> list[str]:
+    found = []
     if change.mirrored:
         found.append("the bodies are mirrored: is the video flipped, or are left and right exchanged in all names?")
     for pairs in change.exchanged:
         said = ", or ".join(f"{names[p]} and {names[q]}" for p, q in pairs)
-        found.append(f"{said} are exchanged: so the bodies have the shape of training; mend the names with --rename")
+        found.append(f"{said} are exchanged, which explains the shape of the bodies; correct the names with --rename")
     if change.moved.any():
         said = ", ".join(f"{names[k]} ({change.distance[k]:.2f})" for k in np.flatnonzero(change.moved))
-        found.append(f"elsewhere on the body than in training, by body lengths: {said}; are they the same points?")
-    return found, change
+        found.append(f"keypoints are elsewhere on the body than in training, by body lengths: {said}; same points?")
+    return found
 
 
-def _scale_findings(reference: Reference, new: Reference, change: ShapeChange) -> list[str]:
+def _scale_findings(reference: TrainingSummary, new: TrainingSummary, change: ShapeChange) -> list[str]:
     ratio = new.body_length / reference.body_length * change.scale
     least = max(math.log(LEAST_SCALE), _tolerance(reference, new, "body_length_deviation"))
     if not abs(math.log(ratio)) > least:  # NaN: not known
         return []
     return [
         f"bodies are {ratio:.2f} times as long as in training: another unit, camera or age of the animals? "
-        "multiply the coordinates, or train on both"
+        "multiply the coordinates, or train on both kinds"
     ]
 
 
-def _rate_findings(reference: Reference, new: Reference) -> list[str]:
+def _rate_findings(reference: TrainingSummary, new: TrainingSummary) -> list[str]:
     if reference.fps and new.fps and abs(math.log(new.fps / reference.fps)) > math.log(LEAST_RATE):
-        return [f"there are {new.fps:g} frames per second, {reference.fps:g} in training: resample them to that rate"]
+        return [f"there are {new.fps:g} frames per second, {reference.fps:g} in training: resample to that rate"]
     ratio = new.speed / reference.speed
     if not abs(math.log(ratio)) > max(math.log(LEAST_SPEED), _tolerance(reference, new, "speed_deviation")):
         return []
@@ -108,8 +104,8 @@ def _rate_findings(reference: Reference, new: Reference) -> list[str]:
     return [f"keypoints move {ratio:.2f} times as far per frame, in body lengths: {why}?"]
 
 
-def _tracking_findings(reference: Reference, new: Reference, order: np.ndarray) -> list[str]:
-    """Less confidence and more gaps, by keypoint, `order` being those of the new ones that are each one's."""
+def _tracking_findings(reference: TrainingSummary, new: TrainingSummary, order: np.ndarray) -> list[str]:
+    """Keypoints with more gaps or less confidence; `order` maps each reference keypoint to the new one."""
     missing, confidence = new.missing[order], new.confidence[order]
     more = missing - reference.missing > np.maximum(LEAST_MISSING, _tolerance(reference, new, "missing_deviation"))
     drop = np.maximum((1 - LEAST_CONFIDENCE) * reference.confidence, _tolerance(reference, new, "confidence_deviation"))
@@ -120,10 +116,12 @@ def _tracking_findings(reference: Reference, new: Reference, order: np.ndarray) 
         ("have lower confidences", less, confidence, reference.confidence, ".2f"),
     ):
         said = [
-            f"{reference.keypoint_names[k]} ({here[k]:{form}} against {there[k]:{form}})" for k in np.flatnonzero(which)
+            f"{name} ({h:{form}} against {t:{form}})"
+            for name, h, t in zip(reference.keypoint_names, here, there, strict=True)
         ]
-        if said:
-            found.append(f"keypoints {kind}: {', '.join(said)}; does the tracker know these animals and this light?")
+        if which.any():
+            said = ", ".join(said[k] for k in np.flatnonzero(which))
+            found.append(f"keypoints {kind}: {said}; does the tracker know these animals and this light?")
     return found
 
 
@@ -136,5 +134,5 @@ def _embedding_findings(
         varies = deviation > 0
         shift = math.sqrt(np.mean(((new[name][0] - mean)[varies] / deviation[varies]) ** 2)) if varies.any() else 0
         if shift > LEAST_EMBEDDING:
-            found.append(f"embeddings of {name} lie {shift:.2f} deviations from those of training, on the whole")
+            found.append(f"embeddings of {name} are {shift:.2f} standard deviations from those of training")
     return sorted(found)

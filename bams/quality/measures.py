@@ -13,9 +13,9 @@ from bams.recordings.recording import Recording
 
 JUMP = 1.0  # body lengths in one frame
 QUANTILES = (0.05, 0.5, 0.95)
-TRAVEL_QUANTILE = 0.9  # an animal may rest for most of a recording
-SWAP_NEARER = 0.5  # times as far as where it was itself
-SWAP_LEAST = 0.25  # body lengths that it moved
+TRAVEL_QUANTILE = 0.9  # not the median, as an animal may rest for most of a recording
+SWAP_NEARER = 0.5  # of the distance to where the animal was itself
+SWAP_LEAST = 0.25  # body lengths from where it was
 
 
 @dataclass(frozen=True)
@@ -23,18 +23,17 @@ class RecordingReport:
     """What one recording looks like.
 
     Attributes:
-        name, individuals, keypoint_names, fps: those of the recording.
-        frames: T.
-        dims: d.
+        name, individuals, keypoint_names, fps: as in the recording.
+        frames, dims: T and d.
         tracked: (A, K) float, share of the frames.
-        longest_gap: (A, K) int, frames in a row that are not tracked, at the begin and the end too.
-        steps: (K,) int, pairs of consecutive frames in both of which a keypoint is tracked, of all individuals.
-        jumps: (K,) int, those of them longer than a body.
-        travel: (K,) float, body lengths: 90 % quantile of the distance of a keypoint from its median place, of the
+        longest_gap: (A, K) int, most frames in a row that are not tracked.
+        steps: (K,) int, pairs of consecutive frames in both of which a keypoint is tracked, over all individuals.
+        jumps: (K,) int, steps longer than a body.
+        travel: (K,) float, body lengths, 90th percentile of the distance of a keypoint from its median place, for the
             individual that moves most; NaN = never tracked.
-        body_length: in the tracker's unit, see `bams.shapes.body_length`; NaN = not known.
-        confidence: (3, K) float, 5, 50 and 95 % quantiles; NaN = not given.
-        swaps: frames at which two individuals seem to have changed places.
+        body_length: in the tracker's unit, see `bams.features.geometry.body_length`; NaN = not known.
+        confidence: (3, K) float, 5th, 50th and 95th percentiles; NaN = not given.
+        swaps: number of frames at which two individuals seem to have changed places.
     """
 
     name: str
@@ -54,13 +53,12 @@ class RecordingReport:
 
 
 def measure(recording: Recording) -> RecordingReport:
-    """What a recording looks like."""
-    keypoints, confidence = recording.keypoints, recording.confidence
+    """What one recording looks like."""
+    keypoints, count = recording.keypoints, len(recording.keypoint_names)
     seen = np.isfinite(keypoints).all(axis=-1)
     length = body_length(keypoints)
     far = np.linalg.norm(np.diff(keypoints.astype(float), axis=1), axis=-1) / length
-    count = len(recording.keypoint_names)
-    given = np.full((1, count), np.nan) if confidence is None else confidence.reshape(-1, count)
+    confidence = np.full((1, count), np.nan) if recording.confidence is None else recording.confidence
     return RecordingReport(
         name=recording.name,
         individuals=list(recording.individuals),
@@ -74,7 +72,7 @@ def measure(recording: Recording) -> RecordingReport:
         jumps=(far > JUMP).sum(axis=(0, 1)),
         travel=_travel(keypoints) / length,
         body_length=length,
-        confidence=_quantiles(given),
+        confidence=_quantiles(confidence.reshape(-1, count)),
         swaps=len(suspected_swaps(keypoints, length)),
     )
 
@@ -87,51 +85,42 @@ def longest_gaps(seen: np.ndarray) -> np.ndarray:
 
 
 def suspected_swaps(keypoints: np.ndarray, length: float) -> np.ndarray:
-    """Frames at which two individuals seem to have changed places since the frame before.
+    """Frames, sorted, at which two individuals seem to have changed places since the frame before.
 
     Each is less than half as far from where the other was as from where it was itself, and that is at least a
     quarter of a body length. Distances are means over the keypoints that both have in both frames.
 
     Args:
         keypoints: (A, T, K, d), any unit; NaN = not tracked.
-        length: of a body, same unit; NaN = not known, then none are found.
-
-    Returns:
-        sorted frames, int, each once.
+        length: of a body, same unit; NaN = not known: no frame is found.
     """
     there = np.isfinite(keypoints).all(axis=-1).any(axis=-1)
-    found: set[int] = set()
+    found = np.zeros(keypoints.shape[1], bool)
     for i, j in combinations(range(len(keypoints)), 2):
-        if not (there[i] & there[j]).any():
-            continue  # fragments of tracks are many, and few of them side by side
-        one, other = keypoints[i].astype(float), keypoints[j].astype(float)
-        stayed, crossed = _mean_moves(one, other, one, other), _mean_moves(one, other, other, one)
-        swapped = (crossed < SWAP_NEARER * stayed) & (stayed > SWAP_LEAST * length)
-        found |= set((np.flatnonzero(swapped.all(axis=0)) + 1).tolist())
-    return np.array(sorted(found), int)
+        if (there[i] & there[j]).any():  # there may be many tracklets, but few at the same time
+            pair = keypoints[[i, j]].astype(float)
+            stayed, crossed = _mean_moves(pair, pair), _mean_moves(pair, pair[::-1])
+            swapped = (crossed < SWAP_NEARER * stayed) & (stayed > SWAP_LEAST * length)
+            found[1:] |= swapped.all(axis=0)
+    return np.flatnonzero(found)
 
 
-def _mean_moves(one: np.ndarray, other: np.ndarray, one_before: np.ndarray, other_before: np.ndarray) -> np.ndarray:
-    """Mean distances (2, T - 1) of two animals to places of the frame before, over keypoints known in all four."""
-    far = np.stack(
-        [np.linalg.norm(now[1:] - before[:-1], axis=-1) for now, before in ((one, one_before), (other, other_before))]
-    )
+def _mean_moves(now: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Mean distances (2, T - 1) of two animals to places in the frame before, over keypoints known in all four."""
+    far = np.linalg.norm(now[:, 1:] - before[:, :-1], axis=-1)
     known = np.isfinite(far).all(axis=0)
     mean = np.where(known, far, 0).sum(axis=-1) / np.maximum(known.sum(axis=-1), 1)
     return np.where(known.any(axis=-1), mean, np.nan)
 
 
 def _travel(keypoints: np.ndarray) -> np.ndarray:
-    """How far each keypoint gets from its median place, (K,), of the individual that moves most."""
-    found = np.full(keypoints.shape[2], np.nan)
-    for track in keypoints.astype(float):
-        far = np.linalg.norm(track - median(track), axis=-1)
-        found = np.fmax(found, _quantiles(far, (TRAVEL_QUANTILE,))[0])
-    return found
+    """How far each keypoint gets from its median place, (K,), for the individual that moves most."""
+    distances = [np.linalg.norm(track - median(track), axis=-1) for track in keypoints.astype(float)]
+    return np.fmax.reduce([_quantiles(far, (TRAVEL_QUANTILE,))[0] for far in distances])
 
 
 def _quantiles(values: np.ndarray, quantiles: tuple[float, ...] = QUANTILES) -> np.ndarray:
-    """Quantiles (quantiles, K) of the rows (n, K) that are there; NaN where none is."""
+    """Quantiles over the known rows of (n, K); NaN where no row is known."""
     known = np.isfinite(values).any(axis=0)
     found = np.nanquantile(np.where(known, values, 0), quantiles, axis=0)
     return np.where(known, found, np.nan)

@@ -1,4 +1,4 @@
-"""Size and shape of bodies, whatever the skeleton; numpy only.
+"""The shape of bodies, of any skeleton, and how one shape differs from another.
 
 Axes: A individuals, T frames, K keypoints, d coordinates, n frames of any animals.
 """
@@ -12,22 +12,20 @@ from bams.recordings.body_length import median
 
 FAR = 2.0  # times the median distance
 STARTS, FEW_FRAMES, ROUNDS = 8, 400, 6  # of the search for the mean shape, which settles in 5 rounds
-MUCH_LESS, LESS = 0.25, 0.6  # of the squared distances, if a mirror image, or an exchange, explains a shape
-# A body has sides if a mirror image puts so many keypoints so many spreads away; others only bend to one side.
+MUCH_LESS, LESS = 0.25, 0.6  # shares of the squared distances that a mirror image or an exchange may leave
+# A body has a left and a right if its mirror image moves at least 2 keypoints by 3 times their spread; else it bends.
 SIDED, SPREADS = 2, 3
 
 
 def align(frames: np.ndarray, shape: np.ndarray) -> np.ndarray:
-    """Frames moved, and turned in the plane of the first two coordinates, onto a shape; not mirrored, not scaled.
-
-    Each goes where the squared distances of its tracked keypoints to those of the shape are least.
+    """Frames moved, and turned in the plane of the first two coordinates, onto a shape by least squares.
 
     Args:
         frames: (n, K, d), any unit; NaN = not tracked.
         shape: (K, d), same unit; NaN = not known.
 
     Returns:
-        (n, K, d) float64; NaN where they were, and in frames that have no keypoint of the shape.
+        (n, K, d) float64; NaN = not tracked, or no keypoint of the shape is tracked in the frame.
     """
     both = (np.isfinite(frames) & np.isfinite(shape)).all(axis=-1, keepdims=True)
     count = both.sum(axis=1, keepdims=True)
@@ -46,13 +44,13 @@ def align(frames: np.ndarray, shape: np.ndarray) -> np.ndarray:
 
 
 def mean_shape(frames: np.ndarray) -> np.ndarray:
-    """The shape onto which frames fit best: generalised Procrustes, in which what lies far off counts less.
+    """The mean shape of frames by generalised Procrustes analysis, in which outliers have bounded weight.
 
     Args:
         frames: (n, K, d), any unit; NaN = not tracked.
 
     Returns:
-        (K, d) float64, same unit, its keypoints' mean at 0; NaN = never tracked.
+        (K, d) float64, same unit, with the mean of the keypoints at 0; NaN = never tracked.
     """
     if not len(frames):
         return np.full(frames.shape[1:], np.nan)
@@ -61,39 +59,34 @@ def mean_shape(frames: np.ndarray) -> np.ndarray:
     starts = best[np.linspace(0, len(best) - 1, min(STARTS, len(best))).round().astype(int)]
     some = frames[:: max(1, len(frames) // FEW_FRAMES)]
     found = [_middle(align(some, frames[start]), frames[start]) for start in starts]
-    shape = min(found, key=lambda each: misfit(align(some, each), each))
+    shape = min(found, key=lambda each: _nanmean(median(np.linalg.norm(align(some, each) - each, axis=-1))))
     for _ in range(ROUNDS):
         shape = _middle(align(frames, shape), shape)
     return shape - _nanmean(shape)
 
 
-def misfit(aligned: np.ndarray, shape: np.ndarray) -> float:
-    """Median distance of keypoints (n, K, d) to those of the shape (K, d), each keypoint counting alike."""
-    return float(_nanmean(median(np.linalg.norm(aligned - shape, axis=-1))))
-
-
 def _middle(aligned: np.ndarray, around: np.ndarray) -> np.ndarray:
-    """Mean of frames (n, K, d), in which the pull of what is far from `around` (K, d) is bounded."""
+    """Mean of frames (n, K, d), in which points far from `around` (K, d) have bounded weight."""
     around = np.where(np.isfinite(around), around, median(aligned))
     far = np.linalg.norm(aligned - around, axis=-1)
     limit = FAR * median(far)
     weight = np.where(np.isfinite(far), np.where(far > limit, limit / np.where(far > 0, far, 1), 1), 0)[..., None]
     total = weight.sum(axis=0)
-    # a median would hop between the two sides to which tails curl
+    # not a median, which would switch between the two sides to which tails curl
     found = np.where(weight > 0, aligned, 0) * weight
     return np.where(total > 0, found.sum(axis=0) / np.where(total > 0, total, 1), np.nan)
 
 
 class ShapeChange(NamedTuple):
-    """How another shape became of a shape.
+    """The difference between two body shapes.
 
     Attributes:
-        mirrored: whether it is a mirror image.
-        exchanged: pairs of keypoints that are exchanged; each a list, as more than one pair may explain the same.
-        order: (K,) int, which keypoint of the other shape is each one's.
-        moved: (K,) bool, keypoints that lie elsewhere.
-        distance: (K,) how far, in the shape's unit.
-        scale: how many times as large the other shape is, by the keypoints that lie where they did; NaN = unknown.
+        mirrored: whether the other shape is a mirror image.
+        exchanged: exchanges of two keypoints; each is a list of the pairs that explain it equally well.
+        order: (K,) int, maps each keypoint of the shape to that of the other one.
+        moved: (K,) bool, keypoints that are elsewhere.
+        distance: (K,) float, how far, in the unit of the shape.
+        scale: size of the other shape relative to the shape, by the keypoints that did not move; NaN = not known.
     """
 
     mirrored: bool
@@ -107,15 +100,15 @@ class ShapeChange(NamedTuple):
 def find_change(
     shape: np.ndarray, other: np.ndarray, tolerance: np.ndarray, spread: np.ndarray | None = None
 ) -> ShapeChange:
-    """What changed from a shape to another, whatever its size: the fewest changes that explain it.
+    """The fewest changes that explain the difference between two shapes of any size.
 
-    First a mirror image, then exchanges, the best first, then keypoints that lie elsewhere. Bodies of two
-    keypoints tell nothing, nor does the exchange of two that leaves the shape as it is.
+    A mirror image is tried first, then exchanges of keypoints, the best first, then keypoints that are elsewhere.
 
     Args:
         shape, other: (K, d), any units; NaN = not known.
-        tolerance: (K,) the shape's unit: a keypoint is where it was if it lies no farther away.
-        spread: (K,) the shape's unit, of frames around it: so a body that bends is not taken for a mirrored one.
+        tolerance: (K,) in the unit of the shape, distance up to which a keypoint has not moved.
+        spread: (K,) in the unit of the shape, of frames around it; with it, a body that bends to the other side is not
+            taken for a mirror image.
     """
     kept = np.isfinite(shape).all(axis=-1) & np.isfinite(other).all(axis=-1)
     order, exchanged, mirrored = np.arange(len(shape)), [], False
@@ -124,7 +117,7 @@ def find_change(
         flip = np.where(np.arange(shape.shape[1]) == 0, -1, 1)
         after = _misses(shape, other * flip, kept, tolerance)
         apart = np.inf
-        if spread is not None:  # that of a keypoint seen once is 0
+        if spread is not None:  # 0 for a keypoint that was tracked in one frame only
             apart = _misses(shape, shape * flip, kept, np.where(spread > 0, SPREADS * spread, tolerance))
         if np.sum(np.broadcast_to(apart, len(kept)) > 1) >= SIDED and _cost(after) < MUCH_LESS * _cost(now):
             other, mirrored, now = other * flip, True, after
@@ -144,17 +137,18 @@ def find_change(
 
 
 def _exchanges(shape: np.ndarray, other: np.ndarray, kept: np.ndarray, tolerance: np.ndarray) -> list[tuple[int, int]]:
-    """Pairs of keypoints whose exchange brings the other shape much nearer: all that explain it, else the best."""
+    """Pairs of keypoints whose exchange explains the other shape, or else the pair that brings it nearest."""
     now = _misses(shape, other, kept, tolerance)
     found = []
     for p, q in combinations(np.flatnonzero(kept).tolist(), 2):
         after = _misses(shape, other[_swapped(np.arange(len(other)), p, q)], kept, tolerance)
-        # of a keypoint that has only moved, the exchange would leave one of the two astray
+        # if a keypoint has only moved, an exchange leaves one of the two far away
         settled = after[[p, q]].max() <= max(1, now[[p, q]].max() / 2)
         if settled and _cost(after) < LESS * _cost(now):
             found.append((_cost(after), after.max() <= 1, (p, q)))
     found.sort()
-    return [pair for i, (_, explains, pair) in enumerate(found) if i == 0 or (explains and found[0][1])]
+    best_explains = bool(found) and found[0][1]
+    return [pair for _, explains, pair in found if explains] if best_explains else [pair for *_, pair in found[:1]]
 
 
 def _swapped(order: np.ndarray, p: int, q: int) -> np.ndarray:
@@ -168,12 +162,12 @@ def _cost(misses: np.ndarray) -> float:
 
 
 def _misses(shape: np.ndarray, other: np.ndarray, kept: np.ndarray, tolerance: np.ndarray) -> np.ndarray:
-    """Distances (K,) in tolerances; 0 where not known."""
+    """Distances (K,) relative to the tolerance; 0 where not known."""
     return np.nan_to_num(_fit(shape, other, kept)[0]) / tolerance
 
 
 def _fit(shape: np.ndarray, other: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, float]:
-    """The other shape laid onto a shape and scaled by the keypoints kept: distances (K,) and relative size."""
+    """Distances (K,) after the other shape is fitted onto the shape by the keypoints kept, and its relative size."""
     if kept.sum() < 2:
         return np.full(len(shape), np.nan), float("nan")
     centre = shape[kept].mean(axis=0)

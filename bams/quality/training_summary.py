@@ -1,4 +1,4 @@
-"""What recordings look like, in so few numbers that a model can keep them.
+"""What the training recordings look like, in so few numbers that a model can keep them.
 
 Axes: A individuals, T frames, K keypoints, d coordinates, C channels of an encoder. Lengths are in body lengths.
 """
@@ -14,32 +14,31 @@ from bams.quality.shapes import align, mean_shape
 from bams.recordings.body_length import body_length, median, sample
 from bams.recordings.recording import Recording, check_skeleton
 
-PARTS = 8  # fewer recordings are cut into so many parts, to see how much parts differ
+PARTS = 8  # fewer recordings are cut into about this number of pieces, to see how much parts differ
 FRAMES_OF_SHAPE = 4000  # of all parts together
 SPEED_QUANTILE = 0.95
 
 
 @dataclass(frozen=True)
-class Reference:
-    """What recordings look like; numbers, names and arrays only, so that a checkpoint can keep it.
+class TrainingSummary:
+    """What recordings look like, in numbers, names and arrays that a checkpoint can keep.
 
-    A deviation is how much parts differ, robustly.
+    A deviation is a robust standard deviation over parts: the recordings, or pieces of them where there are few.
 
     Attributes:
         keypoint_names: K names.
-        recordings: how many.
-        parts: of which the deviations are: the recordings, or where there are few, pieces of them.
-        fps: frames per second, None = not known or of several rates.
-        body_length: median over recordings, the tracker's unit; NaN = not known, as of one keypoint.
-        body_length_deviation: of its logarithm.
+        recordings, parts: how many there are.
+        fps: frames per second, None = not known, or recordings differ.
+        body_length, body_length_deviation: median, in the tracker's unit, and deviation of the logarithm; NaN = not
+            known.
         shape: (K, d) float64, body lengths, in no particular direction; NaN = never tracked.
-        spread: (K,) float64, body lengths: median distance of a keypoint to its place in the shape.
-        shape_deviation: (K,) float64, body lengths: that of its place.
-        speed: 95th percentile of the steps of keypoints, body lengths per frame.
-        speed_deviation: of its logarithm.
-        confidence, confidence_deviation: (K,) float64, median, as the tracker gives it; NaN = not given.
-        missing, missing_deviation: (K,) float64, shares of the frames of all individuals that are ever tracked.
-        embeddings: mean and deviation over frames, each (C,), by encoder; see `describe_embeddings`.
+        spread: (K,) float64, body lengths, median distance of a keypoint to its place in the shape.
+        shape_deviation: (K,) float64, body lengths, of the keypoint's place.
+        speed, speed_deviation: 95th percentile of the steps of keypoints, body lengths per frame, and deviation of the
+            logarithm.
+        confidence, confidence_deviation: (K,) float64, median; NaN = not given.
+        missing, missing_deviation: (K,) float64, share of the frames of all individuals that are ever tracked.
+        embeddings: mean and standard deviation over frames, each (C,), by encoder; see `describe_embeddings`.
     """
 
     keypoint_names: tuple[str, ...]
@@ -60,50 +59,31 @@ class Reference:
     embeddings: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
 
 
-def describe(recordings: Sequence[Recording]) -> Reference:
-    """What recordings look like.
-
-    Raises:
-        ValueError: there is none, or their keypoints differ.
-    """
+def describe(recordings: Sequence[Recording]) -> TrainingSummary:
+    """What recordings look like; raises ValueError if there is none, or their keypoints differ."""
     if not recordings:
         raise ValueError("there is no recording to describe")
     names = tuple(recordings[0].keypoint_names)
     check_skeleton(names, recordings)
     parts = _parts(recordings)
     lengths = np.array([body_length(part) for part, _ in parts])
-    shape, spread, shape_deviation = _shapes([part for part, _ in parts], lengths)
-    speeds = np.array([_speed(part) / length for (part, _), length in zip(parts, lengths, strict=True)])
-    missing = np.stack([_missing(part) for part, _ in parts])
-    confidences = np.stack([_confidence(given, len(names)) for _, given in parts])
+    speeds = np.array([_speed(part) for part, _ in parts]) / lengths
     rates = {recording.fps for recording in recordings}
-    speed, speed_deviation = _over_parts(np.log(np.where(speeds > 0, speeds, np.nan)))
-    length, length_deviation = _over_parts(np.log(lengths))
-    return Reference(
-        names,
-        len(recordings),
-        len(parts),
-        rates.pop() if len(rates) == 1 else None,
-        float(np.exp(length)),
-        float(length_deviation),
-        shape,
-        spread,
-        shape_deviation,
-        float(np.exp(speed)),
-        float(speed_deviation),
-        *_over_parts(confidences),
-        *_over_parts(missing),
-    )
+    length = _over_parts(np.log(lengths))
+    shape = _shape([part for part, _ in parts], lengths)
+    speed = _over_parts(np.log(np.where(speeds > 0, speeds, np.nan)))
+    confidence = _over_parts(np.stack([_confidence(given, len(names)) for _, given in parts]))
+    missing = _over_parts(np.stack([_missing(part) for part, _ in parts]))
+    length, speed = ((float(np.exp(middle)), float(deviation)) for middle, deviation in (length, speed))
+    fps = rates.pop() if len(rates) == 1 else None
+    return TrainingSummary(names, len(recordings), len(parts), fps, *length, *shape, *speed, *confidence, *missing)
 
 
 def describe_embeddings(embeddings: Mapping[str, np.ndarray]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Mean and deviation of each channel over all frames.
+    """Mean and standard deviation of each channel over all frames, (C,) float64; NaN if there is no frame.
 
     Args:
         embeddings: by encoder, (..., C) float; NaN = no frame.
-
-    Returns:
-        by encoder, two arrays (C,) float64; NaN where there is no frame.
     """
     found = {}
     for name, embedding in embeddings.items():
@@ -115,7 +95,7 @@ def describe_embeddings(embeddings: Mapping[str, np.ndarray]) -> dict[str, tuple
 
 
 def _parts(recordings: Sequence[Recording]) -> list[tuple[np.ndarray, np.ndarray | None]]:
-    """Keypoints and confidences of recordings; of few, cut in time into as many parts as make `PARTS`."""
+    """Keypoints and confidences of recordings, or of pieces in time if there are fewer recordings than `PARTS`."""
     cuts = math.ceil(PARTS / len(recordings))
     found = []
     for recording in recordings:
@@ -126,14 +106,11 @@ def _parts(recordings: Sequence[Recording]) -> list[tuple[np.ndarray, np.ndarray
     return found
 
 
-def _shapes(parts: Sequence[np.ndarray], lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _shape(parts: Sequence[np.ndarray], lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean shape (K, d) in body lengths, the keypoints' spread around it (K,), and the parts' deviation (K,)."""
     ever = np.any([np.isfinite(part).all(axis=-1).any(axis=(0, 1)) for part in parts], axis=0)
-    least = max(2, math.ceil(ever.sum() / 2))
-    most = math.ceil(FRAMES_OF_SHAPE / len(parts))
-    frames = [
-        sample(part, least, most) / length for part, length in zip(parts, lengths, strict=True) if np.isfinite(length)
-    ]
+    least, most = max(2, math.ceil(ever.sum() / 2)), math.ceil(FRAMES_OF_SHAPE / len(parts))
+    frames = [sample(p, least, most) / length for p, length in zip(parts, lengths, strict=True) if np.isfinite(length)]
     if not frames:
         unknown = np.full(parts[0].shape[-2:], np.nan)
         return unknown, unknown[:, 0], unknown[:, 0]
@@ -163,6 +140,6 @@ def _confidence(confidence: np.ndarray | None, count: int) -> np.ndarray:
 
 
 def _over_parts(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Median and deviation over parts, robust: 1.48 median distances are one deviation of a bell curve."""
+    """Median and robust standard deviation over parts (for a normal distribution 1.4826 median distances)."""
     middle = median(values)
     return middle, 1.4826 * median(np.abs(values - middle))

@@ -1,4 +1,4 @@
-"""Recordings from the files of trackers, whichever tracker it is.
+"""Recordings from the files of any tracker.
 
 Axes: A individuals, T frames, K keypoints, d coordinates.
 """
@@ -7,7 +7,7 @@ import glob
 import math
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
@@ -15,64 +15,61 @@ from typing import TYPE_CHECKING, Any, Union
 import numpy as np
 
 from bams.recordings import movement
-from bams.recordings.fragments import join_individuals
-from bams.recordings.recognise import SUFFIXES, recognise
-from bams.recordings.recording import Recording
+from bams.recordings.recognise import SUFFIXES, Kind, recognise
+from bams.recordings.recording import Recording, check_rate, listed
+from bams.recordings.tracklets import join_individuals
 from bams.storage.files import short
 
 if TYPE_CHECKING:
     import xarray
 
 Source = Union[str, Path, "xarray.Dataset"]
+DATASET = Kind("one of movement", lambda dataset, individuals: [movement.read_dataset(dataset)])
 
 
 def load_poses(
     path: Source | Sequence[Source], *, fps: float | None = None, individuals: int | None = None
 ) -> list[Recording]:
-    """Recordings from files of DeepLabCut, LightningPose, SLEAP or movement, or plain arrays.
+    """Recordings from files of DeepLabCut, LightningPose, SLEAP or movement, or from plain arrays.
 
-    A file is what its content says, whatever its suffix: `.csv` or `.h5` of DeepLabCut, for one animal or several
-    (and what is laid out so), `.slp` or `.analysis.h5` of SLEAP, netCDF of movement, `.npy` or `.npz` as
-    `bams.pose_files.read_padded` takes them. A keypoint is not tracked, NaN, where a coordinate is missing, and
-    where all are 0 with confidence 0. Frames that a file leaves out are NaN.
+    The content of a file decides how it is read, not its suffix: `.csv` or `.h5` of DeepLabCut (and the same layout of
+    other tools), `.slp` or `.analysis.h5` of SLEAP, netCDF of movement, `.npy` or `.npz` as described in
+    `bams.recordings.numpy_files.read_padded`. A keypoint is not tracked, NaN, where a coordinate is missing, and where
+    all coordinates and the confidence are 0. Frames that a file leaves out are NaN.
 
     Args:
-        path: a file, a pattern such as `tracks/*.h5`, a folder (its files, not those of folders in it), a
-            dataset of movement, or a list of these. Of patterns and folders, files that hold no tracks, such as
-            videos, are left out, which stderr says.
-        fps: frames per second; needed where files do not say, and checked where they do.
-        individuals: animals that there are. Trackers break tracks into fragments, and without this each track is
-            an individual; with it, tracks of a recording that has more are joined, see
-            `bams.fragments.join_fragments`.
+        path: a file, a pattern such as `tracks/*.h5`, a folder (without the folders in it), a dataset of movement, or
+            a list of these. In patterns and folders, other files, such as videos, are left out with a message.
+        fps: frames per second; needed where the files do not state it, and compared where they do.
+        individuals: number of animals. Trackers break tracks into tracklets, each of which is an individual unless
+            this number is given; then they are joined, see `bams.recordings.tracklets.join_tracklets`.
 
     Returns:
-        recordings in the order of the list, sorted by name in patterns and folders; one per file, or per video
-        of a `.slp`, or per recording of an array. Names differ: folders stand before those that would not.
+        recordings in the order of the list, and sorted by name in patterns and folders; one per file, per video of a
+        `.slp`, or per recording of an array. All names differ: where needed, folders are put before them.
 
     Raises:
         FileNotFoundError: there is no such file, or none that fits.
-        ImportError: what the file needs is not installed: `pip install "bams[poses]"`.
+        ImportError: the file needs a package that is not installed: `pip install "bams[poses]"`.
         ValueError: a file holds no tracks, is damaged, or states another rate than `fps`.
     """
-    if fps is not None and not (math.isfinite(fps) and fps > 0):
-        raise ValueError(f"fps is {fps}; it must be above 0")
+    check_rate(fps)
     if individuals is not None and individuals < 1:
         raise ValueError(f"individuals is {individuals}; it must be at least 1")
-    sources = [path] if isinstance(path, str | Path) or hasattr(path, "data_vars") else list(path)
-    if not sources:
-        raise FileNotFoundError("no file is given")
     recordings = []
-    for source in sources:
+    for source in [path] if isinstance(path, str | Path) or hasattr(path, "data_vars") else path:
         if hasattr(source, "data_vars"):
-            recordings.append(_checked_dataset(source, fps, individuals))
+            recordings += _read(source, DATASET, "the dataset", fps, individuals)
         else:
             for file in _expand(Path(source).expanduser()):
-                recordings += _read_file(file, fps, individuals)
-    return _with_own_names(recordings)
+                recordings += _read(file, recognise(file), str(file), fps, individuals)
+    if not recordings:
+        raise FileNotFoundError("no file is given")
+    return _with_different_names(recordings)
 
 
 def _expand(path: Path) -> list[Path]:
-    """The files of a folder or a pattern; a file alone."""
+    """The files with tracks of a folder or a pattern; or the one file."""
     if path.is_dir():
         found = [file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")]
     elif not path.exists() and glob.has_magic(str(path)):
@@ -81,109 +78,77 @@ def _expand(path: Path) -> list[Path]:
         return [path]
     kept, left_out = [], []
     for file in sorted(found):
-        # what is called as tracks are but is not is an error later, and no silent loss
-        likely = file.suffix.lower() in SUFFIXES
-        if likely or (file.stat().st_size and recognise(file).read is not None):
-            kept.append(file)
-        else:
-            left_out.append(file.name)
+        # a file with the suffix of tracks is never left out: if it holds none, reading it says so
+        holds = file.suffix.lower() in SUFFIXES or (file.stat().st_size and recognise(file).read is not None)
+        (kept if holds else left_out).append(file)
+    names = listed([file.name for file in left_out])
     if not kept:
-        files = f", only {_some(left_out)}" if left_out else ""
-        raise FileNotFoundError(f"there is no file with tracks in {path}{files}")
+        raise FileNotFoundError(f"there is no file with tracks in {path}" + (f", only {names}" if names else ""))
     _check_once(kept)
-    if left_out:
-        print(f"{path}: left out {_some(left_out)}, which hold no tracks", file=sys.stderr)
+    if names:
+        print(f"{path}: left out {names}, which hold no tracks", file=sys.stderr)
     return kept
 
 
-def _check_once(found: Sequence[Path]) -> None:
-    """Trackers write the same tracks as .csv and as .h5, and filtered ones beside them."""
+def _check_once(files: Sequence[Path]) -> None:
+    """Trackers write the same tracks as .csv and as .h5, and filtered tracks beside the others."""
     by_stem: dict[Path, Path] = {}
-    for file in found:
+    for file in files:
         stem = file.with_name(file.stem.removesuffix(".analysis").removesuffix("_filtered"))
         other = by_stem.setdefault(stem, file)
         if other != file:
             raise ValueError(
                 f"{other.name} and {file.name} in {file.parent} seem to be the same recording; give a pattern "
-                "that takes one of them, such as '*.h5' or '*_filtered.csv', or a list of files"
+                "that matches only one of them, such as '*.h5' or '*_filtered.csv', or a list of files"
             )
 
 
-def _read_file(path: Path, fps: float | None, individuals: int | None) -> list[Recording]:
-    kind = recognise(path)
+def _read(source: Any, kind: Kind, label: str, fps: float | None, individuals: int | None) -> list[Recording]:
     if kind.read is None:
-        raise ValueError(f"{path} is {kind.words}: {kind.advice}")
+        raise ValueError(f"{label} is {kind.words}: {kind.advice}")
     try:
-        return [_checked(recording, fps, individuals) for recording in kind.read(path, individuals)]
-    except (ImportError, FileNotFoundError):
-        raise
-    except Exception as error:  # on damaged files the readers raise nearly anything
-        if isinstance(error, ValueError) and str(error).startswith(f"{path} "):  # it says all
+        return [_finish(recording, fps, individuals) for recording in kind.read(source, individuals)]
+    except Exception as error:  # readers raise nearly any error on a damaged file
+        if isinstance(error, ImportError | FileNotFoundError) or str(error).startswith(f"{label} "):
             raise
-        raise ValueError(f"{path} cannot be read as {kind.words}: {short(error)}") from error
+        raise ValueError(f"{label} cannot be read as {kind.words}: {short(error)}") from error
 
 
-def _checked_dataset(dataset: Any, fps: float | None, individuals: int | None) -> Recording:
-    try:
-        return _checked(movement.read_dataset(dataset), fps, individuals)
-    except ValueError as error:
-        raise ValueError(f"the dataset cannot be read as one of movement: {short(error)}") from error
-
-
-def _checked(recording: Recording, fps: float | None, individuals: int | None) -> Recording:
-    """What holds for all files; and gaps made NaN, fragments joined, the rate set."""
+def _finish(recording: Recording, fps: float | None, individuals: int | None) -> Recording:
+    """What is the same for all trackers: checks, gaps as NaN, the rate, tracklets joined."""
     keypoints, confidence = recording.keypoints, recording.confidence
-    if keypoints.shape[1] < 2 and np.isfinite(keypoints).any():  # of padded arrays one may be empty
+    if keypoints.shape[1] < 2 and np.isfinite(keypoints).any():  # in a padded array, a recording may be empty
         raise ValueError(f"it holds {keypoints.shape[1]} frame, and movement needs several")
+    check_rate(recording.fps)
+    if None not in (recording.fps, fps) and not math.isclose(recording.fps, fps, rel_tol=1e-4):
+        raise ValueError(f"it states {recording.fps:g} frames per second, and fps={fps:g} is given; leave fps out")
+    recording = replace(recording, fps=recording.fps if fps is None else float(fps))
+    if keypoints.ndim == 3:
+        return recording
     if 0 in keypoints.shape:
         raise ValueError(f"it holds {keypoints.shape[0]} individuals with {keypoints.shape[2]} keypoints")
-    if keypoints.ndim == 3:  # series
-        return replace(recording, fps=_rate(recording.fps, fps))
-    for names, what in ((recording.keypoint_names, "keypoint"), (recording.individuals, "individual")):
-        twice = [name for name, count in Counter(names).items() if count > 1]
-        if twice:
-            raise ValueError(f"it has more than one {what} named {twice[0]!r}")
-    if len(recording.keypoint_names) != keypoints.shape[2] or len(recording.individuals) != len(keypoints):
-        raise ValueError(f"its names do not fit its axes {keypoints.shape}")
-    if confidence is not None and confidence.shape != keypoints.shape[:3]:
-        raise ValueError(f"its confidence has axes {confidence.shape}, its keypoints {keypoints.shape}")
+    for names in (recording.keypoint_names, recording.individuals):
+        if len(set(names)) < len(names):
+            raise ValueError(f"some of its names occur twice: {', '.join(names)}")
     if np.isinf(keypoints).any():
         raise ValueError("it holds infinite coordinates; write NaN where a keypoint is not tracked")
     lost = np.isnan(keypoints).any(axis=-1)
     if confidence is not None:
+        confidence = np.ascontiguousarray(confidence)
         lost |= (keypoints == 0).all(axis=-1) & (confidence == 0)
-    recording = replace(
-        recording,
-        keypoints=np.ascontiguousarray(np.where(lost[..., None], np.float32(np.nan), keypoints)),
-        confidence=None if confidence is None else np.ascontiguousarray(confidence),
-        fps=_rate(recording.fps, fps),
-    )
+    keypoints = np.ascontiguousarray(np.where(lost[..., None], np.float32(np.nan), keypoints))
+    recording = replace(recording, keypoints=keypoints, confidence=confidence)
     return recording if individuals is None else join_individuals(recording, individuals)
 
 
-def _rate(stated: float | None, given: float | None) -> float | None:
-    if stated is not None and not (math.isfinite(stated) and stated > 0):
-        raise ValueError(f"it states {stated} frames per second")
-    if stated is not None and given is not None and not math.isclose(stated, given, rel_tol=1e-4):
-        raise ValueError(f"it states {stated:g} frames per second, and fps={given:g} is given; leave fps out")
-    return stated if given is None else float(given)
-
-
-def _with_own_names(recordings: list[Recording]) -> list[Recording]:
-    """Recordings whose names differ, by as much of the path as that takes."""
+def _with_different_names(recordings: list[Recording]) -> list[Recording]:
+    """Recordings whose names differ, with as much of the path before them as that needs."""
     paths = [recording.path or Path() for recording in recordings]
-    stems = [
-        "" if one.name.startswith(path.stem) else f"{path.stem}/" for one, path in zip(recordings, paths, strict=True)
-    ]
+    stems = ["" if r.name.startswith(p.stem) else f"{p.stem}/" for r, p in zip(recordings, paths, strict=True)]
     folders = [f"{path.parent.name}/{stem}" for path, stem in zip(paths, stems, strict=True)]
     for before in ([""] * len(paths), stems, folders, [f"{path}/" for path in paths]):
-        names = [begin + recording.name for begin, recording in zip(before, recordings, strict=True)]
-        if len(set(names)) == len(names):
-            return [replace(recording, name=name) for recording, name in zip(recordings, names, strict=True)]
-    twice = Counter(names).most_common(1)[0][0]
-    raise ValueError(f"{twice} is given more than once")
-
-
-def _some(names: Iterable[str]) -> str:
-    names = list(names)
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        found = [replace(r, name=b + r.name) for r, b in zip(recordings, before, strict=True)]
+        names = Counter(recording.name for recording in found)
+        if len(names) == len(found):
+            return found
+    raise ValueError(f"{names.most_common(1)[0][0]} is given more than once")

@@ -8,17 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bams.recordings.readers import as_float32, by_frame, open_hdf5
+from bams.recordings.frames import as_float32, by_frame
 from bams.recordings.recording import Recording
-from bams.storage.arrays import check_size
 from bams.storage.files import optional
 
 if TYPE_CHECKING:
     import xarray
-
-TIME, SPACE = "time", "space"
-INDIVIDUALS, KEYPOINTS = ("individual", "individuals"), ("keypoint", "keypoints")  # of newer and of older versions
-NEEDED = "time, space, keypoint and, if there are several, individual"
 
 
 def read_netcdf(path: Path) -> Recording:
@@ -27,89 +22,67 @@ def read_netcdf(path: Path) -> Recording:
         engine = "scipy" if file.read(3) == b"CDF" else "h5netcdf"
     if engine == "h5netcdf":
         optional("h5netcdf")
-        with open_hdf5(path):
-            pass  # refuses what would take all memory
-    # times stay numbers, whatever unit they name
+    # times stay numbers, whatever unit they have
     with optional("xarray").open_dataset(path, engine=engine, decode_times=False) as dataset:
-        for variable in dataset.variables.values():
-            check_size(variable.shape, path, variable.dtype.itemsize)
         return read_dataset(dataset, path)
 
 
 def read_dataset(dataset: "xarray.Dataset", path: Path | None = None) -> Recording:
-    """A dataset with `position` and, if there is one, `confidence`, over time, space, keypoints and individuals.
+    """A dataset with `position` and perhaps `confidence`, over time, space, keypoints and perhaps individuals.
 
-    Args:
-        dataset: `fps`, `time_unit` and `source_file` in its attributes are used if they are there; without `fps`
-            it follows from times in seconds.
-        path: where it comes from; without it the recording is named by `source_file`.
+    Its attributes `fps`, `time_unit` and, without a path, `source_file` are used if they are there; without `fps` the
+    rate follows from times in seconds.
     """
     if "position" not in dataset:
         raise ValueError(f"it has the variables {', '.join(map(str, dataset)) or 'none'}; expected position")
+    # older versions of movement name these axes in the plural
+    plural = {"individuals": "individual", "keypoints": "keypoint"}
+    dataset = dataset.rename({old: new for old, new in plural.items() if old in dataset["position"].dims})
+    if "individual" not in dataset["position"].dims:
+        dataset = dataset.drop_vars("individual", errors="ignore").expand_dims("individual")
     position = dataset["position"]
-    individuals = _dimension(position, INDIVIDUALS)
-    keypoints = _dimension(position, KEYPOINTS)
-    if TIME not in position.dims or SPACE not in position.dims or keypoints is None:
-        raise ValueError(f"its position has the axes {', '.join(map(str, position.dims))}; keypoints need {NEEDED}")
-    if individuals is None:
-        individuals = INDIVIDUALS[0]
-        dataset = dataset.drop_vars(individuals, errors="ignore").expand_dims(individuals)
-        position = dataset["position"]
-    space = list(map(str, position[SPACE].values)) if SPACE in position.coords else ["x", "y", "z"]
+    if not {"time", "space", "keypoint"} <= set(position.dims):
+        found = ", ".join(map(str, position.dims))
+        raise ValueError(f"its position has the axes {found}; keypoints need time, space, keypoint and individual")
+    space = list(map(str, position["space"].values)) if "space" in position.coords else ["x", "y", "z"]
     if space != ["x", "y", "z"][: len(space)]:
         raise ValueError(f"its space is {', '.join(space)}; expected x, y or x, y, z")
     frames, fps = _frames(position, dataset.attrs)
-    axes = (TIME, individuals, keypoints)
-    first, values = by_frame(frames, as_float32(position.transpose(*axes, SPACE).values), path)
+    axes = ("time", "individual", "keypoint")
+    first, keypoints = by_frame(frames, as_float32(position.transpose(*axes, "space").values), path)
     confidence = None
     if "confidence" in dataset:
         _, confidence = by_frame(frames, as_float32(dataset["confidence"].transpose(*axes).values), path)
-    source = path or Path(str(dataset.attrs.get("source_file") or "dataset"))
-    return Recording(
-        name=source.stem,
-        keypoints=np.moveaxis(values, 0, 1),
-        confidence=None if confidence is None else np.moveaxis(confidence, 0, 1),
-        individuals=_names(position, individuals, "individual"),
-        keypoint_names=_names(position, keypoints, "keypoint"),
-        fps=fps,
-        path=path,
-        first_frame=first,
-    )
+        confidence = np.moveaxis(confidence, 0, 1)
+    name = (path or Path(str(dataset.attrs.get("source_file") or "dataset"))).stem
+    names = _names(position, "individual"), _names(position, "keypoint")
+    return Recording(name, np.moveaxis(keypoints, 0, 1), confidence, *names, fps, path, first)
 
 
-def _dimension(position: "xarray.DataArray", names: tuple[str, ...]) -> str | None:
-    return next((name for name in names if name in position.dims), None)
-
-
-def _names(position: "xarray.DataArray", dimension: str, word: str) -> list[str]:
-    if dimension in position.coords:
-        return list(map(str, position[dimension].values))
-    return [f"{word}{i}" for i in range(position.sizes[dimension])]
+def _names(position: "xarray.DataArray", axis: str) -> list[str]:
+    if axis in position.coords:
+        return list(map(str, position[axis].values))
+    return [f"{axis}{i}" for i in range(position.sizes[axis])]
 
 
 def _frames(position: "xarray.DataArray", attributes: dict) -> tuple[np.ndarray, float | None]:
-    """Numbers of the frames (T,), and the rate."""
-    stated = attributes.get("fps")
-    fps = None if stated is None else float(stated)
-    count = position.sizes[TIME]
-    if TIME not in position.coords:
-        return np.arange(count), fps
-    times = position[TIME].values
-    if times.dtype.kind == "m":
-        times = times / np.timedelta64(1, "s")
-    if times.dtype.kind not in "fiu" or not np.isfinite(times).all():
-        raise ValueError(f"its times are of type {times.dtype} or not finite; expected seconds or frames")
+    """The frame numbers (T,), and the frames per second."""
+    fps = None if attributes.get("fps") is None else float(attributes["fps"])
+    if "time" not in position.coords:
+        return np.arange(position.sizes["time"]), fps
+    times = position["time"].values
     steps = np.diff(times)
-    if count < 2 or attributes.get("time_unit") == "frames" or (times.dtype.kind in "iu" and (steps == 1).all()):
+    in_frames = attributes.get("time_unit") == "frames" or (times.dtype.kind in "iu" and (steps == 1).all())
+    if len(times) < 2 or in_frames:
         return times, fps
     if steps.min() <= 0:
         raise ValueError("its times do not increase")
-    step = steps[steps < 1.5 * steps.min()].mean()  # of one frame; others go over frames that are left out
+    step = steps[steps < 1.5 * steps.min()].mean()  # of one frame; longer steps go over frames that are left out
     passed = np.rint(steps / step)
     if (np.abs(steps / step - passed) > 0.25).any():
-        raise ValueError("its times are not evenly spaced; interpolate them to frames of one length")
+        raise ValueError("its times are not evenly spaced; interpolate them to a constant rate")
     rate = float(passed.sum() / (times[-1] - times[0]))
     if fps is not None and not np.isclose(rate, fps, rtol=0.01):
-        raise ValueError(f"its fps says {fps:g} and its times {rate:g}; mend one of them")
+        raise ValueError(f"its fps says {fps:g} and its times {rate:g}; correct one of them")
     fps = fps or float(f"{rate:.6g}")
     return np.rint(times[0] * fps) + np.concatenate([[0], np.cumsum(passed)]), fps

@@ -1,4 +1,4 @@
-"""Recordings as they come: of any length, with names, checked once at the border.
+"""One recording, as a tracker gives it, and checks of recordings that are used together.
 
 Axes: S recordings, A individuals, N tracks, T frames, K keypoints, d coordinates, F features.
 """
@@ -12,21 +12,23 @@ import numpy as np
 
 from bams.features.gaps import check_keypoints, frames_present
 
+LISTED = 5  # names in a message
+
 
 @dataclass(frozen=True)
 class Recording:
     """One recording, of any length.
 
     Attributes:
-        name: of the file, without folder and suffix, or the name in the file where that holds several.
-        keypoints: (A, T, K, d) float32, the tracker's unit; NaN in all coordinates = not tracked. Or (A, T, F),
-            any series; NaN = not known.
-        confidence: (A, T, K) float32 as the tracker gives it, NaN = not given; None where it gives none.
+        name: of the file without folder and suffix, or of the recording within the file.
+        keypoints: (A, T, K, d) float32, the tracker's unit; NaN in all coordinates = not tracked. Or a series of any
+            features, (A, T, F) float32; NaN = not known.
+        confidence: (A, T, K) float32 as the tracker gives it, NaN = not given; None = the tracker gives none.
         individuals: A names.
-        keypoint_names: K names; none of series.
+        keypoint_names: K names; empty for a series.
         fps: frames per second, None = not known.
         path: the file, None = there is none.
-        first_frame: number, in the file, of the frame at index 0.
+        first_frame: the number that the file gives to the frame at index 0.
     """
 
     name: str
@@ -37,6 +39,11 @@ class Recording:
     fps: float | None = None
     path: Path | None = None
     first_frame: int = 0
+
+    @property
+    def source(self) -> str:
+        """The file, or the name where there is no file: what messages call the recording."""
+        return str(self.path or self.name)
 
 
 def as_recordings(
@@ -50,132 +57,103 @@ def as_recordings(
 
     Args:
         keypoints: (N, T, F), (N, T, K, d) or (S, A, T, K, d), any unit; NaN = missing or padding.
-        names: `keypoint_names`, `recording_ids`, `individual_names`, as far as known.
-        lengths: frames of each recording; without them, frames at the end in which everything is missing
-            are taken for padding.
+        names: `recording_ids` (S or N), `individual_names` (A), `keypoint_names` (K), as far as known.
+        lengths: frames of each recording; without them, each recording ends with the last frame that holds anything.
         fps: frames per second, if known.
         path: the file, if there is one.
 
     Raises:
-        ValueError: other axes, not numbers, infinite values, names or lengths of another number, or no such rate.
+        ValueError: the arguments do not fit together, or hold infinite values.
     """
     keypoints = np.asarray(keypoints)
     if keypoints.ndim not in (3, 4, 5) or 0 in keypoints.shape:
         raise ValueError(
-            f"keypoints have axes {keypoints.shape}; expected (tracks, frames, features), (tracks, frames, "
-            "keypoints, coordinates) or (recordings, individuals, frames, keypoints, coordinates), none of them 0"
+            f"keypoints have axes {keypoints.shape}; expected (tracks, frames, features), (tracks, frames, keypoints, "
+            "coordinates) or (recordings, individuals, frames, keypoints, coordinates), none of them 0"
         )
-    if fps is not None and not (math.isfinite(fps) and fps > 0):
-        raise ValueError(f"fps is {fps}; frames per second must be above 0; leave it out where it is not known")
-    grouped = keypoints.ndim == 5
-    found = [[check_keypoints(track) for track in (recording if grouped else [recording])] for recording in keypoints]
-    arrays = [np.stack(tracks) for tracks in found]
-    count, individuals = len(arrays), len(arrays[0])
+    check_rate(fps)
+    grouped = keypoints if keypoints.ndim == 5 else keypoints[:, None]
+    arrays = [np.stack([check_keypoints(track) for track in recording]) for recording in grouped]
+    count, individuals, frames = grouped.shape[:3]
     if lengths is None:
-        lengths = [max(frames_present(track) for track in array) for array in arrays]
-    lengths = _checked_lengths(lengths, count, arrays[0].shape[1])
-    expected = {"recording_ids": count, "individual_names": individuals, "keypoint_names": keypoints.shape[-2]}
-    names = names or {}
-    for kind, values in names.items():
-        if kind not in expected:
-            raise ValueError(f"there are no names of kind {kind!r}; choose from {', '.join(expected)}")
-        if (kind != "keypoint_names" or keypoints.ndim > 3) and len(values) != expected[kind]:
-            raise ValueError(f"there are {len(values)} {kind} for {expected[kind]} in the keypoints")
-    points = [f"keypoint{i}" for i in range(keypoints.shape[-2])] if keypoints.ndim > 3 else []
+        lengths = [max(map(frames_present, array)) for array in arrays]
+    if np.shape(lengths) != (count,) or not np.isin(lengths, np.arange(1, frames + 1)).all():
+        raise ValueError(f"lengths must be {count} whole numbers from 1 to {frames}, the frames of the array")
+    counts = {"recording_ids": count, "individual_names": individuals, "keypoint_names": keypoints.shape[-2]}
+    known = {kind: [f"{kind.split('_')[0]}{i}" for i in range(number)] for kind, number in counts.items()}
+    known |= names or {}
+    if keypoints.ndim == 3:
+        counts["keypoint_names"], known["keypoint_names"] = 0, []
+    for kind, given in known.items():
+        if len(given) != counts.get(kind):
+            raise ValueError(f"there are {len(given)} {kind} for {counts.get(kind, 'none')} in the keypoints")
+    animals, points = list(known["individual_names"]), list(known["keypoint_names"])
     return [
-        Recording(
-            name=name,
-            keypoints=array[:, : int(length)],
-            confidence=None,
-            individuals=list(names.get("individual_names", [f"individual{i}" for i in range(individuals)])),
-            keypoint_names=list(names.get("keypoint_names", points)) if points else [],
-            fps=fps,
-            path=path,
-        )
-        for name, array, length in zip(
-            names.get("recording_ids", [f"recording{i}" for i in range(count)]), arrays, lengths, strict=True
-        )
+        Recording(name, array[:, : int(length)], None, animals, points, fps, path)
+        for name, array, length in zip(known["recording_ids"], arrays, lengths, strict=True)
     ]
 
 
-def _checked_lengths(lengths: Sequence[int], count: int, most: int) -> np.ndarray:
-    found = np.asarray(lengths)
-    fit = found.shape == (count,) and found.dtype.kind in "fiu"
-    if not fit or not ((found >= 1) & (found <= most) & (found == np.round(found))).all():
-        raise ValueError(f"lengths must be {count} whole numbers from 1 to {most}, the frames of the array")
-    return found
+def check_rate(fps: float | None) -> None:
+    """Raise ValueError unless the frames per second are above 0 and finite, or None = not known."""
+    if fps is not None and not (math.isfinite(fps) and fps > 0):
+        raise ValueError(f"fps is {fps}; the frames per second must be above 0 and finite")
+
+
+def listed(names: Sequence[str], between: str = ", ") -> str:
+    """The first names of a list, and how many more there are."""
+    more = len(names) - LISTED
+    return between.join(names[:LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def track_names(recordings: Sequence[Recording]) -> list[str]:
-    """N names, recording by recording; the recordings' own if each has one individual."""
+    """N names, recording by recording; those of the recordings if each has one individual."""
     if all(len(recording.individuals) == 1 for recording in recordings):
         return [recording.name for recording in recordings]
     return [f"{recording.name}/{individual}" for recording in recordings for individual in recording.individuals]
 
 
-def check_skeleton(reference_names: Sequence[str], recordings: Sequence[Recording]) -> None:
-    """Check that recordings have the keypoints, in the order, that a model was trained on.
-
-    Raises:
-        ValueError: one has not; which keypoints differ.
-    """
-    names = list(reference_names)
+def check_skeleton(names: Sequence[str], recordings: Sequence[Recording]) -> None:
+    """Raise ValueError unless all recordings have the keypoints that a model was trained on, in the same order."""
     for recording in recordings:
         if recording.keypoints.ndim == 3:
             raise ValueError(
-                f"{recording.name} is a series of features, and the model was trained on the keypoints "
-                f"{', '.join(names)}: give recordings of these"
+                f"{recording.name} is a series of features; the model needs the keypoints {', '.join(names)}"
             )
-        found = list(recording.keypoint_names)
-        missing = [name for name in names if name not in found]
-        added = [name for name in found if name not in names]
-        said = [f"it lacks {', '.join(missing)}"] * bool(missing) + [f"it also has {', '.join(added)}"] * bool(added)
-        if not said and found != names:
-            said = [f"they stand in the order {', '.join(found)}"]
-        if said:
+        if said := _difference(recording.keypoint_names, names):
             raise ValueError(
-                f"{recording.name} has other keypoints than the model, {', '.join(names)}: {'; '.join(said)}; "
+                f"{recording.name} has other keypoints than the model, {', '.join(names)}: {said}; "
                 "rename and order them with --rename and --keypoints"
             )
 
 
 def check_same_skeleton(recordings: Sequence[Recording]) -> None:
-    """Check that all recordings have the same keypoints in the same order, and as many coordinates.
-
-    Raises:
-        ValueError: they differ; which keypoints, and in which files.
-    """
+    """Raise ValueError unless all recordings have the same keypoints, in the same order, with as many coordinates."""
     for recording in recordings[1:]:
         first = recordings[0]
-        here, there = set(recording.keypoint_names), set(first.keypoint_names)
-        sides = [(recording, here - there), (first, there - here)]
-        found = [f"only {_source(one)} has {', '.join(sorted(names))}" for one, names in sides if names]
-        if not found and recording.keypoint_names != first.keypoint_names:
-            found = ["the same ones stand in another order"]
-        if not found and recording.keypoints.shape[-1] != first.keypoints.shape[-1]:
-            found = [f"they have {recording.keypoints.shape[-1]} and {first.keypoints.shape[-1]} coordinates"]
-        if found:
-            raise ValueError(
-                f"the keypoints of {_source(recording)} and {_source(first)} differ ({'; '.join(found)}); "
-                "give files of one skeleton"
-            )
+        said = _difference(recording.keypoint_names, first.keypoint_names)
+        if not said and recording.keypoints.shape[-1] != first.keypoints.shape[-1]:
+            said = f"it has {recording.keypoints.shape[-1]} coordinates instead of {first.keypoints.shape[-1]}"
+        if said:
+            raise ValueError(f"the keypoints of {recording.source} differ from those of {first.source}: {said}")
+
+
+def _difference(found: Sequence[str], expected: Sequence[str]) -> str:
+    """How the keypoints of a recording differ from the expected ones, in words; empty if they do not."""
+    missing = [name for name in expected if name not in found]
+    added = [name for name in found if name not in expected]
+    said = [f"it lacks {', '.join(missing)}"] * bool(missing) + [f"it also has {', '.join(added)}"] * bool(added)
+    if not said and list(found) != list(expected):
+        said = [f"its keypoints are in another order, {', '.join(found)}"]
+    return "; ".join(said)
 
 
 def check_same_rate(recordings: Sequence[Recording]) -> float | None:
-    """The frames per second of all recordings, None = of none it is known.
-
-    Raises:
-        ValueError: they differ, or of some it is not known.
-    """
+    """The frames per second of all recordings, None = not known; raises ValueError if recordings differ in it."""
     for recording in recordings[1:]:
-        if recording.fps != recordings[0].fps:
-            rates = [f"{one.fps:g}" if one.fps else "an unknown number of" for one in (recording, recordings[0])]
-            raise ValueError(
-                f"{_source(recording)} has {rates[0]} frames per second and {_source(recordings[0])} {rates[1]}; "
-                "give files of one rate, or fps where none is known"
-            )
+        first = recordings[0]
+        if recording.fps != first.fps:
+            rates = [f"{one.fps:g}" if one.fps else "an unknown number of" for one in (recording, first)]
+            said = f"{recording.source} has {rates[0]} frames per second and {first.source} has {rates[1]}"
+            raise ValueError(f"{said}; give files of one rate, or fps if no file states its rate")
     return recordings[0].fps if recordings else None
-
-
-def _source(recording: Recording) -> str:
-    return str(recording.path or recording.name)

@@ -10,51 +10,40 @@ import pickle
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from bams.storage.arrays import HEAD, read_header, read_npy, read_npz, short_shape
+from bams.storage.arrays import read_npy, read_npz
 from bams.storage.pickles import DataUnpickler
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 
 
 def optional(module: str, purpose: str = "reading this file") -> ModuleType:
-    """Import a package of the extra `poses`, which the purpose needs.
-
-    Raises:
-        ImportError: it is not installed.
-    """
+    """Import a package of the extra `poses`; if it is not installed, ImportError says what needs it."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
         raise ImportError(f'{purpose} needs {module}: pip install "bams[poses]"') from error
 
 
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
-BLOCK = 2**24  # bytes of a file that are read at once for its key
-
-
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
-    """Open a binary file that appears under `path` only once it is whole and on disk.
+    """Open a binary file that appears at `path` only once it is whole and on disk.
 
-    Until then it lives under a temporary name in the same folder; an error inside the block removes it
-    and leaves what was at `path` untouched. Missing parent folders are made.
+    Until then it has a temporary name in the same folder. An error inside the block removes it and keeps
+    what was at `path`. Missing parent folders are made.
 
-    Raises:
-        OSError: the folder cannot be made or written.
+    Raises OSError if the folder cannot be made or written, or the disk is full.
     """
     path = Path(path)
-    with _room(path), made_folder(path.parent):
-        try:
-            handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        except OSError as error:
-            raise OSError(f"cannot write in the folder {path.parent}: {error.strerror}") from error
+    with _explained(path), made_folder(path.parent):
+        check_writable(path.parent)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
         try:
             with os.fdopen(handle, "w+b") as file:  # HDF5 reads again what it has written
                 yield file
@@ -71,8 +60,23 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _room(path: Path) -> Iterator[None]:
-    """Say what could not be written, and that nothing is lost, where a disk is full or read-only."""
+def whole_folder(path: str | Path) -> Iterator[Path]:
+    """A new folder that replaces what is at `path` once the block is done; the errors of `atomic_write`."""
+    path = Path(path)
+    with (
+        _explained(path),
+        made_folder(path.parent) as parent,
+        tempfile.TemporaryDirectory(prefix=f".{path.name}.", suffix=".part", dir=parent) as temporary,
+    ):
+        made = make_folder(Path(temporary) / path.name)
+        yield made
+        shutil.rmtree(path, ignore_errors=True)
+        os.replace(made, path)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Where the disk is full or read-only, name the file and say that nothing is lost."""
     try:
         yield
     except OSError as error:
@@ -82,45 +86,20 @@ def _room(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def whole_folder(path: str | Path) -> Iterator[Path]:
-    """A new folder that appears under `path` only once the block is done, in place of what was there.
-
-    Raises:
-        OSError: it cannot be made.
-    """
-    path = Path(path)
-    temporary = partial(tempfile.TemporaryDirectory, prefix=f".{path.name}.", suffix=".part")
-    with _room(path), made_folder(path.parent) as parent, temporary(dir=parent) as made:
-        inner = Path(made) / path.name
-        inner.mkdir()
-        yield inner
-        shutil.rmtree(path, ignore_errors=True)
-        os.replace(inner, path)
-
-
-@contextmanager
 def made_folder(path: str | Path) -> Iterator[Path]:
-    """A folder, made with its parents; those that are new go again if they are empty at the end of the block.
-
-    Raises:
-        OSError: it cannot be made, or a file is in its place.
-    """
+    """Make a folder as `make_folder` does; new folders that are empty at the end of the block are removed."""
     path = Path(path)
     new = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
         yield make_folder(path)
     finally:
-        with suppress(OSError):  # of one that something has been put in
+        with suppress(OSError):  # a folder that is not empty stays, and so do its parents
             for folder in new:
                 folder.rmdir()
 
 
 def make_folder(path: str | Path) -> Path:
-    """Make a folder with its parents, if it is not there, and return it.
-
-    Raises:
-        OSError: it cannot be made, or a file is in its place.
-    """
+    """Make a folder with its parents, unless it exists; OSError if that fails, or a file is in its place."""
     path = Path(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -130,17 +109,13 @@ def make_folder(path: str | Path) -> Path:
 
 
 def check_writable(folder: str | Path) -> Path:
-    """Try a small file in `folder`, or where that would be made, so that a long job does not end in a write error.
-
-    Raises:
-        OSError: the folder cannot be made or written.
-    """
+    """Raise OSError before a long job begins if `folder`, or its nearest parent that exists, cannot be written."""
     folder = Path(folder)
-    there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
-    if not there.is_dir():
-        raise OSError(f"cannot make the folder {folder}: {there} is a file; choose another folder")
+    existing_folder = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    if not existing_folder.is_dir():
+        raise OSError(f"cannot make the folder {folder}: {existing_folder} is a file; choose another folder")
     try:
-        with tempfile.TemporaryFile(dir=there):
+        with tempfile.TemporaryFile(dir=existing_folder):
             return folder
     except OSError as error:
         raise OSError(f"cannot write in the folder {folder}: {error.strerror}") from error
@@ -153,22 +128,16 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
         FileNotFoundError: there is no such file.
         ValueError: it is neither, is damaged, or holds Python objects.
     """
-    path = existing(path)
-    with path.open("rb") as file:
-        begin = file.read(6)
-    if not begin.startswith((b"\x93NUMPY", b"PK")):
-        raise ValueError(
-            f"{path} is not a .npy or .npz file; save the keypoints as a plain array with numpy.save or numpy.savez"
-        )
-    try:
-        with path.open("rb") as file:
-            size = path.stat().st_size
-            return read_npz(file, size) if begin.startswith(b"PK") else {"keypoints": read_npy(file, size)}
-    except Exception as error:  # numpy, zipfile and zlib each raise their own kinds
-        raise ValueError(
-            f"{path} cannot be read as plain .npy or .npz arrays ({short(error)}); "
-            "save it with numpy.save or numpy.savez, without Python objects"
-        ) from error
+    with existing(path).open("rb") as file:
+        zipped = file.read(2) == b"PK"
+        file.seek(0)
+        try:
+            return read_npz(file) if zipped else {"keypoints": read_npy(file)}
+        except Exception as error:  # numpy, zipfile and zlib each raise their own kinds
+            raise ValueError(
+                f"{path} cannot be read as plain .npy or .npz arrays ({short(error)}); "
+                "save it with numpy.save or numpy.savez, without Python objects"
+            ) from error
 
 
 def write_arrays(path: str | Path, **arrays: np.ndarray) -> Path:
@@ -186,23 +155,19 @@ def write_text(path: str | Path, text: str) -> Path:
 
 
 def read_pickled_dict(path: str | Path) -> dict[str, Any]:
-    """Read a dict that `numpy.save` pickled into a `.npy` file, admitting nothing but data.
-
-    Dicts, lists, tuples, numbers, strings and numpy arrays are read; a file that names any other class
-    or function is refused before that is looked up.
+    """Read a dict that `numpy.save` pickled into a `.npy` file; no code in it is run (see `bams.storage.pickles`).
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is damaged, holds something else than a dict, or asks for code.
+        ValueError: it is damaged, holds something other than a dict, or asks for code.
     """
     path = existing(path)
     try:
         with path.open("rb") as file:
-            header = read_header(file.read(HEAD))
-            if header.dtype.kind != "O" or header.shape != ():
-                shape = short_shape(header.shape)
-                raise ValueError(f"it holds an array of {header.dtype} with axes {shape}, not a pickled dict")
-            file.seek(header.begin)
+            np.lib.format.read_magic(file)
+            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+            if dtype.kind != "O" or shape != ():
+                raise ValueError(f"it holds an array of {dtype} with axes {shape}, not a pickled dict")
             content = DataUnpickler(file).load()
             if file.read(1):
                 raise ValueError("something follows the end of its pickle")
@@ -215,11 +180,7 @@ def read_pickled_dict(path: str | Path) -> dict[str, Any]:
 
 
 def unpickle_data(pickled: bytes) -> Any:
-    """What a pickle holds, admitting nothing but data, as `read_pickled_dict` does.
-
-    Raises:
-        ValueError: it is damaged, or asks for code.
-    """
+    """What a pickle of plain data holds; no code in it is run. ValueError if it is damaged, or asks for code."""
     try:
         return DataUnpickler(io.BytesIO(pickled)).load()
     except Exception as error:  # a damaged pickle can raise nearly anything
@@ -229,7 +190,7 @@ def unpickle_data(pickled: bytes) -> Any:
 def write_pickled_dict(path: str | Path, content: Mapping[str, Any]) -> Path:
     """Write a dict as `numpy.save` does (read it with `numpy.load(path, allow_pickle=True).item()`).
 
-    Pickle protocol 5 writes each array straight from its memory, where numpy.save's own copies it first.
+    Pickle protocol 5 writes each array straight from its memory; `numpy.save` copies it first.
     """
     with atomic_write(path) as file:
         header = {"descr": "|O", "fortran_order": False, "shape": ()}
@@ -239,12 +200,7 @@ def write_pickled_dict(path: str | Path, content: Mapping[str, Any]) -> Path:
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
-    """Read a JSON file that holds an object.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is not JSON in UTF-8, or holds something else.
-    """
+    """Read a JSON file that holds an object; FileNotFoundError or ValueError if there is none such."""
     path = existing(path)
     try:
         content = json.loads(path.read_bytes())
@@ -257,13 +213,11 @@ def read_json(path: str | Path) -> dict[str, Any]:
 
 def write_json(path: str | Path, content: Mapping[str, Any]) -> Path:
     """Write a JSON object, whole or not at all."""
-    with atomic_write(path) as file:
-        file.write(json.dumps(dict(content), indent=1).encode() + b"\n")
-    return Path(path)
+    return write_text(path, json.dumps(dict(content), indent=1) + "\n")
 
 
 def content_key(*parts: np.ndarray | str) -> str:
-    """A short name that is the same for the same arrays and settings, and for nothing else."""
+    """A short name that differs wherever the arrays or settings differ."""
     digest = hashlib.blake2b(digest_size=12)
     for part in parts:
         if isinstance(part, str):
@@ -275,24 +229,13 @@ def content_key(*parts: np.ndarray | str) -> str:
 
 
 def file_key(path: str | Path) -> str:
-    """A short name that is the same for files of the same content, and for no others; read by several threads."""
-    path = existing(path)
-    with path.open("rb") as file, ThreadPoolExecutor() as pool:
-
-        def digest(first: int) -> bytes:
-            # of the safe ones the quickest where processors know it, as most do
-            return hashlib.sha256(os.pread(file.fileno(), BLOCK, first)).digest()
-
-        blocks = b"".join(pool.map(digest, range(0, path.stat().st_size, BLOCK)))
-    return content_key(f"{path.stat().st_size} {blocks.hex()}")
+    """A short name that differs wherever the content of files differs."""
+    with existing(path).open("rb") as file:
+        return content_key(hashlib.file_digest(file, "sha256").hexdigest())
 
 
 def existing(path: str | Path) -> Path:
-    """The path of a file that is there and has something in it.
-
-    Raises:
-        FileNotFoundError, ValueError: there is none; or it is a folder, or empty.
-    """
+    """The path of a file that exists and is not empty; FileNotFoundError or ValueError if it is not one."""
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"there is no file {path}")
@@ -304,5 +247,5 @@ def existing(path: str | Path) -> Path:
 
 
 def short(error: Exception) -> str:
-    """What an error says, on one line."""
+    """The message of an error, on one line."""
     return " ".join(str(error).split())[:200] or type(error).__name__

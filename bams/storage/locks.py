@@ -1,77 +1,60 @@
-"""Files and folders that one process alone writes at a time, and what killed ones left of them."""
+"""Files and folders that only one process writes at a time."""
 
-import os
-import re
+import errno
+import glob
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from bams.storage import files
 
-try:
-    import fcntl
-except ImportError:  # on Windows
-    fcntl = None
+NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP)  # some network file systems have none
 
 
 @contextmanager
 def claimed(path: str | Path, wait: bool = False) -> Iterator[None]:
-    """Be the only process that writes `path`, a file or a folder; the claim ends with the block or the process.
+    """Let no other process write `path`, a file or a folder, until the block or this process ends.
 
-    What writers that were killed have left behind, under temporary names, is removed. Windows has no such locks:
-    nothing is claimed there.
+    Temporary files that killed processes have left beside it are removed.
 
     Args:
-        path: need not be there.
-        wait: for another process to be done with it, rather than to refuse.
+        path: need not exist yet.
+        wait: wait for another process that writes it, instead of raising an error.
 
     Raises:
         BlockingIOError: another process writes it.
         OSError: its folder cannot be made or written.
     """
     path = Path(path)
-    if fcntl is None:
-        with files.made_folder(path.parent):
-            yield
-        return
     lock = path.with_name(f".{path.name}.lock")
     with files.made_folder(path.parent):
         files.check_writable(path.parent)
-        while True:
-            with lock.open("a+") as file:
-                _lock(file.fileno(), path, wait)
-                if not _same_file(file.fileno(), lock):
-                    continue  # whoever had it has just removed it
-                _remove_leftovers(path)
-                try:
-                    yield
-                finally:
-                    lock.unlink(missing_ok=True)
-                return
+        with _held(lock, path, wait):
+            _remove_leftovers(path)
+            try:
+                yield
+            finally:
+                with suppress(OSError):  # on Windows, where an open file cannot be removed, filelock does it
+                    lock.unlink()
 
 
-def _lock(descriptor: int, path: Path, wait: bool) -> None:
+def _held(lock: Path, path: Path, wait: bool) -> AbstractContextManager:
     try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except (BlockingIOError, PermissionError) as error:  # which of them depends on the system
+        return FileLock(lock).acquire(timeout=-1 if wait else 0)
+    except Timeout as error:
         raise BlockingIOError(
             f"another process is writing {path}: wait for it, or choose another name (--ckpt_path)"
         ) from error
-    except OSError:
-        return  # the file system knows no locks
-
-
-def _same_file(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        return nullcontext()
 
 
 def _remove_leftovers(path: Path) -> None:
-    """The temporary files and folders of `bams.files`, which nobody writes any more."""
-    temporary = re.compile(re.escape(f".{path.name}.") + r"[a-z0-9_]{8}\.part")
-    for found in path.parent.iterdir():
-        if temporary.fullmatch(found.name):
-            shutil.rmtree(found) if found.is_dir() else found.unlink(missing_ok=True)
+    """The temporary files and folders that `bams.storage.files` makes for `path`."""
+    for found in path.parent.glob(f".{glob.escape(path.name)}.????????.part"):
+        shutil.rmtree(found) if found.is_dir() else found.unlink(missing_ok=True)

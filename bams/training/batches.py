@@ -1,8 +1,8 @@
-"""Batches of windows: their order, and how they are loaded."""
+"""Batches of windows: their order, how they are loaded, and the seeds of random draws."""
 
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -14,20 +14,12 @@ from bams.compute.devices import pick_workers
 from bams.data.dataset import Dataset
 from bams.training.config import TrainConfig
 
-LARGEST_SHARE = 0.5  # of a GPU's free memory that a data set may take
+LARGEST_SHARE = 0.5  # of a GPU's free memory, for the data set
 
 
-class _Fetched(torch.utils.data.Dataset):
-    """A data set whose items are the batches of the windows that are asked for."""
-
-    def __init__(self, dataset: torch.utils.data.Dataset):
-        self.dataset = dataset
-
-    def __getitem__(self, windows: list[int]) -> dict[str, Tensor]:
-        if getattr(type(self.dataset), "__getitem__", None) is Dataset.__getitem__:  # its items are not changed
-            return self.dataset.batch(windows)
-        collated = default_collate([self.dataset[i] for i in windows or [0]])
-        return {name: collated[name][: len(windows)] for name in ("input", "actions", "valid")}
+def derived_seed(seed: int, purpose: int, index: int) -> int:
+    """A separate seed for each purpose and index (an epoch, a step)."""
+    return int(np.random.SeedSequence([seed, purpose, index]).generate_state(1)[0])
 
 
 def batch_order(dataset: torch.utils.data.Dataset, config: TrainConfig, epoch: int) -> list[list[int]]:
@@ -37,42 +29,62 @@ def batch_order(dataset: torch.utils.data.Dataset, config: TrainConfig, epoch: i
     return [chosen.tolist() for chosen in order.split(config.batch_size)]
 
 
+def epoch_batches(
+    dataset: torch.utils.data.Dataset, config: TrainConfig, step: int, device: torch.device
+) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
+    """The batches from a step to the end of its epoch: numbers of all windows, and this process's share of them."""
+    epoch, done = divmod(step, -(-len(dataset) // config.batch_size))
+    order = batch_order(dataset, config, epoch)[done:]
+    loaded = load_batches(dataset, config, [distributed.share(windows) for windows in order])
+    for windows, batch in zip(order, loaded, strict=True):
+        yield windows, on_device(batch, device)
+
+
 def load_batches(
-    dataset: torch.utils.data.Dataset, config: TrainConfig, windows: Sequence[list[int]]
+    dataset: torch.utils.data.Dataset, config: TrainConfig, order: Sequence[list[int]]
 ) -> Iterator[dict[str, Tensor]]:
-    """Batches of these windows: from where they were placed, or through `num_workers` processes.
+    """Load the windows of each batch, in this process or in `num_workers` others.
 
     Raises:
-        ChildProcessError: one of these has died.
-        OSError: the features are kept in files, and these have changed.
+        ChildProcessError: one of these processes has died.
     """
     placed = bool(getattr(dataset, "placed", None))
     workers = 0 if placed else pick_workers(config.num_workers, distributed.count())
-    loader = DataLoader(
-        _Fetched(dataset),
-        sampler=windows,
-        batch_size=None,
-        num_workers=workers,
-        pin_memory=torch.cuda.is_available() and not placed,
-    )
+    pin = torch.cuda.is_available() and not placed
+    loader = DataLoader(_Batches(dataset), sampler=order, batch_size=None, num_workers=workers, pin_memory=pin)
     try:
-        yield from _begun(loader)
+        yield from _started(loader)
     except RuntimeError as error:
         if "DataLoader worker (pid" not in str(error):
             raise
         raise ChildProcessError(
-            f"one of {workers} processes that load batches was ended by the system, perhaps for lack of memory: "
-            "try fewer --num_workers (0 for none)"
+            f"the system ended one of {workers} processes that load batches, perhaps for lack of memory: try fewer "
+            "--num_workers (0 for none)"
         ) from error
-    except OSError as error:  # of a worker, its traceback comes first
-        *_, last = str(error).splitlines() or [type(error).__name__]
-        raise OSError(last.removeprefix("OSError: ")) from error
 
 
-def _begun(loader: DataLoader) -> Iterator[dict[str, Tensor]]:
-    """Its iterator, without torch's handler of dead workers, which raises wherever the program is, even in a step.
+class _Batches(torch.utils.data.Dataset):
+    """A data set whose items are whole batches."""
 
-    That a worker has died the iterator finds out by itself.
+    def __init__(self, dataset: torch.utils.data.Dataset):
+        self.dataset = dataset
+
+    def __getitem__(self, windows: list[int]) -> dict[str, Tensor]:
+        if _has_plain_items(self.dataset):
+            return self.dataset.batch(windows)
+        collated = default_collate([self.dataset[i] for i in windows or [0]])
+        return {name: collated[name][: len(windows)] for name in ("input", "actions", "valid")}
+
+
+def _has_plain_items(dataset: torch.utils.data.Dataset) -> bool:
+    """Whether no subclass changes the items of `Dataset`, so that they can be taken from its arrays."""
+    return getattr(type(dataset), "__getitem__", None) is Dataset.__getitem__
+
+
+def _started(loader: DataLoader) -> Iterator[dict[str, Tensor]]:
+    """The loader's iterator, without torch's handler of dead workers, which would raise in the middle of a step.
+
+    The iterator itself finds out that a worker has died.
     """
     if not hasattr(signal, "SIGCHLD") or threading.current_thread() is not threading.main_thread():
         return iter(loader)
@@ -82,16 +94,15 @@ def _begun(loader: DataLoader) -> Iterator[dict[str, Tensor]]:
     return batches
 
 
-def derived_seed(seed: int, purpose: int, index: int) -> int:
-    """A seed of its own for each purpose and index (an epoch, a step)."""
-    return int(np.random.SeedSequence([seed, purpose, index]).generate_state(1)[0])
+def on_device(batch: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """A batch on the device that trains."""
+    return {name: batch[name].to(device, non_blocking=True) for name in ("input", "actions", "valid")}
 
 
 def place_if_it_fits(device: torch.device, *datasets: torch.utils.data.Dataset | None) -> None:
-    """Hold data sets that can be placed on a GPU there, each if that leaves room for the network."""
-    for dataset in datasets if device.type == "cuda" else ():
-        if getattr(type(dataset), "__getitem__", None) is not Dataset.__getitem__:
-            continue
-        free, _ = torch.cuda.mem_get_info(device)
-        if sum(array.nbytes for array in (dataset.inputs, dataset.actions, dataset.valid)) < LARGEST_SHARE * free:
-            dataset.place(device)
+    """Hold data sets on a GPU, where that leaves enough room for the network."""
+    for dataset in datasets:
+        if device.type == "cuda" and _has_plain_items(dataset):
+            free, _ = torch.cuda.mem_get_info(device)
+            if sum(array.nbytes for array in (dataset.inputs, dataset.actions, dataset.valid)) < LARGEST_SHARE * free:
+                dataset.place(device)

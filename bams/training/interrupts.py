@@ -1,8 +1,8 @@
-"""How a run, or a script, ends before its time: stopped, out of memory, on a full disk, with losses not finite."""
+"""How a run ends early: it is told to stop, memory or disk run out, or a loss is not finite."""
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -10,20 +10,22 @@ from types import FrameType
 from bams.compute import distributed
 from bams.compute.devices import is_out_of_memory
 
+ASK_EVERY = 8  # steps after which several processes ask each other whether to stop
+
 
 class Interrupted(Exception):  # noqa: N818 - it is an order, not an error
     """The run was told to stop, and has written its checkpoint."""
 
     def __init__(self, signal_number: int, path: Path, step: int):
-        super().__init__(f"stopped at step {step}; {path} holds all until here: go on with --resume {path}")
+        super().__init__(f"stopped at step {step}; {path} holds everything up to it: go on with --resume {path}")
         self.exit_status = 128 + signal_number
 
 
 @contextmanager
 def stop_signals() -> Iterator[list[int]]:
-    """A list that a SIGINT or SIGTERM puts its number in; the step under way is finished first.
+    """A list that collects the numbers of SIGINT and SIGTERM, so that the current step is finished first.
 
-    Whoever presses Ctrl-C again does not want to wait: KeyboardInterrupt.
+    A second Ctrl-C raises KeyboardInterrupt at once.
     """
     received: list[int] = []
 
@@ -31,16 +33,21 @@ def stop_signals() -> Iterator[list[int]]:
         if number in received and number == signal.SIGINT:
             raise KeyboardInterrupt
         received.append(number)
-        # print could be in the midst of another line, and must not be entered twice
+        # the signal may come in the middle of a print, which cannot be entered twice
         os.write(2, b"\nstopping after this step, with a checkpoint; Ctrl-C once more stops at once, without one\n")
 
     with handled(note, signal.SIGINT, signal.SIGTERM):
         yield received
 
 
+def told_to_stop(received: Sequence[int], step: int) -> bool:
+    """Whether any process has received a signal; several processes ask each other after every few steps."""
+    return (distributed.count() == 1 or step % ASK_EVERY == 0) and distributed.agreed(bool(received))
+
+
 @contextmanager
 def handled(handler: Callable[[int, FrameType | None], None], *numbers: int) -> Iterator[None]:
-    """Let `handler` take some signals; outside the main thread, where Python allows none, nothing is done."""
+    """Let `handler` take these signals; does nothing outside the main thread, where Python allows no handlers."""
     try:
         previous = {number: signal.signal(number, handler) for number in numbers}
     except ValueError:
@@ -55,9 +62,9 @@ def handled(handler: Callable[[int, FrameType | None], None], *numbers: int) -> 
 
 @contextmanager
 def last_words(path: str | Path, save: Callable[[], object], batch_size: int) -> Iterator[None]:
-    """Say of an error that ends a run what is kept; where a file or a helper failed, write a checkpoint first.
+    """Say in the message of an error which checkpoint is kept; after an OSError, write one first.
 
-    Such errors come between two steps. Out of memory, a step may be half done: the last checkpoint stays.
+    An OSError comes between two steps. Memory can run out in the middle of a step, so the last checkpoint stays.
 
     Args:
         path: of the checkpoint.
@@ -69,10 +76,10 @@ def last_words(path: str | Path, save: Callable[[], object], batch_size: int) ->
     except FloatingPointError as error:
         raise FloatingPointError(f"{error}; {_kept(path)}") from None
     except OSError as error:
-        if not distributed.is_first():  # which does not write
+        if not distributed.is_first():  # only the first process writes
             raise OSError(f"{error}; {_kept(path)}") from error
         save()
-        raise OSError(f"{error}; {path} holds all until here: go on with --resume {path}") from error
+        raise OSError(f"{error}; {path} holds everything up to here: go on with --resume {path}") from error
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
@@ -83,5 +90,4 @@ def last_words(path: str | Path, save: Callable[[], object], batch_size: int) ->
 
 
 def _kept(path: str | Path) -> str:
-    there = Path(path).exists()
-    return f"{path} holds the last checkpoint before this" if there else "no checkpoint was written yet"
+    return f"{path} holds the last checkpoint" if Path(path).exists() else "no checkpoint was written yet"

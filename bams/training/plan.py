@@ -8,7 +8,7 @@ from bams.checkpoint import Checkpoint
 from bams.data.dataset import Dataset
 from bams.models.bams import BAMS
 from bams.training.config import TrainConfig
-from bams.training.run_state import new_model
+from bams.training.run import new_model
 
 
 @dataclass(frozen=True)

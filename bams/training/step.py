@@ -1,11 +1,10 @@
-"""One training step: from a batch to the losses, on one process or several."""
+"""One training step: from a batch to the losses."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from bams import losses
 from bams.compute import distributed
@@ -14,27 +13,22 @@ from bams.models.bams import BAMS
 from bams.training.batches import derived_seed
 from bams.training.config import TrainConfig
 
-LEAST_PAIRS = 32  # BatchNorm of the bootstrap predictors sees at least so many pairs of views
+LEAST_PAIRS = 32  # BatchNorm of the bootstrap predictors sees at least this many pairs of views
+DROPOUT, DRAWS = 1, 2  # purposes of derived seeds
 
 
-class TrainingStep(nn.Module):
-    """`training_step` as the forward pass of a module, which is what DistributedDataParallel takes."""
+class Draws(NamedTuple):
+    """What a step draws at random, apart from dropout.
 
-    def __init__(self, model: BAMS, hoa: HoALoss, config: TrainConfig):
-        super().__init__()
-        self.model = model
-        self.options: tuple[Any, ...] = hoa, config
+    Attributes:
+        frames: (M,) int64, the frames at which actions are predicted.
+        keep: (B, encoders + 1) float32, 1 = a part of its input that the action predictor sees.
+        views: by encoder, (2, B, pairs) float32 from 0 to 1, from which `losses.sample_views` takes frames.
+    """
 
-    def forward(self, batch: Mapping[str, Tensor], step: int, tracks: int) -> dict[str, Tensor]:
-        """As `training_step`."""
-        return training_step(self.model, batch, *self.options, step, tracks)
-
-
-def over_processes(step: TrainingStep, device: torch.device) -> nn.Module:
-    """A training step whose gradients are averaged over all processes."""
-    if distributed.count() == 1:
-        return step
-    return DistributedDataParallel(step, device_ids=[device] if device.type == "cuda" else None)
+    frames: Tensor
+    keep: Tensor
+    views: dict[str, Tensor]
 
 
 def training_step(
@@ -42,60 +36,71 @@ def training_step(
     batch: Mapping[str, Tensor],
     hoa: HoALoss,
     config: TrainConfig,
-    step: int,
-    tracks: int | None = None,
+    draws: Draws,
+    summed: Callable[[Tensor], Tensor] = lambda sums: sums,
 ) -> dict[str, Tensor]:
-    """Forward pass and losses of one batch; all draws follow from the seed, the step and the place in the batch.
+    """Forward pass and losses of one batch.
 
     Args:
-        batch: `input` (B, T, F), `actions` (B, T, D), `valid` (B, T, D), on the model's device; of several
-            processes the share of this one.
-        tracks: B of the whole batch; that of `batch` unless given.
+        batch: `input` (B, T, F), `actions` (B, T, D), `valid` (B, T, D), on the model's device.
+        draws: for these tracks.
+        summed: adds the sums of other tracks of the batch, which other processes compute.
 
     Returns:
-        scalars by the names they have in TensorBoard, of several processes the part of this one, all of which
-        sum up to the value; `total_loss` is to be minimised.
+        scalars by the names they have in TensorBoard; `total_loss` is to be minimised.
     """
-    own, total, _ = batch["input"].shape
-    device, tracks, processes = batch["input"].device, own if tracks is None else tracks, distributed.count()
-    rank = distributed.rank()
-    torch.manual_seed(derived_seed(config.seed, 2 + rank if rank else 1, step))  # of dropout
-    draws = torch.Generator().manual_seed(derived_seed(config.seed, 2, step))
-    lower = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
-    with lower:
+    device, total = batch["input"].device, batch["input"].shape[1]
+    frames = _to(device, draws.frames)
+    with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
         embs = model.encode(batch["input"])
-
-    frames = _to(device, hoa.predicted_frames(total, config.hoa_frames, draws))
-    keep = losses.sample_kept_parts(tracks, len(embs), config.hide_parts, draws)
-    seen = {name: emb[:, frames] for name, emb in embs.items()}
-    with lower:
-        keep = _to(device, distributed.share(keep))
-        logits = model.predict_actions(seen, batch["input"][:, frames], keep)
+        seen = {name: emb[:, frames] for name, emb in embs.items()}
+        logits = model.predict_actions(seen, batch["input"][:, frames], _to(device, draws.keep))
     sums = hoa.sums(logits, batch["actions"], batch["valid"], frames)
-    scores = hoa.scores(HoASums(sums.distance, distributed.summed(sums.weight)), parts=processes)
+    scores = hoa.scores(HoASums(*map(summed, sums)))
     values = {"hoa_loss": scores.distance.detach(), "hoa_skill": scores.skill.detach()}
     total_loss = (5.0 if hoa.normalised else 500.0) * scores.loss
 
     admissible = batch["valid"].any(-1)
     admissible[:, : config.skip_frames] = False
-    pairs = max(config.views, -(-LEAST_PAIRS // tracks))
-    counts = [share * pairs for share in distributed.shares(tracks)]
     near, far = (0, config.near_frames), (config.far_frames or total, config.far_frames or total)
     for name, predictor in model.bootstrap.items():
         reach = near if model.bootstrap_kinds[name] == "near" else far
-        dealt = torch.rand(2, tracks, pairs, generator=draws)[:, rank::processes]
-        views = losses.sample_views(admissible, *reach, _to(device, dealt))
-        first = distributed.joined(embs[name][views.track, views.first].float(), counts)
-        second = distributed.joined(embs[name][views.track, views.second].float().detach(), counts)
-        usable = distributed.joined(views.usable.float(), counts) > 0
-        # of all processes' views, on each of them: a part of it is this one's
-        loss = losses.bootstrap_loss(predictor(first), second, usable) / processes
+        views = losses.sample_views(admissible, *reach, _to(device, draws.views[name]))
+        first, second = (embs[name][views.track, frame].float() for frame in (views.first, views.second))
+        pairs = summed(views.usable.sum())
+        loss = summed(losses.bootstrap_loss(predictor(first), second, views.usable, pairs))
         values[f"byol_loss_{name}"] = loss.detach()
         total_loss = total_loss + config.bootstrap_weight * loss
-    values["total_loss"] = total_loss
-    return values
+    return values | {"total_loss": total_loss}
+
+
+class TrainingStep(nn.Module):
+    """`training_step` as a module, which all processes can train together (see `distributed.over_processes`)."""
+
+    def __init__(self, model: BAMS, hoa: HoALoss, config: TrainConfig):
+        super().__init__()
+        self.model, self.hoa, self.config = model, hoa, config
+
+    def forward(self, batch: Mapping[str, Tensor], step: int, tracks: int) -> dict[str, Tensor]:
+        """The losses of the whole batch.
+
+        Args:
+            batch: this process's tracks.
+            step: number of the step; all random draws follow from the seed and it.
+            tracks: number of tracks in the whole batch.
+        """
+        model, config, rank = self.model, self.config, distributed.rank()
+        torch.manual_seed(derived_seed(config.seed, DRAWS + rank if rank else DROPOUT, step))  # of dropout
+        drawn = torch.Generator().manual_seed(derived_seed(config.seed, DRAWS, step))
+        frames = self.hoa.predicted_frames(batch["input"].shape[1], config.hoa_frames, drawn)
+        keep = losses.sample_kept_parts(tracks, len(model.encoders), config.hide_parts, drawn)
+        pairs = max(config.views, -(-LEAST_PAIRS // tracks))
+        views = {name: torch.rand(2, tracks, pairs, generator=drawn) for name in model.bootstrap}
+        own = slice(rank, None, distributed.count())  # every process draws for all tracks
+        draws = Draws(frames, keep[own], {name: pair[:, own] for name, pair in views.items()})
+        return training_step(model, batch, self.hoa, config, draws, distributed.summed)
 
 
 def _to(device: torch.device, drawn: Tensor) -> Tensor:
-    """A small tensor from the CPU, without waiting for the device."""
+    """A small tensor from the CPU, copied without waiting for the device."""
     return (drawn.pin_memory() if device.type == "cuda" else drawn).to(device, non_blocking=True)

@@ -1,12 +1,15 @@
-"""The curves and figures of a run, for TensorBoard; of several processes the first draws them."""
+"""The curves and figures of a run in TensorBoard; with several processes the first one writes them."""
 
 import json
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from bams.compute import distributed
@@ -16,7 +19,7 @@ from bams.compute import distributed
 def opened(
     log_dir: str | Path, settings: Mapping[str, Any], resumed_step: int | None = None
 ) -> Iterator[SummaryWriter | None]:
-    """What `log` and `show` write with, until the end of the block; None but in the first of several processes.
+    """What `log` writes with, until the end of the block; None on all processes but the first.
 
     Args:
         log_dir: the run's own folder.
@@ -29,32 +32,81 @@ def opened(
     if not distributed.is_first():
         yield None
         return
-    purge = None if resumed_step is None else resumed_step + 1
-    with _quiet_thread(), _named(log_dir):
-        writer = SummaryWriter(str(log_dir), purge_step=purge)
-        writer.add_text("config", f"```\n{json.dumps(dict(settings), indent=1)}\n```", resumed_step or 0)
+    usual, threading.excepthook = threading.excepthook, _without_file_errors
     try:
-        with _quiet_thread():
+        with _named(log_dir):
+            writer = SummaryWriter(str(log_dir), purge_step=None if resumed_step is None else resumed_step + 1)
+            writer.add_text("config", f"```\n{json.dumps(dict(settings), indent=1)}\n```", resumed_step or 0)
+        try:
             yield writer
+        finally:
+            with _named(log_dir):
+                writer.close()
     finally:
-        with _quiet_thread(), _named(log_dir):
-            writer.close()
+        threading.excepthook = usual
 
 
-def log(writer: SummaryWriter | None, group: str, scalars: Mapping[str, float], step: int) -> None:
-    """Add a point to each of some curves."""
+def log(
+    writer: SummaryWriter | None,
+    group: str,
+    scalars: Mapping[str, float],
+    step: int,
+    figures: Mapping[str, Any] | None = None,
+) -> None:
+    """Add a point to each curve, and figures of matplotlib."""
     if writer is not None:
         with _named(writer.log_dir):
             for name, value in scalars.items():
                 writer.add_scalar(f"{group}/{name}", value, step)
-
-
-def show(writer: SummaryWriter | None, group: str, figures: Mapping[str, Any], step: int) -> None:
-    """Add figures of matplotlib, by name."""
-    if writer is not None:
-        with _named(writer.log_dir):
-            for name, figure in figures.items():
+            for name, figure in (figures or {}).items():
                 writer.add_figure(f"{group}/{name}", figure, step)
+
+
+class LossCurves:
+    """Curves of the training losses in one epoch, a point `every` steps; until then losses stay on the device."""
+
+    def __init__(self, writer: SummaryWriter | None, dataset: Any, every: int):
+        self.writer, self.dataset, self.every = writer, dataset, every
+        self.recent: list[tuple[list[int], dict[str, Tensor]]] = []
+        self.frames, self.since = 0, time.perf_counter()
+
+    def add(
+        self, step: int, windows: list[int], batch: Mapping[str, Tensor], losses: Mapping[str, Tensor], rate: float
+    ) -> dict[str, str]:
+        """Take the losses of a step, and log the means since the last point if one is due; returns some as text."""
+        self.recent.append((windows, {name: loss.detach() for name, loss in losses.items()}))
+        self.frames += len(windows) * batch["input"].shape[1]
+        if step % self.every and step != 1:
+            return {}
+        means = self.check(step)
+        speed = self.frames / (time.perf_counter() - self.since)
+        log(self.writer, "train", {**means, "lr": rate, "frames_per_second": speed}, step)
+        self.recent, self.frames, self.since = [], 0, time.perf_counter()
+        return {"loss": f"{means['total_loss']:.3f}", "skill": f"{means['hoa_skill']:.3f}"}
+
+    def check(self, step: int) -> dict[str, float]:
+        """Means of the losses since the last point; this waits for the device.
+
+        Raises:
+            FloatingPointError: one is not finite.
+        """
+        if not self.recent:
+            return {}
+        _, names = self.recent[0]
+        rows = torch.stack([torch.stack(list(losses.values())) for _, losses in self.recent]).cpu()
+        for number, ((windows, _), row) in enumerate(zip(self.recent, rows, strict=True), step - len(rows) + 1):
+            if not torch.isfinite(row).all():
+                terms = ", ".join(name for name, loss in zip(names, row, strict=True) if not torch.isfinite(loss))
+                raise FloatingPointError(
+                    f"{terms} is not finite at step {number} (tracks in the batch{self._tracks(windows)}); look for "
+                    "values in the data that are out of all proportion, or lower --lr"
+                )
+        return dict(zip(names, rows.mean(dim=0).tolist(), strict=True))
+
+    def _tracks(self, windows: list[int]) -> str:
+        rows, names = getattr(self.dataset, "windows", None), getattr(self.dataset, "track_names", None)
+        tracks = windows if rows is None else sorted({int(rows[i][0]) for i in windows})
+        return ": " + ", ".join(names[i] for i in tracks) if names else f", counted from 0: {str(tracks)[1:-1]}"
 
 
 @contextmanager
@@ -65,17 +117,7 @@ def _named(log_dir: str | Path) -> Iterator[None]:
         raise OSError(f"the curves cannot be written in {log_dir}: {error.strerror or error}") from error
 
 
-@contextmanager
-def _quiet_thread() -> Iterator[None]:
-    """TensorBoard's own thread does not print its errors, which the next call of its writer raises."""
-    usual = threading.excepthook
-
-    def hook(failed: threading.ExceptHookArgs) -> None:
-        if not (isinstance(failed.exc_value, OSError) and type(failed.thread).__name__ == "_AsyncWriterThread"):
-            usual(failed)
-
-    threading.excepthook = hook
-    try:
-        yield
-    finally:
-        threading.excepthook = usual
+def _without_file_errors(failed: threading.ExceptHookArgs) -> None:
+    """Leave out OSErrors of TensorBoard's own thread, which the next call of its writer raises."""
+    if not issubclass(failed.exc_type, OSError):
+        threading.__excepthook__(failed)

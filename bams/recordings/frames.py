@@ -1,0 +1,41 @@
+"""The rows of a tracker's file as arrays over frames."""
+
+from pathlib import Path
+
+import numpy as np
+
+from bams.storage.arrays import check_size
+
+
+def by_frame(numbers: np.ndarray, values: np.ndarray, path: Path | None) -> tuple[int, np.ndarray]:
+    """Rows at the places of their frames.
+
+    Args:
+        numbers: (R,) the frame number of each row, whole, from 0 on, in any order.
+        values: (R, ...) float32.
+        path: the file, whose size limits that of the result.
+
+    Returns:
+        the first frame's number, and (T, ...) float32 with NaN in the frames that the file leaves out.
+    """
+    if len(numbers) == 0:
+        raise ValueError("it holds no frame")
+    wrong = np.flatnonzero(~((numbers >= 0) & (numbers <= 2**53) & (numbers == np.round(numbers))))
+    if len(wrong):
+        raise ValueError(f"row {wrong[0]} has the frame number {numbers[wrong[0]]}; expected a whole number from 0 on")
+    found, counts = np.unique(numbers.astype(np.int64), return_counts=True)
+    if counts.max() > 1:
+        raise ValueError(f"it holds frame {found[counts > 1][0]} {counts.max()} times")
+    shape = (int(found[-1] - found[0]) + 1, *values.shape[1:])
+    check_size(shape, path)
+    spread = np.full(shape, np.nan, np.float32)
+    spread[numbers.astype(np.int64) - found[0]] = values
+    return int(found[0]), spread
+
+
+def as_float32(values: np.ndarray) -> np.ndarray:
+    """Numbers as float32; those that float32 cannot hold become infinite. Raises ValueError for other types."""
+    if np.asarray(values).dtype.kind not in "fiub":
+        raise ValueError(f"its coordinates are of type {np.asarray(values).dtype}, not numbers")
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray(values).astype(np.float32, copy=False)

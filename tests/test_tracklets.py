@@ -1,0 +1,60 @@
+"""Tracklets joined into individuals."""
+
+from itertools import pairwise
+
+import numpy as np
+
+from bams.recordings.tracklets import join_tracklets
+
+
+def joined(individuals: int, *tracklets: tuple[range, float]) -> list[set[int]]:
+    """The individuals to which each tracklet (frames, place on a line) went."""
+    frames = np.concatenate([np.array(span) for span, _ in tracklets])
+    which = np.concatenate([np.full(len(span), i) for i, (span, _) in enumerate(tracklets)])
+    places = np.array([place for _, place in tracklets], np.float32)[which]
+    chosen = join_tracklets(frames, which, np.stack([places, places * 0], axis=-1)[:, None], individuals, "a.slp")
+    for who in set(chosen) - {-1}:
+        mine = frames[chosen == who]
+        assert len(set(mine)) == len(mine)  # nobody is twice in a frame
+    return [set(chosen[which == i].tolist()) for i in range(len(tracklets))]
+
+
+def test_a_tracklet_goes_on_with_whoever_was_last_seen_nearest():
+    tracklets = (range(5), 0.0), (range(5), 100.0), (range(7, 9), 90.0), (range(8, 12), 3.0), (range(20, 22), 88.0)
+    assert joined(2, *tracklets) == [{0}, {1}, {1}, {0}, {1}]
+
+
+def test_two_that_begin_at_once_are_taken_together():
+    # one by one, the first would take the individual that both are nearest to
+    tracklets = (range(5), 0.0), (range(5), 10.0), (range(6, 9), 9.0), (range(6, 9), 12.0)
+    assert joined(2, *tracklets) == [{0}, {1}, {0}, {1}]
+
+
+def test_an_individual_not_seen_yet_is_taken_last():
+    assert joined(3, (range(5), 0.0), (range(6, 9), 50.0), (range(7, 9), 1.0)) == [{0}, {0}, {1}]
+
+
+def test_the_longest_go_first_and_the_others_wait_and_lose_what_is_before(capsys):
+    assert joined(1, (range(3), 0.0), (range(10), 5.0), (range(8, 14), 5.0)) == [{-1}, {0}, {-1, 0}]
+    assert capsys.readouterr().err == "a.slp: dropped 5 of 19 detections: all animals were taken in these frames\n"
+
+
+def test_no_more_individuals_than_were_seen_and_nothing_to_join():
+    assert joined(4, (range(3), 0.0), (range(4, 6), 1.0)) == [{0}, {0}]
+    assert joined(2, (range(0), 0.0)) == [set()]
+
+
+def test_random_tracklets_of_walking_animals_are_found_again():
+    rng = np.random.default_rng(0)
+    paths = np.cumsum(rng.normal(0, 1, (3, 400, 2)), axis=1) + np.array([[0, 0], [300, 0], [0, 300]])[:, None]
+    frames, which, points, truth = [], [], [], []
+    for who, path in enumerate(paths):
+        cuts = [0, *sorted(rng.choice(np.arange(1, 400), 9, replace=False).tolist()), 400]
+        for first, end in pairwise(cuts):
+            frames += range(first, end)
+            which += [len(set(which))] * (end - first)
+            points += [path[first:end]]
+            truth += [who] * (end - first)
+    found = np.concatenate(points)[:, None].astype(np.float32)
+    chosen = join_tracklets(np.array(frames), np.array(which), found, 3, "a")
+    assert {(a, b) for a, b in zip(truth, chosen.tolist(), strict=True)} == {(0, 0), (1, 1), (2, 2)}
