@@ -192,21 +192,6 @@ def test_the_inputs_do_not_know_where_the_camera_is(dims):
     assert np.allclose(here.inputs, there.inputs, atol=1e-3, equal_nan=True)
 
 
-@pytest.mark.parametrize("factor", [0.25, 1024.0])
-def test_lengths_scale_with_the_unit_and_validity_does_not(factor):
-    keypoints = animals(3)
-    one, other = animal_features(keypoints, ALL), animal_features(keypoints * np.float32(factor), ALL)
-    assert np.array_equal(one.valid, other.valid)
-    lengths = [i for i, name in enumerate(one.input_names) if not name.endswith(("observed", "turn"))]
-    assert np.allclose(
-        one.inputs[..., lengths] * factor,
-        other.inputs[..., lengths],
-        rtol=1e-3,
-        atol=1e-3 * factor,
-        equal_nan=True,
-    )
-
-
 def test_an_animal_that_is_never_tracked_is_unknown_to_the_others():
     keypoints = animals(5, 2)
     keypoints[1] = NAN

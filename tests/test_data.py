@@ -1,4 +1,4 @@
-"""data.py, statistics.py and recordings.py: from arrays to the items that the network trains on."""
+"""From arrays to the items that the network trains on."""
 
 import pickle
 from dataclasses import asdict
@@ -9,7 +9,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.utils.data import DataLoader
 
 from bams import statistics
 from bams.data import feature_tables
@@ -88,52 +87,19 @@ def test_an_item_has_the_shapes_and_types_of_the_contract():
     assert item["strain"] == 1
 
 
-def test_inputs_are_handed_on_unscaled():
+def test_inputs_are_handed_on_unscaled_with_the_centre_where_they_are_not_known():
     x, y, valid = random_tracks(0)
     dataset = Dataset(x, y, valid)
     for i in range(3):
-        seen = np.isfinite(x[i])
-        np.testing.assert_array_equal(dataset[i]["input"].numpy()[seen], x[i][seen])
+        expected = np.where(np.isnan(x[i]), dataset.statistics.centre, x[i])
+        np.testing.assert_array_equal(dataset[i]["input"], expected)
+        np.testing.assert_array_equal(dataset.track_input(i), expected)
 
 
-def test_what_is_not_known_becomes_the_centre():
-    x, y, valid = random_tracks(0)
-    dataset = Dataset(x, y, valid)
-    for i in range(3):
-        centre = np.broadcast_to(dataset.statistics.centre, x[i].shape)
-        np.testing.assert_array_equal(dataset[i]["input"].numpy()[np.isnan(x[i])], centre[np.isnan(x[i])])
-        np.testing.assert_array_equal(dataset.track_input(i), dataset[i]["input"].numpy())
-
-
-def test_the_example_of_the_docstring_holds():
-    x = np.arange(10, dtype=np.float32).reshape(2, 5, 1)
-    item = Dataset(x, x % 2, None, hoa_bins=2)[1]
-    assert item["input"][:, 0].tolist() == [5, 6, 7, 8, 9]
-    assert item["actions"][:, 0].tolist() == [1, 0, 1, 0, 1]
-
-
-def test_arrays_and_lists_give_the_same():
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_arrays_and_lists_give_the_same(dtype):
     x, y, valid = random_tracks(1)
-    assert_same_data(Dataset(x, y, valid), Dataset(np.stack(x), np.stack(y), np.stack(valid)))
-
-
-def test_float64_gives_the_same_as_float32():
-    x, y, valid = random_tracks(1)
-    assert_same_data(Dataset(x, y, valid), Dataset(np.stack(x).astype(float), np.stack(y).astype(float), valid))
-
-
-def test_tracks_of_any_length_are_padded_with_frames_that_are_not_valid():
-    x, y, valid = random_tracks(2, lengths=(5, 30, 1), missing=0)
-    dataset = Dataset(x, y, valid)
-    assert (len(dataset), dataset.sequence_length) == (3, 30)
-    for i, length in enumerate((5, 30, 1)):
-        item = dataset[i]
-        assert item["input"].shape == (30, 4)
-        np.testing.assert_array_equal(item["input"][:length], x[i])
-        np.testing.assert_array_equal(item["input"][length:], np.repeat(x[i][-1:], 30 - length, axis=0))
-        np.testing.assert_array_equal(item["valid"][:length], valid[i])
-        assert not item["valid"][length:].any()
-        assert (item["actions"][length:] == item["actions"][length - 1]).all()
+    assert_same_data(Dataset(x, y, valid), Dataset(np.stack(x).astype(dtype), np.stack(y).astype(dtype), valid))
 
 
 def test_items_are_the_windows_of_the_tracks():
@@ -175,24 +141,6 @@ def test_arguments_are_neither_changed_nor_shared():
             np.testing.assert_array_equal(np.asarray(value), before[i][name])
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_a_loader_gives_the_items_as_they_are_with_any_number_of_workers(workers):
-    labels = {"strain": np.arange(4), "chases": [np.arange(t) for t in (25, 30, 7, 12)]}
-    dataset = Dataset(*random_tracks(6, lengths=(25, 30, 7, 12)), sequence_length=10, labels=labels)
-    loader = DataLoader(
-        dataset, batch_size=3, shuffle=True, num_workers=workers, generator=torch.Generator().manual_seed(0)
-    )
-    order = DataLoader(range(len(dataset)), shuffle=True, generator=torch.Generator().manual_seed(0))
-    order = [int(i) for i in order]
-    batches = list(loader)
-    assert sum(len(batch["input"]) for batch in batches) == len(dataset) == 9
-    for name in ("input", "actions", "valid", "strain", "chases"):
-        found = torch.cat([batch[name] for batch in batches])
-        expected = np.stack([np.asarray(dataset[i][name]) for i in order])
-        assert found.numpy().dtype == expected.dtype
-        np.testing.assert_array_equal(found, expected, err_msg=name)
-
-
 def test_a_mapped_data_set_goes_to_another_process_without_its_arrays(tmp_path):
     made = Dataset(*random_tracks(6, lengths=(2500, 3000)), cache_path=tmp_path, cache=True)
     sent = pickle.dumps(made)
@@ -213,13 +161,6 @@ def test_valid_per_frame_holds_for_every_action():
     assert_same_data(Dataset(x, y, np.stack(per_frame)), Dataset(x, y, repeated))
 
 
-def test_valid_per_action_is_handed_on():
-    x, y, valid = random_tracks(8)
-    dataset = Dataset(x, y, valid)
-    for i in range(3):
-        np.testing.assert_array_equal(dataset[i]["valid"], valid[i])
-
-
 def test_actions_that_are_not_finite_are_never_valid():
     x, y, valid = random_tracks(9, missing=0)
     y[0][3, 1], y[1][4, 2], y[2][5, 0] = NAN, np.inf, -np.inf
@@ -234,30 +175,10 @@ def test_actions_that_are_not_finite_are_never_valid():
 # --- statistics --------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 2**32), bins=st.integers(2, 40))
-def test_the_quantiser_counts_the_edges_at_or_below_a_value(seed, bins):
-    rng = np.random.default_rng(seed)
-    edges = np.sort(rng.normal(size=(3, bins - 1)).astype(np.float32), axis=1)
-    values = rng.normal(size=(40, 3)).astype(np.float32)
-    values[0], values[1], values[2] = edges[:, 0], edges[:, -1], edges[:, bins // 2 - 1]  # exactly on edges
-    found = quantise(values, edges)
-    assert found.dtype == np.uint8
-    for t, d in np.ndindex(values.shape):
-        assert found[t, d] == sum(edge <= values[t, d] for edge in edges[d])
-
-
 def test_the_quantiser_by_hand():
     edges = np.float32([[-1, 0, 1]])
     values = np.float32([[-9], [-1], [-0.5], [0], [0.99], [1], [1e30]])
     assert quantise(values, edges)[:, 0].tolist() == [0, 1, 1, 2, 2, 3, 3]
-
-
-def test_256_bins_fit_and_no_value_leaves_them():
-    values = np.linspace(-1, 1, 10_000, dtype=np.float32)[:, None]
-    found = fit_statistics(values, values, np.ones((10_000, 1), bool), 256)
-    bins = quantise(np.float32([[-9], [9]]), found.edges)
-    assert (found.bins, found.counts.shape, bins.tolist()) == (256, (1, 256), [[0], [255]])
 
 
 @pytest.mark.parametrize("bins", [3, 8, 32, 256])
@@ -357,15 +278,13 @@ def test_given_statistics_are_used_as_they_are():
     x, y, valid = random_tracks(15)
     train = Dataset(x, y, valid, hoa_bins=8)
     kept = {name: array.copy() for name, array in asdict(train.statistics).items()}
-    x, y, valid = ([3 * track + 2 for track in random_tracks(16)[i]] for i in range(2)), None, None
-    x, y = (list(tracks) for tracks in x)
+    x, y, _ = random_tracks(16)
     new = Dataset(x, y, None, statistics=train.statistics)
     for name, array in kept.items():
         np.testing.assert_array_equal(getattr(new.statistics, name), array)
     for i in range(3):
         np.testing.assert_array_equal(new[i]["actions"], quantise(y[i], kept["edges"]))
-        centre = np.broadcast_to(kept["centre"], x[i].shape)
-        np.testing.assert_array_equal(new[i]["input"], np.where(np.isnan(x[i]), centre, x[i]))
+        np.testing.assert_array_equal(new[i]["input"], np.where(np.isnan(x[i]), kept["centre"], x[i]))
 
 
 def test_new_data_without_anything_valid_can_be_embedded_with_given_statistics():
@@ -384,21 +303,6 @@ def poses_dataset(keypoints: np.ndarray, **options) -> Dataset:
     return Dataset(found.inputs, found.actions, found.valid, **options)
 
 
-KINDS = pytest.mark.parametrize("make", [KeypointsDataset, poses_dataset])
-TRACKERS = pytest.mark.parametrize("whole", [False, True], ids=["parts of px", "whole px, as in MABe files"])
-
-
-@KINDS
-@TRACKERS
-@pytest.mark.parametrize("factor", [0.5, 1024, 2.0**-10])
-def test_units_that_differ_by_a_power_of_two_give_exactly_the_same_bins(mice, make, whole, factor):
-    keypoints = np.rint(mice) if whole else mice
-    one, other = make(keypoints), make(keypoints * np.float32(factor))
-    np.testing.assert_array_equal(other.actions, one.actions)
-    np.testing.assert_array_equal(other.valid, one.valid)
-    np.testing.assert_array_equal(other.statistics.counts, one.statistics.counts)
-
-
 # Not the polar features of parts of px: where a step is a tenth of a px, float32 itself leaves the heading open.
 @pytest.mark.parametrize(
     ("make", "whole"), [(KeypointsDataset, False), (KeypointsDataset, True), (poses_dataset, True)]
@@ -412,17 +316,6 @@ def test_in_any_other_unit_at_most_one_bin_in_10000_differs(many_mice, make, who
     assert (one.actions != other.actions)[one.valid].mean() <= 1e-4
 
 
-@pytest.mark.parametrize("factor", [2.0**-20, 1e-9, 1e9])
-def test_statistics_are_sound_in_tiny_and_huge_units(mice, factor):
-    dataset = KeypointsDataset(mice * np.float32(factor))
-    plain = KeypointsDataset(mice)
-    names = dataset.feature_names
-    lengths = [i for i, name in enumerate(names["inputs"]) if not name.endswith(("observed", "turn"))]
-    np.testing.assert_allclose(dataset.statistics.scale[lengths], plain.statistics.scale[lengths] * factor, rtol=1e-3)
-    graded = [i for i, name in enumerate(names["actions"]) if name.endswith("moved")]
-    assert (dataset.statistics.counts[graded] > 0).mean() > 0.99
-
-
 # --- keypoints ---------------------------------------------------------------------------------
 
 
@@ -432,38 +325,6 @@ def test_names_fit_the_widths(mice):
         assert len(dataset.feature_names["inputs"]) == dataset.input_size == dataset[0]["input"].shape[1]
         assert len(dataset.feature_names["actions"]) == dataset.target_size == dataset[0]["actions"].shape[1]
     assert "left_ear_x_moved" in KeypointsDataset(mice, keypoint_names=KEYPOINTS).feature_names["actions"]
-
-
-def test_an_added_keypoint_that_is_never_seen_leaves_all_others_as_they_are(mice):
-    config = FeatureConfig(predict=("movement", "lengths", "observed"), others=0)
-    plain = KeypointsDataset(mice, keypoint_names=KEYPOINTS, config=config)
-    names = (*KEYPOINTS[:5], "never", *KEYPOINTS[5:])
-    more = KeypointsDataset(np.insert(mice, 5, NAN, axis=2), keypoint_names=names, config=config)
-    inputs = [more.feature_names["inputs"].index(name) for name in plain.feature_names["inputs"]]
-    actions = [more.feature_names["actions"].index(name) for name in plain.feature_names["actions"]]
-    np.testing.assert_array_equal(more.inputs[:, inputs], plain.inputs)
-    np.testing.assert_array_equal(more.actions[:, actions], plain.actions)
-    np.testing.assert_array_equal(more.valid[:, actions], plain.valid)
-    for name in ("centre", "scale"):
-        np.testing.assert_array_equal(getattr(more.statistics, name)[inputs], getattr(plain.statistics, name))
-    np.testing.assert_array_equal(more.statistics.counts[actions], plain.statistics.counts)
-    never = [i for i in range(more.target_size) if i not in actions]
-    assert [more.feature_names["actions"][i] for i in never] == [
-        *("never_x_moved", "never_y_moved", "never-centre_length", "never_observed")
-    ]
-    assert not more.valid[:, never[:3]].any() and len(np.unique(more.actions[:, never[3]])) == 1
-    assert np.isfinite(more.inputs).all()
-
-
-def test_one_lost_paw_does_not_silence_the_rest_of_the_animal(mice):
-    lost = mice.copy()
-    lost[:, 100:300, 4] = NAN
-    whole, part = KeypointsDataset(mice), KeypointsDataset(lost)
-    others = [i for i, name in enumerate(whole.feature_names["actions"]) if name.endswith("moved")]
-    others = [i for i in others if not whole.feature_names["actions"][i].startswith("keypoint4_")]
-    own = [i for i, name in enumerate(whole.feature_names["actions"]) if not name.startswith("keypoint4")]
-    np.testing.assert_array_equal(part.valid[:, own], whole.valid[:, own])
-    np.testing.assert_array_equal(part.actions[:, others], whole.actions[:, others])
 
 
 def test_padding_at_the_end_of_an_array_is_dropped(mice):
@@ -489,25 +350,6 @@ def test_series_are_taken_without_axes_of_keypoints(mice):
     keypoints = KeypointsDataset(mice, config=FeatureConfig(predict=("movement",), others=0))
     np.testing.assert_array_equal(series.actions, keypoints.actions)
     np.testing.assert_array_equal(series.valid, keypoints.valid)
-
-
-def test_whole_numbers_are_taken_for_keypoints():
-    keypoints = np.random.default_rng(0).integers(0, 99, (2, 30, 3, 2))
-    assert_same_data(KeypointsDataset(keypoints), KeypointsDataset(keypoints.astype(float)))
-
-
-def test_keypoints_are_left_as_they_are(mice):
-    keypoints = mice.copy()
-    keypoints.flags.writeable = False
-    dataset = KeypointsDataset(keypoints)
-    np.testing.assert_array_equal(keypoints, mice)
-    assert not np.shares_memory(dataset.inputs, keypoints)
-
-
-def test_one_track_of_few_frames_is_a_data_set():
-    dataset = KeypointsDataset(np.float32([[[[0, 1]], [[2, 3]]]]))
-    assert (len(dataset), dataset.valid.sum(axis=0).tolist()) == (1, [1, 1])
-    assert torch.isfinite(dataset[0]["input"]).all()
 
 
 def test_real_rats_have_sound_statistics():
@@ -579,28 +421,6 @@ def test_labels_per_frame_are_cut_where_padding_is_dropped(mice):
 # --- windows and recordings --------------------------------------------------------------------
 
 
-@settings(max_examples=200, deadline=None)
-@given(lengths=st.lists(st.integers(1, 500), min_size=1, max_size=6), window=st.integers(1, 200))
-def test_windows_cover_every_frame_with_as_few_as_possible(lengths, window):
-    windows = cut_windows(np.array(lengths), window)
-    covered = [np.zeros(length, int) for length in lengths]
-    for track, first in windows:
-        assert first >= 0
-        assert first + window <= lengths[track] or (first == 0 and lengths[track] < window)
-        covered[track][first : first + window] += 1
-    for track, length in enumerate(lengths):
-        assert (covered[track] > 0).all()
-        count = (windows[:, 0] == track).sum()
-        assert count == (length + window - 1) // window
-        spare = count * window - length
-        # the overlap is spread evenly, to a frame
-        firsts = windows[windows[:, 0] == track, 1]
-        if count > 1:
-            overlaps = window - np.diff(firsts)
-            assert overlaps.sum() == spare
-            assert overlaps.max() - overlaps.min() <= 2
-
-
 @pytest.mark.parametrize("window", [0, -3])
 def test_a_window_without_frames_is_refused(window):
     with pytest.raises(ValueError, match="at least 1"):
@@ -622,12 +442,9 @@ def test_recordings_are_held_out_whole_and_by_seed(count, share, seed):
     else:
         assert len(held_out) >= 1
         assert abs(len(held_out) - count * share) <= 1
+    assert len({tuple(choose_held_out(50, 0.2, seed)[1]) for seed in range(5)}) == 5
     for same, again in zip((train, held_out), choose_held_out(count, share, seed), strict=True):
         np.testing.assert_array_equal(same, again)
-
-
-def test_another_seed_holds_out_others():
-    assert len({tuple(choose_held_out(50, 0.2, seed)[1]) for seed in range(5)}) == 5
 
 
 @pytest.mark.parametrize("share", [-0.1, 1, 1.5, NAN])
@@ -643,14 +460,8 @@ def test_recordings_that_are_too_short_are_skipped_with_a_notice(capsys):
     assert err.count("\n") == 1
     assert "skipped 1 " in err
     assert "99 frames" in err
-
-
-def test_nothing_is_said_where_all_recordings_are_long_enough(capsys):
     assert long_enough([100, 99], 99).tolist() == [0, 1]
     assert capsys.readouterr() == ("", "")
-
-
-def test_only_short_recordings_are_one_sentence():
     with pytest.raises(ValueError, match=r"longest has 98 frames.* need 99"):
         long_enough([98, 20], 99)
 
@@ -843,19 +654,13 @@ OK = np.ones((2, 9, 3), bool)
         ((X, Y[..., :1], OK[..., :1, None]), "valid must be"),
         ((X, Y, np.zeros((2, 9), bool)), "no action is valid"),
         ((X, np.full_like(Y, NAN), None), "no action is valid"),
+        ((np.where(X[1, 2, 3] == X, np.inf, X), Y, OK), "infinite"),
+        ((np.where(X[1, 2, 3] == X, -np.inf, X), Y, OK), "infinite"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         Dataset(*arguments)
-
-
-@pytest.mark.parametrize("value", [np.inf, -np.inf])
-def test_infinite_inputs_are_refused(value):
-    x = X.copy()
-    x[1, 2, 3] = value
-    with pytest.raises(ValueError, match="infinite"):
-        Dataset(x, Y, OK)
 
 
 @pytest.mark.parametrize("bins", [-1, 0, 1, 257, 1000])
@@ -864,17 +669,14 @@ def test_a_number_of_bins_that_does_not_fit_is_refused(bins):
         Dataset(X, Y, OK, hoa_bins=bins)
 
 
-def test_statistics_of_other_features_are_refused():
+def test_statistics_and_labels_of_other_data_are_refused():
+    with pytest.raises(ValueError, match="label strain has 3 entries for 2 tracks"):
+        Dataset(X, Y, OK, labels={"strain": [1, 2, 3]})
     found = Dataset(X, Y, OK).statistics
     with pytest.raises(ValueError, match=r"give 3 input and 3 action features, the statistics are for 4 and 3"):
         Dataset(X[..., :3], Y, OK, statistics=found)
     with pytest.raises(ValueError, match=r"give 4 input and 2 action features, the statistics are for 4 and 3"):
         Dataset(X, Y[..., :2], OK[..., :2], statistics=found)
-
-
-def test_labels_of_another_number_of_tracks_are_refused():
-    with pytest.raises(ValueError, match="label strain has 3 entries for 2 tracks"):
-        Dataset(X, Y, OK, labels={"strain": [1, 2, 3]})
 
 
 GOOD = np.random.default_rng(0).normal(size=(2, 9, 4, 2))
