@@ -44,8 +44,8 @@ def load_annotations(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
             "class_names": {"label1": ["walk", "rest"]},          # may be left out
         }
 
-    Labels of S recordings are read out of all their individuals together, those of N tracks (S-major) each out of
-    its own.
+    Labels of S recordings are read out of the pooled individuals of a recording, labels of N tracks (S-major) out
+    of the track.
     """
     return read_labels(path)
 

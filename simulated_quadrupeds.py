@@ -58,7 +58,7 @@ class QuadrupedConfig:
     simulated_sequences: int = 240
     """sequences in the simulated file"""
     read_out_step: int = 5
-    """for evaluate: labels per frame are read out of every so many frames"""
+    """for evaluate: frames between two frames of which labels are read out"""
 
     def __post_init__(self):
         if self.read_out_step < 1:

@@ -18,7 +18,7 @@ from bams.storage import files, tensors
 Part = TypeVar("Part")
 FORMAT = "bams-checkpoint-1"
 _MISFITS = (LookupError, TypeError, ValueError, RuntimeError, AttributeError, ArithmeticError)
-CUSTOM = "custom"  # the data set of recordings of one's own, the features of which are among the settings
+CUSTOM = "custom"  # data set of your own recordings
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Checkpoint:
         settings: the training configuration.
         progress: epoch, step, and the state of the optimiser and the scheduler.
         versions: of bams, torch, numpy and Python, at the time of writing.
-        reference: what the training recordings are like, see `bams.drift`; of recordings of one's own alone.
+        reference: what the training recordings are like, for drift to be found; only of your own recordings.
     """
 
     model: BAMS
@@ -52,13 +52,13 @@ class Checkpoint:
 
         Args:
             recording: (A, T, K, d) keypoints or (A, T, F) series, float32, the unit of training; NaN = not tracked.
-            names: K names of the keypoints; those of training unless given.
+            names: K names of the keypoints; as in training unless given.
 
         Returns:
-            (A, T, F) float32, finite: what is not known is at the centre of the training data.
+            (A, T, F) float32, finite: unknown values are at the centre of the training data.
 
         Raises:
-            ValueError: the recording gives other features than those of training.
+            ValueError: the recording gives other features than in training.
         """
         found = recording_features(recording, trained_features(self), names or self.keypoint_names)
         check_features(
@@ -152,7 +152,7 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> BAM
 
 
 def part_of(settings: Mapping[str, Any], cls: type[Part]) -> Part:
-    """The settings of one class among those of several, by name; defaults for what is not there."""
+    """The settings of one class, out of the settings of several; defaults where one is missing."""
     return cls(**{field.name: settings[field.name] for field in fields(cls) if field.name in settings})
 
 

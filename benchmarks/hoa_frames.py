@@ -10,14 +10,12 @@ import argparse
 import dataclasses
 import statistics
 import time
-from functools import partial
 
 import numpy as np
 
 from bams import TrainConfig, simulate
-from bams.app import cli
-from bams.app import mabe as mabe_jobs
-from bams.app.config import RunConfig
+from bams.data import KeypointsDataset
+from bams.data.split import choose_parts
 from bams.training.batches import batch_order, load_batches
 from bams.training.loop import validate
 from bams.training.run import begin, measure_marginal, new_model
@@ -31,11 +29,14 @@ SEQUENCE_LENGTH, CLIPS, BATCH = 600, 40, 16
 def train_and_score(share: float, seed: int, steps: int) -> tuple[list[float], float]:
     """Seconds of each step, and the skill on held-out clips after the last."""
     config = TrainConfig(batch_size=BATCH, skip_frames=60, hoa_frames=share, seed=seed, lr_milestones=(), device="cpu")
-    settings = cli.Settings(RunConfig(sequence_length=SEQUENCE_LENGTH), config)
     clips = list(simulate.simulate_mice(CLIPS, seed=seed).keypoints)
-    train_set, val_set = cli.split_datasets(
-        clips, settings, partial(mabe_jobs.make_dataset, group=MICE, settings=settings)
-    )
+    train_set = val_set = None
+    for part in choose_parts(clips, config.least_frames, 0.1, seed):
+        statistics = train_set.statistics if train_set else None
+        made = KeypointsDataset.of_recordings(
+            [clips[i] for i in part], config=MICE.features, statistics=statistics, sequence_length=SEQUENCE_LENGTH
+        )
+        train_set, val_set = train_set or made, made
     model = new_model(train_set, MICE.sizes, seed)
     run = begin(model, train_set, config)
     training_step = TrainingStep(model, run.hoa, config)

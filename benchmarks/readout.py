@@ -23,9 +23,10 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from bams import embedder, losses
+from bams import losses
 from bams.data.keypoints import KeypointsDataset
 from bams.embed.offline import embed_tracks
+from bams.embedder.defaults import CHANNELS, DEFAULTS, sizes
 from bams.features.config import FeatureConfig
 from bams.models.bams import BAMS
 from bams.readout.baselines import random_weights
@@ -113,10 +114,10 @@ def scores_of(yardstick: Yardstick, channels: list[np.ndarray]) -> dict[str, Any
 def train_row(yardstick: Yardstick, changes: dict[str, Any], seed: int, rounds: int) -> dict[str, Any]:
     """Train without labels; return scores of each encoder and of both, the curve, minutes of training and HoA skill."""
     dataset = make_dataset(yardstick, changes)
-    defaults = {name: value for name, value in embedder.DEFAULTS.items() if name != "sequence_length"}
+    defaults = {name: value for name, value in DEFAULTS.items() if name != "sequence_length"}
     settings = {**defaults, **_of(TrainConfig, changes), "seed": seed, "epochs": rounds, "batch_size": 32}
     config = TrainConfig(**settings, checkpoint_every=rounds)
-    model = new_model(dataset, embedder.sizes(pooled=max(dataset.individuals) > 1), seed)
+    model = new_model(dataset, sizes(pooled=max(dataset.individuals) > 1), seed)
     curve = []
     if rounds > 1:
         untrained = random_weights(model, seed)
@@ -163,7 +164,7 @@ def hand_made_rows(yardstick: Yardstick) -> dict[str, Any]:
     """Scores of the features without a network, by row."""
     rows = hand_made(yardstick, tqdm)
     last = list(rows)[-1]
-    rows[f"PCA of these to {embedder.CHANNELS}"] = principal_components(rows[last], embedder.CHANNELS)
+    rows[f"PCA of these to {CHANNELS}"] = principal_components(rows[last], CHANNELS)
     return {name: scores_of(yardstick, channels) for name, channels in rows.items()}
 
 

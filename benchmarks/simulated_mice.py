@@ -17,10 +17,9 @@ from sklearn.model_selection import GroupKFold
 from tqdm import tqdm
 
 from bams import BAMS, TrainConfig, checkpoint, plots, simulate, train
-from bams.app import cli
 from bams.app import mabe as mabe_jobs
-from bams.app.config import RunConfig
 from bams.checkpoint import Checkpoint
+from bams.data import KeypointsDataset
 from bams.embed.offline import embed_tracks
 from bams.mabe.simulated import simulate_mouse_files
 from bams.readout.baselines import moving_mean, random_weights
@@ -112,7 +111,7 @@ def score_checkpoint(trained: Checkpoint, root: Path, figure: str | None) -> Non
 def test_tracks(trained: Checkpoint, root: Path) -> list[np.ndarray]:
     """Inputs of all mice of the test clips, (T, F) each, made as in training."""
     _, clips = mabe_jobs.load_clips(MICE, root / MICE.test_file)
-    dataset = mabe_jobs.make_dataset(clips, MICE, cli.Settings(RunConfig(), TrainConfig()), trained.statistics)
+    dataset = KeypointsDataset.of_recordings(clips, config=MICE.features, statistics=trained.statistics)
     return [dataset.track_input(i) for i in range(dataset.n_tracks)]
 
 
@@ -120,8 +119,7 @@ def train_model(root: Path, seed: int, target: str) -> Checkpoint:
     """Train on the training clips; the target is 'future' or 'current frame'."""
     _, clips = mabe_jobs.load_clips(MICE, root / MICE.train_file)
     config = TrainConfig(**STEPS, seed=seed, hoa_window=30 if target == "future" else 1)
-    settings = cli.Settings(RunConfig(sequence_length=SEQUENCE_LENGTH), config)
-    dataset = mabe_jobs.make_dataset(clips, MICE, settings)
+    dataset = KeypointsDataset.of_recordings(clips, config=MICE.features, sequence_length=SEQUENCE_LENGTH)
     if target == "current frame":
         # the target is the next frame alone; shifting the actions by one frame makes it the current frame
         dataset.actions = np.roll(dataset.actions, 1, axis=0)

@@ -18,9 +18,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from bams import embedder, simulate
+from bams import simulate
 from bams.app import labelled
 from bams.data.keypoints import KeypointsDataset
+from bams.embedder.defaults import sizes
 from bams.features.config import FeatureConfig
 from bams.models.bams import BAMS
 from bams.training.config import TrainConfig
@@ -97,7 +98,7 @@ def run(epochs: int, folder: Path) -> Soak:
 
     half = -(-len(dataset) // 2)
     config = TrainConfig(epochs=epochs, batch_size=half, log_every_step=1, skip_frames=10, precision="float32")
-    model = new_model(dataset, embedder.sizes(pooled=True), seed=0)
+    model = new_model(dataset, sizes(pooled=True), seed=0)
     train(model, dataset, config, ckpt_path=folder / "model.pt", log_dir=folder / "runs", evaluate=evaluate)
     return noted
 

@@ -15,10 +15,11 @@ import numpy as np
 import torch
 
 import mouse_triplets
-from bams import StreamingEncoder, embedder, simulate
+from bams import StreamingEncoder, simulate
 from bams.checkpoint import Checkpoint
 from bams.data.dataset import Dataset
 from bams.embed.offline import embed_recording
+from bams.embedder.defaults import sizes
 from bams.features.columns import Features
 from bams.features.config import FeatureConfig
 from bams.features.recording import recording_features
@@ -29,7 +30,7 @@ MakeFeatures = Callable[[np.ndarray], Features]
 WARM_UP = 100  # frames
 MODELS = {
     "mouse_triplets.py": (mouse_triplets.features, mouse_triplets.SIZES),
-    "custom_dataset.py": (partial(recording_features, source=FeatureConfig()), embedder.sizes(pooled=True)),
+    "custom_dataset.py": (partial(recording_features, source=FeatureConfig()), sizes(pooled=True)),
 }
 
 
@@ -41,21 +42,21 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     print(f"{'network of':20s}mice{'a frame':>14s}{'its features':>14s}{'the rest':>14s}  per second  difference")
-    for name, (features, sizes) in MODELS.items():
+    for name, (features, network) in MODELS.items():
         for individuals in args.individuals:
             mice = simulate.simulate_mice(1, frames=args.frames, individuals=individuals).keypoints[0]
-            trained = make_checkpoint(mice, features, sizes)
+            trained = make_checkpoint(mice, features, network)
             seconds, embs = stream(trained, features, mice)
             times = "".join(f"{np.median(part):8.2f}{np.percentile(part, 99):6.2f}" for part in 1000 * seconds)
             far = difference(trained, features, mice, embs)
             print(f"{name:20s}{individuals:4d}{times}{1 / seconds[0].mean():12.0f}{far:12.0e}", flush=True)
 
 
-def make_checkpoint(mice: np.ndarray, features: MakeFeatures, sizes: dict) -> Checkpoint:
+def make_checkpoint(mice: np.ndarray, features: MakeFeatures, network: dict) -> Checkpoint:
     """A network with random weights for these features, which scales them."""
     found = features(mice)
     dataset = Dataset(*found[:3])
-    model = new_model(dataset, sizes, 0).eval()
+    model = new_model(dataset, network, 0).eval()
     model.scale.set(*map(torch.from_numpy, (dataset.statistics.centre, dataset.statistics.scale)))
     return Checkpoint(model, "simulated", dataset.statistics, np.ones(1), {"inputs": list(found.input_names)})
 

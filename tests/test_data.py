@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils.data import DataLoader
 
 from bams import statistics
 from bams.data import feature_tables
@@ -139,6 +140,24 @@ def test_arguments_are_neither_changed_nor_shared():
     for i in range(len(dataset)):
         for name, value in dataset[i].items():
             np.testing.assert_array_equal(np.asarray(value), before[i][name])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_loader_gives_the_items_as_they_are_with_any_number_of_workers(workers):
+    labels = {"strain": np.arange(4), "chases": [np.arange(t) for t in (25, 30, 7, 12)]}
+    dataset = Dataset(*random_tracks(6, lengths=(25, 30, 7, 12)), sequence_length=10, labels=labels)
+    loader = DataLoader(
+        dataset, batch_size=3, shuffle=True, num_workers=workers, generator=torch.Generator().manual_seed(0)
+    )
+    order = DataLoader(range(len(dataset)), shuffle=True, generator=torch.Generator().manual_seed(0))
+    order = [int(i) for i in order]
+    batches = list(loader)
+    assert sum(len(batch["input"]) for batch in batches) == len(dataset) == 9
+    for name in ("input", "actions", "valid", "strain", "chases"):
+        found = torch.cat([batch[name] for batch in batches])
+        expected = np.stack([np.asarray(dataset[i][name]) for i in order])
+        assert found.numpy().dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected, err_msg=name)
 
 
 def test_a_mapped_data_set_goes_to_another_process_without_its_arrays(tmp_path):
@@ -419,6 +438,28 @@ def test_labels_per_frame_are_cut_where_padding_is_dropped(mice):
 
 
 # --- windows and recordings --------------------------------------------------------------------
+
+
+@settings(max_examples=200, deadline=None)
+@given(lengths=st.lists(st.integers(1, 500), min_size=1, max_size=6), window=st.integers(1, 200))
+def test_windows_cover_every_frame_with_as_few_as_possible(lengths, window):
+    windows = cut_windows(np.array(lengths), window)
+    covered = [np.zeros(length, int) for length in lengths]
+    for track, first in windows:
+        assert first >= 0
+        assert first + window <= lengths[track] or (first == 0 and lengths[track] < window)
+        covered[track][first : first + window] += 1
+    for track, length in enumerate(lengths):
+        assert (covered[track] > 0).all()
+        count = (windows[:, 0] == track).sum()
+        assert count == (length + window - 1) // window
+        spare = count * window - length
+        # the overlap is spread evenly, to a frame
+        firsts = windows[windows[:, 0] == track, 1]
+        if count > 1:
+            overlaps = window - np.diff(firsts)
+            assert overlaps.sum() == spare
+            assert overlaps.max() - overlaps.min() <= 2
 
 
 @pytest.mark.parametrize("window", [0, -3])

@@ -449,6 +449,18 @@ def find(request):
     return ALL[request.param]
 
 
+@pytest.mark.parametrize("missing", [0, 0.3, 1])
+def test_axes_types_names_and_what_is_not_valid_are_as_documented(find, missing):
+    keypoints = random_keypoints(1, missing=missing)
+    keypoints.flags.writeable = False
+    found = find(keypoints)
+    assert found.inputs.shape == (3, 40, len(set(found.input_names)))
+    assert found.actions.shape == found.valid.shape == (3, 40, len(set(found.action_names)))
+    assert (found.inputs.dtype, found.actions.dtype, found.valid.dtype) == (np.float32, np.float32, bool)
+    assert np.isfinite(found.actions).all() and not found.actions[~found.valid].any()
+    assert not np.isinf(found.inputs).any() and not found.valid[:, 0].any()
+
+
 def test_the_past_does_not_depend_on_the_future(find):
     keypoints = random_keypoints(2)
     for now in (0, 1, 17, 38):

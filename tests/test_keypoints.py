@@ -33,7 +33,7 @@ def test_tracks_are_grouped_by_recording():
 
 @pytest.mark.parametrize("individuals", [4, 0, -1, [3, 2], [6, 0], [7, -1], []])
 def test_numbers_of_individuals_that_do_not_fit_the_tracks_are_refused(individuals):
-    with pytest.raises(ValueError, match="6 tracks are not those of"):
+    with pytest.raises(ValueError, match="6 tracks do not make"):
         group_tracks(list("abcdef"), individuals)
 
 

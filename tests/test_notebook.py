@@ -10,8 +10,9 @@ import pytest
 from nbclient import NotebookClient
 
 import custom_dataset
-from bams import checkpoint, embedder, simulate
+from bams import checkpoint, simulate
 from bams.checkpoint import Checkpoint
+from bams.embedder.defaults import make_dataset, sizes
 from bams.features.config import FeatureConfig
 from bams.training.run import new_model
 
@@ -78,8 +79,8 @@ def test_notebook_on_files_of_ones_own(tmp_path: Path, monkeypatch: pytest.Monke
     }
     np.savez(tmp_path / "mine.npz", keypoints=mice.keypoints, **labels)
     recordings, config = custom_dataset.load_data(str(tmp_path / "mine.npz")), FeatureConfig()
-    dataset = embedder.make_dataset(recordings, config, sequence_length=200)
-    model = new_model(dataset, embedder.sizes(pooled=False), 0)
+    dataset = make_dataset(recordings, config, sequence_length=200)
+    model = new_model(dataset, sizes(pooled=False), 0)
     kept = {"epochs": 1, "skip_frames": 100, **asdict(config)}
     marginal = np.ones(dataset.target_size, np.float32)
     made = Checkpoint(model, "custom", dataset.statistics, marginal, dataset.feature_names, kept)

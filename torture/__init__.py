@@ -1,1 +1,1 @@
-"""What happens to `bams` when things go wrong: faults injected, bad inputs tried, one table (`make torture`)."""
+"""What `bams` does when things go wrong: faults and bad inputs, counted in one table (`make torture`)."""

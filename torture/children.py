@@ -1,12 +1,11 @@
-"""Child processes forked from one that has everything imported, so that each is quick to start.
+"""Child processes, forked from one that has imported everything, so that they start quickly.
 
-Whoever forks must not have trained before: torch's threads do not survive a fork.
+The process that forks must not have trained before: torch's threads do not survive a fork.
 """
 
 import importlib
 import os
 import resource
-import signal
 import sys
 import time
 import traceback
@@ -16,34 +15,32 @@ from pathlib import Path
 
 import torch
 
+NOBODY = 65534  # a user who may write nowhere
+
 
 @dataclass(frozen=True)
 class Ended:
-    """How a child ended: its exit status (or minus the signal that killed it), and what it wrote."""
+    """The exit status of a child (or minus the signal that killed it), and all that it wrote."""
 
     status: int
     said: str
 
     def sentence(self) -> str:
-        """What it wrote after `error: `, if that was the last line and there was no traceback."""
-        lines = self.said.strip().splitlines()
-        clean = lines and lines[-1].startswith("error: ") and "Traceback" not in self.said
-        return lines[-1].removeprefix("error: ") if clean else ""
+        """The text after `error: ` in the last line; empty if the child printed a traceback or ended otherwise."""
+        last = self.said.strip().rpartition("\n")[2]
+        clean = last.startswith("error: ") and "Traceback" not in self.said
+        return last.removeprefix("error: ") if clean else ""
 
 
 @dataclass(frozen=True)
 class Child:
-    """A running child, and the file that it writes to."""
+    """A running child, and the file that holds its output."""
 
     pid: int
     output: Path
 
-    def kill(self, number: int = signal.SIGKILL) -> None:
-        """Send a signal; a child that has ended already does not mind."""
-        os.kill(self.pid, number)
-
     def end(self) -> Ended:
-        """Wait until it ends."""
+        """Wait for the end."""
         _, status = os.waitpid(self.pid, 0)
         return Ended(os.waitstatus_to_exitcode(status), self.output.read_text(errors="replace"))
 
@@ -52,20 +49,14 @@ class Child:
         return not os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
 
 
-def start(
-    work: Callable[[], object],
-    folder: Path,
-    *,
-    file_size: int | None = None,
-    user: int | None = None,
-) -> Child:
-    """Let a forked child do some work in a folder.
+def start(work: Callable[[], object], folder: Path, *, file_size: int | None = None, as_nobody: bool = False) -> Child:
+    """Do some work in a forked child.
 
     Args:
-        work: SystemExit gives the exit status; other exceptions are written out, and give 1.
-        folder: where it works; what it writes goes to the file OUTPUT in it.
-        file_size: most bytes of a file that it may write, as on a disk that is full.
-        user: number of the user that it becomes, if it is root.
+        work: its SystemExit gives the exit status; other exceptions print a traceback and give 1.
+        folder: working folder of the child.
+        file_size: the most bytes that a file may have, to imitate a full disk.
+        as_nobody: work as a user without rights, if this is root, who may write everywhere.
     """
     output = folder / f"output-{time.monotonic_ns()}"
     output.touch()
@@ -76,13 +67,12 @@ def start(
     try:
         os.chdir(folder)
         with output.open("wb") as file:
-            for descriptor in (1, 2):
-                os.dup2(file.fileno(), descriptor)
-        sys.stdout = os.fdopen(1, "w", buffering=1)
-        sys.stderr = os.fdopen(2, "w", buffering=1)
-        if user is not None and os.getuid() == 0:
-            os.setgid(user)
-            os.setuid(user)
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+        sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1) for number in (1, 2))
+        if as_nobody and os.getuid() == 0:
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
         if file_size is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
         work()
@@ -98,12 +88,12 @@ def start(
 
 
 def run_script(main: Callable[[Sequence[str]], None], argv: Sequence[str], folder: Path, **limits) -> Ended:
-    """Run a script's `main` in a child, to its end."""
+    """Run a script's `main` in a child until it ends."""
     return start(lambda: main(list(argv)), folder, **limits).end()
 
 
-def on_one_thread() -> None:
-    """Before the first fork: no threads of torch, which forked children would miss, and its late imports done."""
+def prepare() -> None:
+    """Before the first fork: use one thread, and import what torch and zipfile import late."""
     torch.set_num_threads(1)
-    for late in ("torch._dynamo", "encodings.cp437"):  # another user may not be able to import the latter
+    for late in ("torch._dynamo", "encodings.cp437"):  # the user nobody may be unable to import the latter
         importlib.import_module(late)

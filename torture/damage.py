@@ -1,105 +1,160 @@
-"""Checkpoints and kept features of which any byte has changed, or the end is missing: noticed, or harmless."""
+"""Files with changed bytes, or without their end: refused with a sentence that names the file, or read rightly."""
 
-import io
 import random
+import runpy
+import signal
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
-from bams import checkpoint
-from bams.data.dataset import Dataset
-from bams.data.feature_tables import Track, build_table, keep, read_table
-from bams.models.bams import BAMS
-from bams.statistics import Statistics
+import bams
+from bams.mabe import files as mabe_files
+from torture.children import start
 from torture.tally import Tally
 
-Read = Callable[[], list[torch.Tensor]]
+FRAMES, POINTS = 40, ["nose", "neck", "tail"]
+SECONDS = 20  # the longest time to read a file
+WORDS = ("-1", "1e999", "nan", "9" * 30, "0x10", "1.5", "", "true", "[]", '"')
 
 
-def run(cases: int = 2_000, seed: int = 0) -> Tally:
-    """Change bytes of a checkpoint, in half of the cases, and of each file of a cache: the bad inputs."""
-    tally, rng = Tally("bytes of checkpoints and caches"), random.Random(seed)
-    with TemporaryDirectory() as made:
-        path = _write_checkpoint(Path(made) / "model.pt")
-        _try(path, lambda: _contents(checkpoint.load(path)), cases // 2, rng, tally)
-        folder = Path(made) / "cache"
-        folder.mkdir()
-        _write_cache(folder)
-        for kept in sorted(folder.iterdir()):
-            _try(kept, lambda: _rows(folder), cases // 8, rng, tally)
+class Kind(NamedTuple):
+    """A valid file.
+
+    Attributes:
+        path: of the file.
+        read: gives its content, as arrays in lists and dicts if it is sealed.
+        sealed: whether the file has checksums, so that other content than its own is wrong.
+    """
+
+    path: Path
+    read: Callable[[Path], Any]
+    sealed: bool = False
+
+
+def run(cases: int = 500, seed: int = 0) -> Tally:
+    """Damage each kind of file so many times; each kind is read in a process of its own, which may crash."""
+    tally = Tally("damaged files")
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        start(lambda: write_files(folder), folder).end()  # trains, and this process is to fork again
+        for name, kind in kinds(folder).items():
+            count(name, kind, cases, seed, tally)
     return tally
 
 
-def _try(path: Path, read: Read, cases: int, rng: random.Random, tally: Tally) -> None:
-    """Damage a file so many times, and put it right again."""
-    original, expected = path.read_bytes(), read()
-    for what, content in _damaged(original, cases, rng):
-        path.unlink()  # not written over: the pages of an array that is still mapped would change with it
-        path.write_bytes(content)
-        tally.tried += 1
-        try:
-            found = read()
-        except (ValueError, OSError):
-            tally.refused += 1
-            continue
-        except Exception as error:
-            tally.wrong.append(f"{path.name} {what}: {type(error).__name__} {error}")
-            continue
-        same = len(found) == len(expected) and all(map(torch.equal, found, expected))
-        tally.harmless += same
-        if not same:
-            tally.wrong.append(f"{path.name} {what}: other numbers")
-    path.write_bytes(original)
+def count(name: str, kind: Kind, cases: int, seed: int, tally: Tally) -> None:
+    """Read one kind of file with `cases` damages, and add to the tally."""
+    outcomes = kind.path.with_name("outcomes")
+    outcomes.touch()
+    ended = start(lambda: _read_all(kind, cases, seed, outcomes), kind.path.parent).end()
+    lines = outcomes.read_text().splitlines()
+    for line in lines:
+        tally.refused += line == "refused"
+        tally.harmless += line == "harmless"
+        tally.wrong += [f"{name} {line}"] if line.startswith("wrong") else []
+    tally.tried += len(lines)
+    if ended.status or len(lines) < cases:
+        tally.wrong.append(f"{name} case {len(lines)} ended the process with {ended.status}: {ended.said[-300:]}")
 
 
-def _damaged(original: bytes, cases: int, rng: random.Random) -> Iterator[tuple[str, bytes]]:
-    """A byte changed, anywhere or near either end, where headers are; or the end cut off."""
-    edge = min(512, len(original) - 1)
+def _read_all(kind: Kind, cases: int, seed: int, outcomes: Path) -> None:
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    original, known = kind.path.read_bytes(), kind.read(kind.path)
+    with outcomes.open("w", buffering=1) as written:
+        for what, content in damaged(original, cases, seed):
+            kind.path.unlink(missing_ok=True)  # an array mapped from it keeps its content
+            kind.path.write_bytes(content)
+            signal.alarm(SECONDS)
+            print(_outcome(kind, known, what), file=written)
+            signal.alarm(0)
+    kind.path.write_bytes(original)
+
+
+def _outcome(kind: Kind, known: Any, what: str) -> str:
+    try:
+        found = kind.read(kind.path)
+        if kind.sealed:
+            np.testing.assert_equal(found, known)
+    except (ValueError, OSError) as error:
+        said = str(error)
+        named = str(kind.path) in said or str(kind.path.parent) in said
+        return "refused" if named and "\n" not in said else f"wrong {what}: no sentence about the file: {said[:300]!r}"
+    except BaseException as error:
+        return f"wrong {what}: {type(error).__name__} {' '.join(str(error).split())[:300]}"
+    return "harmless"
+
+
+def damaged(original: bytes, cases: int, seed: int) -> Iterator[tuple[str, bytes]]:
+    """One bit changed, a stretch lost or zero, a number written otherwise, or the end lost; often near either end."""
+    rng, edge = random.Random(seed), min(500, len(original))
     for number in range(cases):
         at = rng.choice([rng.randrange(len(original)), rng.randrange(edge), len(original) - 1 - rng.randrange(edge)])
-        if number % 10 == 0:
-            yield f"cut at {at}", original[:at]
-            continue
-        changed = bytearray(original)
-        changed[at] ^= 1 << rng.randrange(8)
-        yield f"changed at {at}", bytes(changed)
+        content, length = bytearray(original), rng.choice([1, 8, 100])
+        match number % 8:
+            case 0:
+                yield f"cut at {at}", original[:at]
+            case 1:
+                yield f"without {length} bytes at {at}", original[:at] + original[at + length :]
+            case 2:
+                content[at : at + length] = bytes(length)
+                yield f"zero at {at}", bytes(content)
+            case 3:
+                digits = next((i for i in range(at, len(content)) if chr(content[i]).isdecimal()), at)
+                content[digits : digits + 1] = rng.choice(WORDS).encode()
+                yield f"another number at {digits}", bytes(content)
+            case _:
+                content[at] ^= 1 << rng.randrange(8)
+                yield f"changed at {at}", bytes(content)
 
 
-def _write_checkpoint(path: Path) -> Path:
-    torch.manual_seed(0)
-    model = BAMS(3, predictor={"hidden_layers": (-1, 4, 8)}, short_term={"num_channels": (4,), "kernel_size": 3})
-    statistics = Statistics(np.zeros(3, "f4"), np.ones(3, "f4"), np.zeros((2, 3), "f4"), np.ones((2, 4), int))
-    made = checkpoint.Checkpoint(model, "custom", statistics, np.ones(2, "f4"), settings={"lr": 1e-3})
-    return checkpoint.save(path, made)
-
-
-def _contents(found: checkpoint.Checkpoint) -> list[torch.Tensor]:
-    arrays = [*vars(found.statistics).values(), found.marginal_loss]
-    said = repr((found.dataset, found.settings, found.features, found.progress, found.versions)).encode()
-    return [*found.model.state_dict().values(), *map(torch.from_numpy, arrays), torch.tensor(list(said))]
-
-
-def _write_cache(folder: Path) -> None:
+def write_files(folder: Path) -> None:
+    """One small file of each kind in `kinds`, each in a folder of its own."""
+    for kind in kinds(folder).values():
+        kind.path.parent.mkdir()
     rng = np.random.default_rng(0)
-    lengths = (40, 60)
-    tracks = [
-        Track(rng.normal(size=(n, 3)).astype("f4"), rng.normal(size=(n, 2)).astype("f4"), rng.random((n, 2)) < 0.9)
-        for n in lengths
-    ]
-    build_table(tracks, bins=4, folder=folder)
+    keypoints = rng.random((2, 2, FRAMES, 3, 2), np.float32)
+    named = {"keypoints": keypoints, "keypoint_names": np.array(POINTS), "fps": 30.0, "lengths": [FRAMES, 30]}
+    np.save(folder / "npy/a.npy", keypoints)
+    np.savez(folder / "npz/a.npz", **named)
+    np.savez_compressed(folder / "packed/a.npz", **named)
+    bams.BAMSEmbedder(epochs=1, sequence_length=20, settings={"skip_frames": 1}).fit(keypoints).save(
+        folder / "checkpoint/a.pt"
+    )
+    clips = {name: rng.random((3, FRAMES, 12, 2), np.float32) for name in "ab"}
+    mabe_files.write_sequences(folder / "mabe/a.npy", clips)
+    writers = runpy.run_path(str(Path(__file__).parents[1] / "tests" / "pose_writers.py"))
+    columns, frames = writers["columns"](POINTS), np.arange(5, 5 + FRAMES)
+    values = rng.random((FRAMES, len(columns))) * 100
+    writers["write_csv"](folder / "deeplabcut_csv/a.csv", columns, frames, values)
+    writers["write_fixed"](folder / "deeplabcut_h5/a.h5", columns, frames, values)
+    tracks = rng.random((2, 2, 3, FRAMES)) * 100
+    writers["write_analysis"](folder / "sleap/a.analysis.h5", tracks, POINTS, ["a", "b"], tracks[:, 0] / 100)
 
 
-def _anew(_: Path) -> None:
-    raise ValueError("it is damaged, and would be made anew")
+def kinds(folder: Path) -> dict[str, Kind]:
+    """The files that researchers have, and what reads them."""
 
+    def read_checkpoint(path: Path) -> Any:
+        found = bams.checkpoint.load(path)
+        weights = {name: weight.numpy() for name, weight in found.model.state_dict().items()}
+        return [weights, vars(found.statistics), found.marginal_loss, found.features, found.settings]
 
-def _rows(folder: Path) -> list[torch.Tensor]:
-    with redirect_stderr(io.StringIO()):
-        table = keep(folder, _anew, read_table)
-    dataset = Dataset.of_table(table, sequence_length=30)
-    batch = dataset.batch(range(len(dataset)))
-    return [*batch.values(), *(torch.from_numpy(np.array(value)) for value in vars(table.statistics).values())]
+    def read_poses(path: Path) -> Any:
+        return [vars(recording) for recording in bams.load_poses(path)]
+
+    def read_clips(path: Path) -> Any:
+        return mabe_files.load_sequences(path, keypoints=12, individuals=3)
+
+    return {
+        "checkpoint": Kind(folder / "checkpoint/a.pt", read_checkpoint, sealed=True),
+        "npy": Kind(folder / "npy/a.npy", bams.load_poses),
+        "npz": Kind(folder / "npz/a.npz", read_poses, sealed=True),
+        "compressed npz": Kind(folder / "packed/a.npz", read_poses, sealed=True),
+        "CSV of DeepLabCut": Kind(folder / "deeplabcut_csv/a.csv", bams.load_poses),
+        "HDF5 of DeepLabCut": Kind(folder / "deeplabcut_h5/a.h5", bams.load_poses),
+        "analysis of SLEAP": Kind(folder / "sleap/a.analysis.h5", bams.load_poses),
+        "clips of MABe": Kind(folder / "mabe/a.npy", read_clips),
+    }

@@ -1,11 +1,11 @@
-"""Arguments of the public functions: whatever is given, a right result or the documented error."""
+"""Properties of the public functions, each tried on ten times as many examples as the test suite tries."""
 
 import json
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from torture.tally import Tally
 
@@ -13,39 +13,27 @@ ROOT = Path(__file__).parents[1]
 
 
 def run(profile: str = "torture") -> Tally:
-    """Try the properties of `tests/test_properties_*.py` in a process of their own, and count.
+    """Run `tests/test_properties_*.py` in a process of its own, and count its calls of public functions.
 
     Args:
-        profile: of `tests/conftest.py`: how many examples each property is tried on.
+        profile: of `tests/conftest.py`; it sets the number of examples.
     """
     tests = sorted(map(str, (ROOT / "tests").glob("test_properties_*.py")))
-    with tempfile.TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder:
         counts = Path(folder) / "counts.json"
         path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
         about = {"BAMS_PROPERTIES": profile, "BAMS_PROPERTIES_COUNTS": str(counts), "PYTHONPATH": path}
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-n", "0", *tests],  # in one process, which counts
-            cwd=ROOT,
-            env={**os.environ, **about, "MPLBACKEND": "Agg", "TQDM_DISABLE": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        command = [sys.executable, "-m", "pytest", "-n", "0", *tests]  # one process, which counts
+        env = {**os.environ, **about, "MPLBACKEND": "Agg", "TQDM_DISABLE": "1"}
+        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
         found = json.loads(counts.read_text()) if counts.exists() else {"tried": 0, "refused": 0, "wrong": []}
-    wrong = found["wrong"]
+    tried, refused, wrong = found["tried"], found["refused"], found["wrong"]
     if done.returncode and not wrong:
-        said = (done.stdout.strip() or "nothing").splitlines()[-1]
-        wrong = [f"the properties ended with status {done.returncode}: {said}"]
-    # of what was tried in a property that failed, the last call was wrong, or what came of it
-    harmless = found["tried"] - found["refused"] - len(found["wrong"])
+        wrong = [f"pytest ended with status {done.returncode}: {(done.stdout + done.stderr)[-300:]}"]
     return Tally(
         "arguments of public functions",
-        tried=found["tried"],
-        refused=found["refused"],
-        harmless=max(harmless, 0),
+        tried=tried,
+        refused=refused,
+        harmless=max(tried - refused - len(wrong), 0),  # the last call of a property that failed was wrong
         wrong=wrong,
     )
-
-
-if __name__ == "__main__":
-    print(run(*sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""What each part of the torture counts, and the table of all."""
+"""The counts of each part, and the table of all."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,12 +10,12 @@ class Tally:
 
     Attributes:
         part: its name in the table.
-        faults: injected: kills, full disks, files that vanish, ...
-        survived: of these, how many ended as promised (a checkpoint that loads, one sentence, the same weights).
+        faults: number injected: kills, full disks, folders that vanish, ...
+        survived: faults that ended as promised: a checkpoint that loads, one sentence, the same weights.
         tried: bad inputs: files, command lines, arguments.
-        refused: of these, how many were refused with the documented error, in one sentence.
-        harmless: of these, how many were taken, and what came out was right.
-        wrong: what came out otherwise, a line each; the torture fails if there is any.
+        refused: bad inputs that were refused with one sentence.
+        harmless: bad inputs that were taken, with a right result.
+        wrong: everything else, a line each; the torture fails if there is any.
     """
 
     part: str
@@ -26,16 +26,23 @@ class Tally:
     harmless: int = 0
     wrong: list[str] = field(default_factory=list)
 
+    def fault(self, wrong: str) -> None:
+        """Count a fault, which was survived if nothing is `wrong`."""
+        self.faults += 1
+        self.survived += not wrong
+        self.wrong += [wrong] if wrong else []
+
 
 COLUMNS = ("faults", "survived", "tried", "refused", "harmless")
-HEADS = ("faults injected", "survived", "bad inputs tried", "refused with a sentence", "harmless", "wrong")
+HEADS = ("faults injected", "survived", "bad inputs", "refused with a sentence", "harmless", "wrong")
 
 
 def table(tallies: Sequence[Tally], seconds: Sequence[float]) -> str:
-    """A Markdown table, a row for each part and one of their sums."""
-    rows = [[t.part, *(getattr(t, name) for name in COLUMNS), len(t.wrong)] for t in tallies]
-    rows = [[*row, round(spent)] for row, spent in zip(rows, seconds, strict=True)]
+    """A Markdown table, one row for each part and one for the sums."""
+    rows = [
+        [t.part, *(getattr(t, name) for name in COLUMNS), len(t.wrong), round(spent)]
+        for t, spent in zip(tallies, seconds, strict=True)
+    ]
     rows.append(["all", *(sum(column) for column in list(zip(*rows, strict=True))[1:])])
     head = ["part", *HEADS, "seconds"]
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in [head, ["---"] * len(head), *rows])

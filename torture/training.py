@@ -1,4 +1,4 @@
-"""The small training that is hurt, and what is to come of it."""
+"""The small training that the faults and kills hit, and how its outcome is checked."""
 
 import time
 from pathlib import Path
@@ -13,22 +13,34 @@ from torture.children import Child, Ended, run_script, start
 EPOCHS = 40
 
 
-def write_tracks(path: Path, recordings: int = 2, frames: int = 150) -> Path:
-    """Recordings of two animals with three keypoints that move at random."""
-    steps = np.random.default_rng(0).normal(size=(recordings, 2, frames, 3, 2))
+def write_tracks(path: Path) -> None:
+    """Two recordings of two animals with three keypoints that move at random."""
+    steps = np.random.default_rng(0).normal(size=(2, 2, 150, 3, 2))
     np.savez(path, keypoints=np.cumsum(steps, axis=2).astype(np.float32))
-    return path
 
 
-def training(name: str, epochs: int, *more: str) -> list[str]:
-    """A command line that trains, or goes on, with the checkpoint NAME in the working folder."""
+def training(name: str, epochs: int = EPOCHS, *more: str) -> list[str]:
+    """A command line that trains the checkpoint NAME in the working folder, or goes on with it."""
     small = ["--sequence_length", "60", "--val_share", "0", "--hoa_bins", "4", "--precision", "float32"]
     files = ["--data_root", "tracks.npz", "--ckpt_path", name, "--resume", "auto", "--cache_path", "cache"]
     return ["--job", "train", *files, "--epochs", str(epochs), *small, *more]
 
 
+def train(folder: Path, *more: str, name: str = "m.pt", **limits) -> Ended:
+    """Train until the end or until the fault."""
+    return run_script(custom_dataset.main, training(name, EPOCHS, *more), folder, **limits)
+
+
+def begun(folder: Path, *more: str, name: str = "m.pt", epochs: int = EPOCHS) -> Child:
+    """A training that is under way and has written its first checkpoint."""
+    child = start(lambda: custom_dataset.main(training(name, epochs, *more)), folder)
+    while not (folder / name).exists() and child.runs():
+        time.sleep(0.002)
+    return child
+
+
 def differences(one: Path, other: Path) -> list[str]:
-    """What is not the same, bit for bit, in the weights, the optimiser and the progress of two checkpoints."""
+    """The weights, optimiser states and steps that are not bit for bit the same in two checkpoints."""
     found, expected = checkpoint.load(one), checkpoint.load(other)
     weights, wanted = found.model.state_dict(), expected.model.state_dict()
     wrong = [name for name in wanted if not torch.equal(weights[name], wanted[name])]
@@ -41,22 +53,8 @@ def differences(one: Path, other: Path) -> list[str]:
     return wrong
 
 
-def train(folder: Path, *more: str, name: str = "m.pt", **limits) -> Ended:
-    """Train to the end, or to the fault."""
-    return run_script(custom_dataset.main, training(name, EPOCHS, *more), folder, **limits)
-
-
-def begun(folder: Path, *more: str, name: str = "m.pt") -> Child:
-    """A training that has written its first checkpoint, and goes on."""
-    argv = training(name, EPOCHS, *more)
-    child = start(lambda: custom_dataset.main(argv), folder)
-    while not (folder / name).exists() and child.runs():
-        time.sleep(0.002)
-    return child
-
-
 def refusal(ended: Ended, *fragments: str, status: int = 2) -> str:
-    """What is wrong with how a run has ended, which should be with one sentence that says so much."""
+    """Empty if a run ended with this status and one sentence that contains all fragments; else what it did."""
     sentence = ended.sentence() if status == 2 else ended.said
     if ended.status == status and sentence and all(part in sentence for part in fragments):
         return ""
@@ -64,7 +62,7 @@ def refusal(ended: Ended, *fragments: str, status: int = 2) -> str:
 
 
 def resumed(folder: Path, name: str = "m.pt") -> str:
-    """What is wrong after going on to the end: the weights are to be those of a run without a fault."""
+    """Empty if the training can go on and ends with the weights of one without a fault; else what is wrong."""
     ended = train(folder, name=name)
     if ended.status:
         return f"going on ended with {ended.status}: {ended.said[-400:]}"
@@ -73,5 +71,6 @@ def resumed(folder: Path, name: str = "m.pt") -> str:
 
 
 def left_behind(folder: Path) -> str:
+    """The temporary files and locks that were not removed."""
     left = [str(found.relative_to(folder)) for found in folder.rglob(".*")]
     return f"left behind: {', '.join(left)}" if left else ""

@@ -1,4 +1,4 @@
-"""The command `bams`: the jobs of recordings of one's own, with the settings of the scripts."""
+"""The command `bams`: the jobs of your own recordings, with the settings of the scripts."""
 
 from collections.abc import Sequence
 

@@ -6,7 +6,7 @@ from typing import Literal
 from bams.features.config import FeatureConfig
 from bams.recordings.cleaning import CleaningConfig
 
-FIXED = {"fixed": True}  # may not change when a run goes on
+FIXED = {"fixed": True}  # may not change when a run is resumed
 NOT_KEPT = {
     "kept": False
 }  # never taken from a checkpoint: no file decides what is opened or written, or which job runs

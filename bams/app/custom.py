@@ -1,4 +1,4 @@
-"""The jobs of recordings of one's own."""
+"""The jobs of your own recordings."""
 
 import sys
 from collections.abc import Callable, Sequence

@@ -20,13 +20,13 @@ FORM = "write each setting on a line, as epochs: 3"
 
 
 def read_settings(argv: Sequence[str], description: str, classes: Sequence[type], defaults: Mapping[str, Any]) -> dict:
-    """Values of all settings by name: those of flags, then of the files that `--config` names, then `defaults`.
+    """The value of each setting, by name: from the flags, else the files that `--config` names, else the defaults.
 
     Args:
         argv: the command line without the program's name.
         description: the first line of `--help`.
         classes: dataclasses, whose fields are the settings; no two have a field of the same name.
-        defaults: by name, where they differ from those of the dataclasses.
+        defaults: by name, where they differ from the dataclasses' own.
 
     Raises:
         ValueError: a flag, a setting or its value is wrong; one sentence says which.
@@ -62,11 +62,6 @@ def read_settings(argv: Sequence[str], description: str, classes: Sequence[type]
         print(yaml.safe_dump({k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}, sort_keys=False))
         raise SystemExit(0)
     return values
-
-
-def given_flags(argv: Sequence[str]) -> set[str]:
-    """Names of the flags on a command line."""
-    return {word[2:].partition("=")[0] for word in argv if word.startswith("--")}
 
 
 def expected(kind: Any) -> str:

@@ -1,4 +1,4 @@
-"""Labels of recordings of one's own, read out of the embedding during training and after it."""
+"""Labels of your own recordings, read out of the embedding during training and after it."""
 
 from functools import partial
 from pathlib import Path
@@ -35,7 +35,7 @@ class LabelEvaluation:
     Args:
         settings: of the script.
         recordings: cleaned.
-        plan: of the training, whose statistics scale the inputs.
+        plan: of the training; its statistics scale the inputs.
         labels: of the recordings.
 
     Raises:
@@ -71,7 +71,7 @@ class LabelEvaluation:
         return to_log(self.read_out(model, baselines=False)) if due else ({}, {})
 
     def write_scores(self, path: Path) -> None:
-        """Print the scores of the checkpoint X.pt beside those of the baselines, and write them to X_scores.csv."""
+        """Print the scores of the checkpoint X.pt and of the baselines, and write them to X_scores.csv."""
         table = self.read_out(checkpoint.load(path).model)
         target = path.with_name(f"{path.stem}_scores.csv")
         files.write_text(target, table.to_csv())

@@ -37,16 +37,16 @@ class Group:
 
     Attributes:
         name: of the data set; checkpoints are named after it.
-        download: what `download_mabe.sh` calls it, which is also what the animals are called.
+        download: its name in `download_mabe.sh`, which also names the animals.
         train_file, test_file: names of the sequences files.
-        evaluator_files: names of the files of labels, splits and tasks, which `evaluate` takes unless told others.
+        evaluator_files: default names of the files of labels, splits and tasks.
         frame_maps: names under which a frame map may lie beside them.
         individuals: A of the files.
         keypoints: K of the files.
-        zero_missing: whether two zeros mean missing (see `mabe.load_sequences`).
+        zero_missing: whether two zeros mean missing (see `load_sequences`).
         features: what the network sees and predicts of a clip.
         sizes: encoders by name, and `hidden_layers` of the action predictor without its last size.
-        most_columns: C at most of a submission.
+        most_columns: largest C of a submission.
         simulate: (folder, clips) -> None, writes simulated files.
     """
 
@@ -76,7 +76,7 @@ class GroupConfig(MabeConfig):
 
 
 def run(argv: Sequence[str], group: Group, defaults: Mapping[str, Any]) -> None:
-    """Run one job of a script, whose own defaults are these."""
+    """Run one job of a script; `defaults` are the script's own."""
     description = f"BAMS on the {group.download} of MABe 2022."
     settings = cli.parse(argv, description, group.name, GroupConfig, defaults, tuple(JOBS))
     if settings.run.job == "evaluate":
@@ -87,7 +87,7 @@ def run(argv: Sequence[str], group: Group, defaults: Mapping[str, Any]) -> None:
 
 
 def data_folder(settings: cli.Settings, group: Group) -> Path:
-    """The folder with both files (which a submission is scored without); simulated first if asked for.
+    """The folder with the training and test files, simulated first if asked for; `evaluate` does without the files.
 
     Raises:
         FileNotFoundError: they are not there.
@@ -101,7 +101,7 @@ def data_folder(settings: cli.Settings, group: Group) -> Path:
             print(f"simulating 2 x {settings.script.simulated_clips} clips of {group.download} in {root}")
             group.simulate(root, settings.script.simulated_clips)
         else:
-            said = f"the simulated clips in {root} are used as they are; delete that folder to make others"
+            said = f"using the simulated clips in {root}; delete that folder to simulate others"
             print(said, file=sys.stderr)
     missing = [str(root / name) for name in names if not (root / name).exists()]
     if missing and (settings.run.job != "evaluate" or settings.script.baselines):
@@ -139,10 +139,9 @@ def run_train(settings: cli.Settings, group: Group, root: Path) -> None:
 
 
 def training_tables(settings: cli.Settings, group: Group, path: Path) -> list[Table]:
-    """The tables of training clips and, if there are any, of held-out ones.
+    """Features of the training clips and, if there are any, of the held-out clips.
 
-    They are kept in `cache_path`, or in `cache` beside the file: the next start with the same content and settings
-    makes no features. While they are made, only the keypoints are in memory.
+    They are kept in `cache_path`, or in `cache` beside the file, for the next start with the same content and settings.
     """
     cache = Path(settings.run.cache_path or path.parent / "cache")
     fitted = settings.resume.statistics if settings.resume is not None else None
@@ -167,7 +166,7 @@ def training_tables(settings: cli.Settings, group: Group, path: Path) -> list[Ta
         return [read_table(folder / name) for name in TABLES if there[name]]
 
     asked = run.hoa_bins, run.val_share, train.seed, train.skip_frames, train.hoa_window
-    # what the features are shows in those of some made-up frames
+    # features of made-up frames are part of the key, so that a change in how they are made is noticed
     probe = recording_features(_made_up(group), group.features)
     content = *map(np.asarray, probe[:3]), *(asdict(fitted).values() if fitted else ())
     key = files.content_key(f"bams-mabe-2 {asked} {probe[3:]}", *content, files.file_key(path))
@@ -183,7 +182,7 @@ def run_compute_representations(settings: cli.Settings, group: Group, root: Path
     ids, clips = load_clips(group, root / group.test_file)
     rows = clip_rows(group, root, ids, [clip.shape[1] for clip in clips])
     spans = [rows[name] for name in ids]
-    one_by_one = (clips.pop(0) for _ in ids)  # each is let go when it is embedded
+    one_by_one = (clips.pop(0) for _ in ids)  # the memory of an embedded clip is free
     with distributed.common_folder(target.parent) as folder:
         shape = max(end for _, end in spans), 2 * sum(trained.model.sizes.values())
         table = distributed.common_array(folder / "embeddings.npy", shape)
@@ -195,7 +194,7 @@ def run_compute_representations(settings: cli.Settings, group: Group, root: Path
 
 
 def clip_rows(group: Group, root: Path, ids: Sequence[str], lengths: Sequence[int]) -> mabe_files.FrameMap:
-    """Which rows of a submission belong to which clip: as the folder's frame map says, else in file order.
+    """The rows of each clip in a submission: from the folder's frame map, else in file order.
 
     Raises:
         ValueError: the frame map does not fit the clips.
@@ -219,7 +218,7 @@ def run_evaluate(settings: cli.Settings, group: Group, root: Path) -> None:
 def baselines(
     settings: cli.Settings, group: Group, root: Path
 ) -> dict[str, Callable[[mabe_files.FrameMap], np.ndarray]]:
-    """Embeddings of the test clips that a submission is to beat, by name, for a frame map."""
+    """Baselines of the test clips, by name: each makes a table of embeddings for a frame map."""
     ids, clips = load_clips(group, root / group.test_file)
     trained = load_trained(settings, group)
 
@@ -238,7 +237,7 @@ def baselines(
 
 
 def load_trained(settings: cli.Settings, group: Group) -> Checkpoint:
-    """The checkpoint to embed with, if it is of the group and its features."""
+    """The checkpoint `--ckpt_path`, of this group and its features."""
     trained = cli.load_trained(settings, group.name)
     check_features(trained.features, feature_names(group), settings.run.ckpt_path)
     return trained

@@ -1,4 +1,4 @@
-"""Figures of recordings of one's own and their embeddings.
+"""Figures of your own recordings and their embeddings.
 
 Axes: A individuals, T frames, K keypoints, d coordinates.
 """

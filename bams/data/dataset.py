@@ -21,23 +21,22 @@ from bams.storage import files
 class Dataset(torch.utils.data.Dataset):
     """Tracks as windows of features and quantised actions.
 
-    An item is a dict: `input` (T, F) float32, unscaled; `actions` (T, D) uint8 bins; `valid` (T, D) bool; and
-    the labels by name. Where a track is shorter than T, its last frame is repeated and is not valid. Reading
-    an item twice gives the same item.
+    An item is a dict: `input` (T, F) float32, unscaled; `actions` (T, D) uint8 bins; `valid` (T, D) bool; and the
+    labels by name. A track shorter than T repeats its last frame, which is not valid. Reading an item twice gives the
+    same item.
 
     Args:
         input_feats: (N, T, F) float, or a list of N arrays (T_i, F); NaN = not known, becomes the centre.
         target_feats: (N, T, D) float, or a list likewise: the action features.
-        valid: (N, T, D) or (N, T) bool, or a list likewise: True = observed; None = wherever the action is
-            finite. An action that is not finite is never valid.
+        valid: (N, T, D) or (N, T) bool, or a list likewise: True = observed; None = wherever the action is finite. An
+            action that is not finite is never valid.
         hoa_bins: Q, at most 256.
-        hoa_window: of the loss; accepted here for the released scripts' sake, and not used.
-        statistics: those of the training tracks, to embed or validate on new data; fitted if not given.
-        sequence_length: frames of a window (T of an item); tracks are cut into windows that overlap as
-            little as possible, so that every frame is in one. None, or more than that: the longest track.
-        labels: by name (N, ...) or a list of N; item i carries the labels of its track, cut like the input
-            where they are one per frame.
-        cache_path: folder for what is computed here, used if `cache`; files are keyed by content and settings.
+        statistics: of the training tracks, to embed or validate on new data; fitted unless given.
+        sequence_length: frames of a window (T of an item); windows cover every frame and overlap as little as possible.
+            None, or more frames than the longest track: those of the longest track.
+        labels: by name (N, ...) or a list of N; an item carries the labels of its track, those per frame cut like the
+            input.
+        cache_path: folder for what is computed here, used if `cache`; its files are keyed by content and settings.
 
     Example:
         Two tracks of 5 frames, one input and one action, two bins:
@@ -58,7 +57,6 @@ class Dataset(torch.utils.data.Dataset):
         valid: np.ndarray | Sequence[np.ndarray] | None,
         *,
         hoa_bins: int = 32,
-        hoa_window: int = 30,
         statistics: Statistics | None = None,
         sequence_length: int | None = None,
         labels: Mapping[str, Any] | None = None,
@@ -78,7 +76,7 @@ class Dataset(torch.utils.data.Dataset):
 
     @classmethod
     def of_table(cls, table: Table, *, sequence_length: int | None = None, labels: Any = None) -> "Dataset":
-        """A data set of features that are joined and quantised already (see `bams.tables`)."""
+        """A data set of features that are quantised already (see `feature_tables`)."""
         dataset = cls.__new__(cls)
         dataset._take(table, sequence_length, labels)
         return dataset
@@ -97,7 +95,7 @@ class Dataset(torch.utils.data.Dataset):
         self.windows = cut_windows(self.lengths, self.sequence_length)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Mapped arrays go to other processes by the names of their files."""
+        """Pickles hold the file names of mapped arrays, not their content."""
         kept = {name: getattr(self, name) for name in ("inputs", "actions", "valid")}
         paths = {name: Path(a.filename) for name, a in kept.items() if getattr(a, "filename", None)}
         return {**self.__dict__, **paths}
@@ -136,10 +134,7 @@ class Dataset(torch.utils.data.Dataset):
         return item
 
     def batch(self, windows: Sequence[int]) -> dict[str, Tensor]:
-        """`input` (B, T, F), `actions` (B, T, D) and `valid` (B, T, D) of B windows, without labels.
-
-        They are on the device that `place` was told, as are the indices by which they are gathered.
-        """
+        """`input` (B, T, F), `actions` (B, T, D) and `valid` (B, T, D) of B windows, on the device of `place`."""
         chosen = self.windows[np.asarray(windows, dtype=int)]
         bounds = np.stack([self.starts[chosen[:, 0]] + chosen[:, 1], self.starts[chosen[:, 0] + 1]], axis=1)
         inputs, actions, valid = self.placed or map(torch.from_numpy, (self.inputs, self.actions, self.valid))
@@ -167,11 +162,11 @@ def make_table(
     cache_path: str | Path | None = None,
     cache: bool = False,
 ) -> Table:
-    """The table of tracks that come one by one, kept in a cache or not.
+    """The features of tracks, from the cache if they are there.
 
     Args:
-        tracks: not asked for if they are in the cache.
-        content: all that they follow from, for the cache to know them by.
+        tracks: computed one by one, and only if the cache does not have them.
+        content: everything that the features depend on, which is the key in the cache.
         hoa_bins, statistics, cache_path, cache: as of `Dataset`.
 
     Raises:
@@ -214,7 +209,7 @@ def as_tracks(
     target_feats: np.ndarray | Sequence[np.ndarray],
     valid: np.ndarray | Sequence[np.ndarray] | None,
 ) -> list[Track]:
-    """The tracks of features in any of the forms that `Dataset` takes.
+    """Tracks from features in the forms that `Dataset` takes.
 
     Raises:
         ValueError: arrays that do not fit each other, infinite inputs.
@@ -252,6 +247,6 @@ def _checked(arrays: np.ndarray | Sequence[np.ndarray], name: str) -> list[np.nd
 
 
 def _no_label(values: np.ndarray, count: int) -> np.ndarray:
-    """`count` entries that say 'not labelled': NaN, -1 for whole numbers, False or 0 where there is no sign."""
+    """Entries for frames without a label: NaN, -1 for whole numbers, False or 0 for other kinds."""
     missing = {"f": np.nan, "i": -1}.get(values.dtype.kind, 0)
     return np.full((count, *values.shape[1:]), missing, values.dtype)

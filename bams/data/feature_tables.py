@@ -1,4 +1,4 @@
-"""Features and quantised actions of all tracks, one after the other: in memory, or in files that are mapped.
+"""Features and quantised actions of all tracks, one after the other, in memory or in mapped files.
 
 Axes: N tracks, frames of all tracks, F input features, D action features.
 """
@@ -51,13 +51,13 @@ class Table(NamedTuple):
 def build_table(
     tracks: Iterable[Track], *, bins: int, statistics: Statistics | None = None, folder: Path | None = None
 ) -> Table:
-    """Join tracks that come one by one, so that all their features are never in memory twice, or at all.
+    """Join tracks that come one by one; with a folder, their features are never all in memory.
 
     Args:
         tracks: at least one, all with as many features.
         bins: Q, of the statistics that are fitted.
-        statistics: those of the training tracks; fitted if not given.
-        folder: where the arrays go, as plain `.npy` files; unless given, memory.
+        statistics: of the training tracks; fitted unless given.
+        folder: for the arrays, as `.npy` files; None: they stay in memory.
 
     Raises:
         ValueError: nothing is valid, or the statistics are of other features.
@@ -86,14 +86,14 @@ def build_table(
 
 
 def keep(folder: Path, build: Callable[[Path], Any], read: Callable[[Path], Kept]) -> Kept:
-    """What `read` finds in a folder, which `build` fills if it is not there or is damaged, which stderr says.
+    """What `read` finds in a folder; `build` fills the folder first if it is missing, or damaged (stderr says so).
 
     Raises:
         OSError: the folder cannot be written.
     """
 
     def find_or_make() -> Kept:
-        with suppress(Exception):  # what is damaged may raise anything
+        with suppress(Exception):  # damaged files may raise anything
             return read(folder)
         with claimed(folder, wait=True):
             try:
@@ -109,7 +109,7 @@ def keep(folder: Path, build: Callable[[Path], Any], read: Callable[[Path], Kept
 
 
 def read_table(folder: Path) -> Table:
-    """The table that `build_table` wrote, its arrays mapped: pages are read when they are asked for.
+    """The table that `build_table` wrote, its arrays mapped from their files.
 
     Raises:
         ValueError, OSError: it is damaged or not there.
@@ -131,7 +131,7 @@ def read_table(folder: Path) -> Table:
 
 
 def read_mapped(path: Path) -> np.ndarray:
-    """The array of an `.npy` file, mapped; it can be written, as torch asks for, which changes memory alone."""
+    """The array of an `.npy` file, mapped copy-on-write, as torch wants writable memory."""
     return np.load(path, mmap_mode="c")
 
 
@@ -177,7 +177,7 @@ class _Column:
         return np.load(self.path, mmap_mode="r+")
 
     def _write_header(self) -> None:
-        """numpy leaves room in it for the rows to become more."""
+        """numpy leaves room in the header for a larger number of rows."""
         header = {"descr": self.rows.dtype.str, "fortran_order": False, "shape": (self.count, self.rows.shape[1])}
         np.lib.format.write_array_header_1_0(self.file, header)
 

@@ -23,14 +23,14 @@ class KeypointsDataset(Dataset):
     Args:
         keypoints: (N, T, K, d) keypoints or (N, T, F) series, float, any unit, or a list of arrays without the first
             axis; NaN = missing. In an array, frames at the end of a track in which everything is missing are padding
-            and dropped; tracks of a list are taken as they are.
+            and dropped; tracks of a list stay whole.
         keypoint_names: K names, for the names of the features.
         individuals: tracks of each recording, which follow one another: one number for all recordings, or a list.
             Animals of one recording see each other.
         config: what the network sees and predicts of keypoints; unless given the defaults, with as many `others` as
             there are.
         annotations, eval_utils: labels of the tracks or recordings and what they are, see `bams.data.labels`; items
-            carry those of their track.
+            carry the labels of their track.
         options: all others of `Dataset`.
 
     Attributes:
@@ -142,7 +142,7 @@ def group_tracks(tracks: Sequence[np.ndarray], individuals: int | Sequence[int])
     """Tracks by recording.
 
     Args:
-        tracks: N, those of a recording one after the other.
+        tracks: N; the tracks of a recording follow one another.
         individuals: of each recording, one number for all or S numbers.
 
     Raises:
@@ -152,7 +152,7 @@ def group_tracks(tracks: Sequence[np.ndarray], individuals: int | Sequence[int])
         individuals = [int(individuals)] * max(len(tracks) // max(int(individuals), 1), 1)
     if min(individuals, default=0) < 1 or sum(individuals) != len(tracks):
         raise ValueError(
-            f"{len(tracks)} tracks are not those of {len(individuals)} recordings with {sorted(set(individuals))} "
+            f"{len(tracks)} tracks do not make {len(individuals)} recordings with {sorted(set(individuals))} "
             "individuals each"
         )
     ends = np.cumsum([0, *individuals])

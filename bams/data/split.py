@@ -9,10 +9,10 @@ import numpy as np
 def choose_parts(
     recordings: Sequence[np.ndarray], least: int, share: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Which recordings (A, T, ...) are for training and which held out; those too short, or empty, are neither.
+    """Choose recordings for training and held-out ones; those too short, or without a tracked animal, are left out.
 
     Args:
-        recordings: any.
+        recordings: (A, T, ...) each.
         least: frames that a recording must have.
         share, seed: see `choose_held_out`.
 
@@ -29,9 +29,9 @@ def choose_parts(
 
 
 def choose_held_out(count: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Whole recordings for training and held out: `count` recordings, `share` of them held out, by seed.
+    """Choose whole recordings to hold out at random.
 
-    At least one is held out if `share` is above 0 and there are two; a single recording is for training.
+    At least one of two or more is held out if `share` is above 0; a single recording is for training.
 
     Returns:
         two sorted int arrays of indices, training and held out.
@@ -44,13 +44,13 @@ def choose_held_out(count: int, share: float, seed: int) -> tuple[np.ndarray, np
 
 
 def without_absent(recording: np.ndarray) -> np.ndarray:
-    """A recording (A, T, ...) without the individuals that are never tracked: no track to learn from."""
+    """A recording (A, T, ...) without the individuals that are never tracked."""
     there = ever_tracked(recording)
     return recording if there.all() else recording[there]
 
 
 def with_somebody(recordings: Sequence[np.ndarray]) -> list[int]:
-    """Indices of the recordings (A, T, ...) in which anybody is tracked in any frame.
+    """Indices of the recordings (A, T, ...) in which an individual is tracked in some frame.
 
     Raises:
         ValueError: there is none.
@@ -65,12 +65,12 @@ def with_somebody(recordings: Sequence[np.ndarray]) -> list[int]:
 
 
 def ever_tracked(recording: np.ndarray) -> np.ndarray:
-    """Which individuals of a recording (A, T, ...) are tracked in any frame: (A,) bool."""
+    """(A,) bool: whether each individual of a recording (A, T, ...) is tracked in some frame."""
     return np.isfinite(recording).reshape(len(recording), -1).any(axis=1)
 
 
 def long_enough(lengths: Sequence[int], least: int) -> np.ndarray:
-    """Indices of the recordings of at least `least` frames; says on stderr which are skipped.
+    """Indices of the recordings of at least `least` frames; stderr says how many others are left out.
 
     Raises:
         ValueError: there is none.

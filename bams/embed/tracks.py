@@ -88,7 +88,7 @@ def embed(
     """Embeddings of whole recordings of any length, one recording after the other.
 
     Args:
-        trained: a model of recordings of one's own.
+        trained: a model of your own recordings.
         recordings: cleaned as those in training were.
         device: where to compute.
         pooled: whether recordings with several individuals also have an embedding of the group, see

@@ -1,4 +1,4 @@
-"""Defaults for recordings of one's own: settings, sizes of the network, and how recordings become windows."""
+"""Defaults for your own recordings: settings, sizes of the network, and how recordings become windows."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -38,7 +38,7 @@ def feature_config(asked: FeatureConfig, recordings: Sequence[Recording]) -> Fea
 
 
 def make_dataset(recordings: Sequence[Recording], config: FeatureConfig, **options: Any) -> KeypointsDataset:
-    """The windows of recordings; `options` are those of `KeypointsDataset.of_recordings`."""
+    """Windows of recordings; `options` go to `KeypointsDataset.of_recordings`."""
     options["cache"] = options.get("cache_path") is not None
     arrays, names = [one.keypoints for one in recordings], recordings[0].keypoint_names or None
     dataset = KeypointsDataset.of_recordings(arrays, config=config, keypoint_names=names, **options)
@@ -47,7 +47,7 @@ def make_dataset(recordings: Sequence[Recording], config: FeatureConfig, **optio
 
 
 def hoa_window(seconds: float, recordings: Sequence[Recording]) -> int:
-    """Frames of a window of so many seconds.
+    """Seconds as a number of frames.
 
     Raises:
         ValueError: the rate is not known.

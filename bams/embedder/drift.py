@@ -14,7 +14,7 @@ from bams.quality.drift import DriftReport, compare
 from bams.quality.training_summary import TrainingSummary, describe, describe_embeddings
 from bams.recordings.recording import Recording
 
-# The embeddings of this many recordings, and of this many frames of each, describe those of all.
+# number of recordings, and of frames of each, whose embeddings describe the embeddings of all
 SUMMARY_RECORDINGS, SUMMARY_FRAMES = 16, 10_000
 
 

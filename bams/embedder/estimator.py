@@ -46,9 +46,9 @@ class BAMSEmbedder(TransformerMixin, BaseEstimator):
         sequence_length: frames of a training window.
         batch_size: windows in a step.
         features: what the network sees and predicts; the defaults unless given.
-        cleaning: what is done to the keypoints first, here and of new recordings; nothing unless given.
-        hoa_window_s: seconds to come of which actions are predicted; unless given `hoa_window` frames, 30.
-        settings: other fields of `TrainConfig`, by name; the defaults are those of `custom_dataset.py`.
+        cleaning: what is done to the keypoints of these and new recordings; nothing unless given.
+        hoa_window_s: seconds to come whose actions are predicted; unless given `hoa_window` frames, 30.
+        settings: other fields of `TrainConfig`, by name; the defaults equal those of `custom_dataset.py`.
         seed: every random draw follows from it.
         device: auto, cpu, cuda, ...
         log_dir: folder for TensorBoard files; none are kept unless given.
@@ -165,7 +165,7 @@ class BAMSEmbedder(TransformerMixin, BaseEstimator):
         return plan_training(CUSTOM, train_set, val_set, network, config, source, settings, resume), training
 
     def train_config(self, recordings: Sequence[Recording]) -> TrainConfig:
-        """How to train on recordings, whose frame rate turns `hoa_window_s` into frames.
+        """How to train on recordings; their frame rate turns `hoa_window_s` into frames.
 
         Raises:
             ValueError: a setting makes no sense, or the rate is needed and not known.

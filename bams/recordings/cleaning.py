@@ -13,7 +13,7 @@ import numpy as np
 from bams.recordings.body_length import body_length
 from bams.recordings.recording import Recording, check_rate
 
-FIXED = {"fixed": True}  # may not change when a run goes on
+FIXED = {"fixed": True}  # may not change when a run is resumed
 
 
 @dataclass(frozen=True)
