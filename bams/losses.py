@@ -1,7 +1,7 @@
 """The losses: the histogram of the actions to come, and the bootstrap between two views of a track.
 
-Pure functions of tensors, on any device; `docs/method.md` has the equations, in the same order. Axes: B tracks, T
-frames, M predicted frames, D action features, Q bins, P pairs of views, C channels.
+`docs/method.md` has the equations, in the same order. Axes: B tracks, T frames, M predicted frames, D action features,
+Q bins, P pairs of views, C channels.
 """
 
 from collections.abc import Iterable
@@ -23,8 +23,7 @@ def histogram_of_actions(
     Args:
         actions: (B, T, D) uint8, bins.
         valid: (B, T, D) bool, True = observed.
-        bins: Q.
-        window: W, in frames: t+1 ... t+W.
+        bins, window: Q, and W in frames: t+1 ... t+W.
         frames: (M,) int64, the frames t; all T unless given.
 
     Returns:
@@ -74,8 +73,7 @@ class HoALoss:
     """Loss of the action predictor.
 
     Attributes:
-        bins: Q.
-        window: W, in frames.
+        bins, window: Q, and W in frames.
         skip_frames: the first frames of a track, where the encoders lack context, have no weight.
         marginal: (D,) float32, the marginal loss m of each action feature (see `marginal_loss`).
         normalised: minimise the weighted mean of l / m; else of l, as the paper does.
@@ -120,9 +118,7 @@ class HoALoss:
 
 def total_weight(valid: Tensor, window: int, skip_frames: int) -> Tensor:
     """The sum of the weights w over all tracks, and all frames from `skip_frames` on: (D,) float32."""
-    total = valid.shape[1]
-    frame = torch.arange(total, device=valid.device)
-    # frame s is in the windows of s-W ... s-1
+    frame = torch.arange(valid.shape[1], device=valid.device)  # in the windows of the W frames before it
     windows = torch.clamp(frame - torch.clamp(frame - window, min=skip_frames), min=0)
     return (valid.sum(0) * windows.unsqueeze(-1)).sum(0) / window
 

@@ -103,17 +103,6 @@ def test_counts_of_bins_do_not_run_over_into_each_other(window):
         torch.testing.assert_close(weight[:, t].double(), counts.sum(-1) / window, atol=1e-6, rtol=0)
 
 
-def test_histogram_of_any_frames_is_that_of_all_frames_there():
-    actions, valid = random_batch(2)
-    frames = torch.tensor([24, 0, 7, 7, 3])
-    histogram, weight = histogram_of_actions(actions, valid, bins=4, window=5)
-    some, some_weight = histogram_of_actions(actions, valid, bins=4, window=5, frames=frames)
-    assert some.shape == (3, 5, 2, 4)
-    assert torch.equal(some, histogram[:, frames]) and torch.equal(some_weight, weight[:, frames])
-    none, no_weight = histogram_of_actions(actions, valid, bins=4, window=5, frames=frames[:0])
-    assert none.shape == (3, 0, 2, 4) and no_weight.shape == (3, 0, 2)
-
-
 @pytest.mark.parametrize("total", [2**15 - 1, 2**15, 70_000])
 def test_running_counts_are_wide_enough_for_long_tracks(total):
     actions = torch.zeros(2, total, 1, dtype=torch.uint8)
@@ -358,13 +347,6 @@ def test_views_follow_their_law(back, ahead):
         assert times.sum() == 60_000
         assert worst_deviation(times, law) < 4.5
         assert worst_deviation(times.sum(1), law.sum(1)) < 4.5
-
-
-def test_no_admissible_frame_anywhere_gives_no_usable_pair():
-    for reach in REACHES:
-        views = sample_views(torch.zeros(3, 8, dtype=bool), *reach, draws(4, tracks=3))
-        assert views.usable.tolist() == [False] * 12
-        assert all(0 <= frame < 8 for part in views[1:3] for frame in part.tolist())
 
 
 # --- bootstrap ---

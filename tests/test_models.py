@@ -221,21 +221,6 @@ def test_block_equals_a_plain_recomputation(channels_in, channels, kernel, dilat
     np.testing.assert_allclose(block(x[:, :, None])[0, :, 0].detach().numpy(), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_only_the_later_convolutions_are_weight_normalised():
-    torch.manual_seed(0)
-    network = TemporalConvNet(3, (4, 4), num_layers_per_block=3).eval()
-    x = torch.randn(1, 20, 3)
-    before = network(x)
-    with torch.no_grad():
-        for block in network.blocks:
-            for conv in list(block.convs)[1:]:
-                conv.parametrizations.weight.original1.mul_(7)  # a longer direction is the same direction
-    torch.testing.assert_close(network(x), before)
-    with torch.no_grad():
-        network.blocks[0].convs[0].weight.mul_(7)
-    assert not torch.allclose(network(x), before, atol=1e-2)
-
-
 def test_activations_start_at_a_slope_of_a_tenth():
     slopes = [m.weight for m in tiny_model().modules() if isinstance(m, torch.nn.PReLU)]
     assert len(slopes) == 3 * (2 + 3) + 2  # three in a block, one between two layers of the predictor

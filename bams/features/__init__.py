@@ -3,7 +3,7 @@
 from bams.features.columns import Features
 from bams.features.config import FeatureConfig
 from bams.features.distances import Nearest
-from bams.features.gaps import fill_gaps, observed
+from bams.features.gaps import fill_gaps
 from bams.features.recording import FeatureSource, recording_features
 from bams.features.skeletons import Body, OrientedTable, PoseTable, Segment, oriented_features, pose_features
 
@@ -17,7 +17,6 @@ __all__ = [
     "PoseTable",
     "Segment",
     "fill_gaps",
-    "observed",
     "oriented_features",
     "pose_features",
     "recording_features",
