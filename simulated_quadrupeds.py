@@ -1,4 +1,4 @@
-"""The paper's simulated quadruped robots: train, and read the labels out.
+"""The paper's simulated quadruped robots: train a model, and read the labels out of its embeddings.
 
 python simulated_quadrupeds.py --job train --simulate --epochs 20
 python simulated_quadrupeds.py --job evaluate --simulate --ckpt_path bams-quadruped-DATE.pt
@@ -12,16 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from bams.app import cli
-from bams.app.quadrupeds import (
-    JOINTS,
-    Robots,
-    check_labels,
-    load_robots,
-    read_out_labels,
-    read_out_split,
-    table_of,
-    write_scores,
-)
+from bams.app.quadrupeds import JOINTS, Robots, load_robots, read_out_labels, read_out_split, table_of
 from bams.app.script import script
 from bams.checkpoint import check_features, kept
 from bams.compute import distributed
@@ -51,14 +42,14 @@ SIZES = {
 
 @dataclass(frozen=True)
 class QuadrupedConfig:
-    """Settings of the quadrupeds alone."""
+    """Settings of this script alone."""
 
     simulate: bool = False
-    """use a simulated file in the folder of data_root/simulated, made on first use"""
+    """use a simulated file in data_root/simulated, made on first use"""
     simulated_sequences: int = 240
-    """sequences in the simulated file"""
+    """number of sequences in the simulated file"""
     read_out_step: int = 5
-    """for evaluate: frames between two frames of which labels are read out"""
+    """for evaluate: labels per frame are read out of every n-th frame"""
 
     def __post_init__(self):
         if self.read_out_step < 1:
@@ -88,7 +79,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def data_file(settings: cli.Settings) -> Path:
-    """The file of the robots; simulated first if asked for."""
+    """The robots' file, which is simulated first if the settings say so."""
     root = Path(settings.run.data_root)
     path = root if root.suffix == ".npy" else root / "robot_dataset.npy"
     if settings.script.simulate:
@@ -107,7 +98,7 @@ def data_file(settings: cli.Settings) -> Path:
 
 
 def make_dataset(sequences: list[np.ndarray], settings: cli.Settings, statistics: Statistics | None = None) -> Dataset:
-    """State: positions; action: velocities, of (1, T, 24) each."""
+    """A data set with positions as states and velocities as actions, from (1, T, 24) per sequence."""
     return Dataset(
         [sequence[0, :, :JOINTS] for sequence in sequences],
         [sequence[0, :, JOINTS:] for sequence in sequences],
@@ -138,21 +129,22 @@ def run_train(settings: cli.Settings, robots: Robots) -> None:
 
 
 def run_evaluate(settings: cli.Settings, robots: Robots) -> None:
-    """Read the labels out of each encoder, all joined, and the positions; writes X_scores.csv beside X.pt."""
+    """Read the labels out of each encoder, of all joined and of the positions; write X_scores.csv beside X.pt."""
     path = Path(settings.run.ckpt_path)
     trained = cli.load_trained(settings, NAME)
     check_features(trained.features, FEATURES, settings.run.ckpt_path)
     target = files.check_writable(path.parent) / f"{path.stem}_scores.csv"
-    train, test = read_out_split(len(robots.positions))
-    check_labels(robots.labels, train, test, settings.script.read_out_step)
+    step = settings.script.read_out_step
+    read_out_labels({}, robots.annotations, step)  # labels that cannot be read out are refused before embedding
     dataset = make_dataset(as_sequences(robots), settings, trained.statistics)
     embeddings = compute_representations(trained.model, dataset, pick_device(settings.train.device))
     embeddings["joined"] = np.concatenate(list(embeddings.values()), axis=-1)
     embeddings["positions"] = robots.positions
-    scores = read_out_labels(embeddings, robots.labels, settings.script.read_out_step)
+    table = read_out_labels(embeddings, robots.annotations, step)
+    train, test = read_out_split(len(robots.positions))
     print(f"read-outs trained on {len(train)} sequences, scored on {len(test)} others")
-    print(table_of(scores))
-    print(f"scores: {write_scores(target, scores)}")
+    print(table_of(table))
+    print(f"scores: {files.write_text(target, table.to_csv())}")
 
 
 if __name__ == "__main__":

@@ -100,10 +100,11 @@ def score(features: np.ndarray, classes: np.ndarray, group: np.ndarray, recordin
         test = np.flatnonzero(fold == held_out)
         training = of_fold != held_out
         member = training & (of_class == np.arange(count)[:, None])
-        together[test] = ridge.classifier(sums, member, 1.0)(features, rows[test]).argmax(axis=1)
+        fitted = ridge.classifier(sums, member, 1.0)
+        together[test] = sums.predict(fitted, features, rows[test]).argmax(axis=1)
         for c in range(count):
             versus = np.stack([training & (of_class != c), member[c]])
-            outputs = ridge.classifier(sums, versus, 1.0)(features, rows[test])
+            outputs = sums.predict(ridge.classifier(sums, versus, 1.0), features, rows[test])
             alone[test, c] = outputs[:, 1] > outputs[:, 0]
     return Score(
         float(np.mean([_f1(true == c, alone[:, c]) for c in range(count)])),

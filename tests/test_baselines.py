@@ -1,4 +1,4 @@
-"""baselines.py: what a trained model is compared with."""
+"""Baselines that a trained model is compared with."""
 
 import numpy as np
 import pytest

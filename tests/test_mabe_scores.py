@@ -50,15 +50,8 @@ def small_world(seed: int = 0, clips: int = 24, columns: int = 6, offset: float 
     kind = (rng.random(clips) < 0.5).astype(float)[clip]
     kind[clip == clip[rows[public[0]][0]]] = NAN
     day = rng.integers(0, 5, clips).astype(float)[clip]
-    tasks = {
-        "frame_class": (frame_class, True),
-        "gaps": (gaps, True),
-        "absent": (absent, True),
-        "lonely": (lonely, True),
-        "number": (number, False),
-        "kind": (kind, True),
-        "day": (day, False),
-    }
+    tasks = {"frame_class": (frame_class, True), "gaps": (gaps, True), "absent": (absent, True)}
+    tasks |= {"lonely": (lonely, True), "number": (number, False), "kind": (kind, True), "day": (day, False)}
     labels = Labels(rows, {name: Task(values.astype(np.float32), kind) for name, (values, kind) in tasks.items()})
     return embeddings, labels, Protocol(train, public, private, list(tasks), frozenset({"kind", "day", "gaps"}))
 
@@ -122,27 +115,13 @@ def test_scores_equal_those_of_plain_scikit_learn(seed, offset):
     assert by_name["kind"].pooled != by_name["kind"].private
 
 
-def test_scores_equal_those_of_scikit_learn_on_the_float32_table():
-    embeddings, labels, protocol = small_world(5)
-    values = labels.tasks["number"].values
-    chosen, _ = train_test_split(protocol.train, test_size=0.1, random_state=42)
-    frames = np.concatenate([np.arange(*labels.rows[clip]) for clip in chosen])
-    frames = frames[~np.isnan(values[frames])]
-    test = np.concatenate([np.arange(*labels.rows[clip]) for clip in protocol.public])
-    test = test[~np.isnan(values[test])]
-    expected = mean_squared_error(
-        values[test], Ridge(alpha=1).fit(embeddings[frames], values[frames]).predict(embeddings[test])
-    )
-    (row,) = score(embeddings, labels, protocol._replace(tasks=["number"], seeds=(42,)))
-    assert row.public == pytest.approx(expected, abs=1e-4)
-    assert row.no_ensemble == row.private
-
-
 def test_the_order_of_the_clips_in_the_splits_to_score_on_does_not_matter():
     embeddings, labels, protocol = small_world(6)
     turned = protocol._replace(public=protocol.public[::-1], private=protocol.private[::-1])
     for one, other in zip(score(embeddings, labels, protocol), score(embeddings, labels, turned), strict=True):
         np.testing.assert_allclose([one.private, one.public, one.pooled], [other.private, other.public, other.pooled])
+    (row,) = score(embeddings, labels, protocol._replace(tasks=["number"], seeds=(42,)))
+    assert row.no_ensemble == row.private
 
 
 def test_any_seed_makes_a_frame_positive():
@@ -219,14 +198,10 @@ def write_world(folder: Path):
     embeddings, labels, protocol = small_world()
     mabe_files.write_labels(folder / "labels.npy", labels.rows, labels.tasks)
     mabe_files.write_submission(folder / "s.npy", labels.rows, embeddings, labels.rows, 6)
-    files.write_json(
-        folder / "splits.json",
-        {"SubmissionTrain": protocol.train, "publicTest": protocol.public, "privateTest": protocol.private},
-    )
-    files.write_json(
-        folder / "tasks.json",
-        {"task_id_list": protocol.tasks, "sequence_level_tasks": sorted(protocol.sequence_level)},
-    )
+    splits = {"SubmissionTrain": protocol.train, "publicTest": protocol.public, "privateTest": protocol.private}
+    files.write_json(folder / "splits.json", splits)
+    tasks = {"task_id_list": protocol.tasks, "sequence_level_tasks": sorted(protocol.sequence_level)}
+    files.write_json(folder / "tasks.json", tasks)
     return embeddings, labels, protocol
 
 
@@ -242,12 +217,8 @@ def test_files_come_back_as_they_were_written(tmp_path):
 
 
 def labels_of(**changes) -> dict:
-    content = {
-        "frame_number_map": {"a": (0, 3), "b": (3, 5)},
-        "label_array": np.zeros((2, 5)),
-        "vocabulary": ["x", "y"],
-        "task_type": ["Discrete", "Continious"],
-    }
+    content = {"frame_number_map": {"a": (0, 3), "b": (3, 5)}, "label_array": np.zeros((2, 5))}
+    content |= {"vocabulary": ["x", "y"], "task_type": ["Discrete", "Continious"]}
     return {key: value for key, value in {**content, **changes}.items() if value is not None}
 
 
@@ -257,7 +228,6 @@ def labels_of(**changes) -> dict:
         (labels_of(label_array=np.zeros((2, 6))), "6 frames"),
         (labels_of(label_array=np.zeros(5)), "label_array"),
         (labels_of(label_array=np.array([["a"] * 5] * 2)), "label_array"),
-        (labels_of(label_array=[[0] * 5] * 2), "label_array"),
         (labels_of(vocabulary=["x"]), "1 names"),
         (labels_of(vocabulary=None), "vocabulary"),
         (labels_of(vocabulary=7), "vocabulary"),
@@ -266,7 +236,7 @@ def labels_of(**changes) -> dict:
         (labels_of(frame_number_map={"a": (0, 3), "b": (2, 5)}), "row 3"),
         (labels_of(frame_number_map={"a": (0, 3), "b": (4, 5)}), "row 3"),
         (labels_of(frame_number_map={"a": 3}), "(start, end)"),
-        (labels_of(frame_number_map={}), "no clip"),
+        (labels_of(frame_number_map={}), "its 0 clips have 0"),
         ({}, "label file"),
     ],
 )
@@ -315,15 +285,9 @@ TASKS = {"task_id_list": ["x", "y"], "sequence_level_tasks": ["y"], "seeds": [1]
 )
 def test_splits_and_tasks_that_do_not_fit_are_refused(tmp_path, split, tasks, named):
     good = np.zeros(8, np.float32)
-    labels = Labels(
-        mabe_files.frame_map("abcd", [2] * 4),
-        {
-            "x": Task(good, True),
-            "y": Task(good, False),
-            "odd": Task(good + 2, True),
-            "infinite": Task(good + np.inf, False),
-        },
-    )
+    tasks_of = {"x": Task(good, True), "y": Task(good, False), "odd": Task(good + 2, True)}
+    tasks_of["infinite"] = Task(good + np.inf, False)
+    labels = Labels(mabe_files.frame_map("abcd", [2] * 4), tasks_of)
     files.write_json(tmp_path / "s.json", SPLIT | split)
     files.write_json(tmp_path / "t.json", TASKS | tasks)
     with pytest.raises(ValueError) as error:

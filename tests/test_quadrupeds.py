@@ -1,6 +1,6 @@
 """The robots: their file in either order of axes, the read-outs, the simulation, and the script's jobs."""
 
-import re
+import csv
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +14,8 @@ from sklearn.preprocessing import StandardScaler
 
 import simulated_quadrupeds
 from bams import BAMS
-from bams.app.quadrupeds import Label, load_robots, read_out_labels, read_out_split, table_of, write_scores
+from bams.app.quadrupeds import load_robots, read_out_labels, read_out_split, table_of
+from bams.data.labels import Annotations, Label, as_annotations
 from bams.simulate.quadrupeds import FPS, LEG_PHASE, simulate_quadrupeds
 from bams.storage import files
 
@@ -45,9 +46,14 @@ def test_either_order_of_axes_is_found_and_said(tmp_path, content):
         assert getattr(other, name).shape == (N, T, 12)
 
 
+def labels_of(path: Path, content: dict) -> dict[str, Label]:
+    return {label.name: label for label in load_robots(save(path, content)).annotations.labels}
+
+
 def test_labels_come_with_their_kinds(tmp_path, content):
-    labels = load_robots(save(tmp_path, content)).labels
-    assert {name: (label.values.shape, label.discrete) for name, label in labels.items()} == {
+    labels = labels_of(tmp_path, content)
+    found = {name: (np.shape(label.values), label.class_names is not None) for name, label in labels.items()}
+    assert found == {
         "robot_type": ((N,), True),
         "terrain_type": ((N, T), True),
         **{f"command_vel_{i}": ((N,), False) for i in range(3)},
@@ -64,23 +70,19 @@ def test_words_and_one_column_and_missing_labels_are_read(tmp_path, content):
     terrain[0, :7] = np.nan
     terrain[1, :3] = -1
     for robot in (words, words.astype(object), words[:, None]):
-        changed = {
-            "robot_type": robot,
-            "terrain_type": terrain[:, None],
-            "command_vel": content["command_vel"][:, 0],
-        }
-        labels = load_robots(save(tmp_path, content | changed)).labels
+        changed = {"robot_type": robot, "terrain_type": terrain[:, None], "command_vel": content["command_vel"][:, 0]}
+        labels = labels_of(tmp_path, content | changed)
         np.testing.assert_array_equal(labels["robot_type"].values, content["robot_type"] % 2)
-        assert labels["command_vel"].values.shape == (N,)
-        expected = content["terrain_type"].copy()
-        expected[0, :7], expected[1, :3] = -1, -1
-        np.testing.assert_array_equal(labels["terrain_type"].values, expected)
+        assert labels["robot_type"].class_names == ["a1", "anymal"]
+        assert np.shape(labels["command_vel"].values) == (N,)
+        np.testing.assert_array_equal(labels["terrain_type"].values, np.nan_to_num(terrain, nan=-1))
 
 
 def without(name: str) -> Callable[[dict], dict]:
     return lambda content: {key: value for key, value in content.items() if key != name}
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -93,10 +95,13 @@ def without(name: str) -> Callable[[dict], dict]:
         (lambda c: c | {"dof_vel": c["dof_vel"].swapaxes(1, 2)}, "must be the same"),
         (lambda c: c | {"dof_vel": c["dof_vel"][:, :-1]}, "must be the same"),
         (lambda c: c | {"dof_pos": np.where(c["dof_pos"] > 1, np.inf, c["dof_pos"])}, "NaN or infinite"),
-        (lambda c: c | {"robot_type": c["robot_type"][:-1]}, "robot_type has axes"),
-        (lambda c: c | {"terrain_slope": c["terrain_slope"][:, :-1]}, "terrain_slope has axes"),
-        (lambda c: c | {"terrain_slope": c["terrain_slope"].astype(str)}, "expected numbers"),
-        (lambda c: c | {"robot_type": c["robot_type"] * 1j}, "numbers or words"),
+        (lambda c: c | {"robot_type": c["robot_type"][:-1]}, "robot_type has 23 entries"),
+        (lambda c: c | {"terrain_slope": c["terrain_slope"][:, :-1]}, "terrain_slope has 119 frames"),
+        (lambda c: c | {"terrain_slope": c["terrain_slope"].astype(str)}, "terrain_slope is of type"),
+        (lambda c: c | {"robot_type": c["robot_type"] * 1j}, "robot_type is of type complex"),
+        (lambda c: c | {"command_vel": c["command_vel"][:, :0]}, "command_vel has entries with axes"),
+        (lambda c: c | {"dof_pos": c["dof_pos"].astype(float) * 1e300}, "dof_pos holds .*infinite"),
+        (lambda c: c | {"terrain_slope": np.full((N, T), 1e300)}, "terrain_slope holds .*infinite"),
     ],
 )
 def test_what_is_no_file_of_robots_is_refused(tmp_path, content, change, message):
@@ -111,13 +116,20 @@ def test_what_is_no_file_of_robots_is_refused(tmp_path, content, change, message
 
 
 def test_the_split_is_that_of_the_paper():
-    train, test = read_out_split(57)
-    expected = train_test_split(np.arange(57), test_size=0.8, random_state=42)
-    np.testing.assert_array_equal(train, expected[0])
-    np.testing.assert_array_equal(test, expected[1])
-    assert (len(train), len(test)) == (11, 46)
+    split, expected = read_out_split(57), train_test_split(np.arange(57), test_size=0.8, random_state=42)
+    for found, part, count in zip(split, expected, (11, 46), strict=True):
+        np.testing.assert_array_equal(found, part)
+        assert len(found) == count
     with pytest.raises(ValueError, match="9 sequences are too few"):
         read_out_split(9)
+
+
+def annotations(labels: dict[str, np.ndarray], classes: str, sequence_level: str = "") -> Annotations:
+    """Labels named by one letter."""
+    utils = {"classification_tags": list(classes), "regression_tags": [name for name in labels if name not in classes]}
+    utils["sequence_level_dict"] = dict.fromkeys(sequence_level, True)
+    frames = max((np.shape(values)[1] for values in labels.values() if np.ndim(values) == 2), default=4)
+    return as_annotations(labels, utils, [frames] * len(next(iter(labels.values()))))
 
 
 def test_scores_equal_a_plain_run_of_scikit_learn():
@@ -128,8 +140,8 @@ def test_scores_equal_a_plain_run_of_scikit_learn():
     classes[3, 5:20] = -1
     numbers[7, ::2] = np.nan
     kinds = (emb.mean(1)[:, 3] > 0).astype(np.int64)
-    labels = {"c": Label(classes, True), "n": Label(numbers, False), "k": Label(kinds, True)}
-    found = {score.label: score for score in read_out_labels({"e": emb}, labels, step=3)}
+    given = {"c": classes, "n": numbers, "k": kinds}
+    table = read_out_labels({"e": emb}, annotations(given, "ck", sequence_level="k"), step=3)
 
     train, test = train_test_split(np.arange(40), test_size=0.8, random_state=42)
     rows = {name: ([], []) for name in "cnk"}
@@ -147,33 +159,28 @@ def test_scores_equal_a_plain_run_of_scikit_learn():
         linear = Ridge() if name == "n" else RidgeClassifier(class_weight="balanced")
         predicted = linear.fit(scaler.transform(x), y).predict(scaler.transform(x_test))
         expected = r2_score(y_test, predicted) if name == "n" else f1_score(y_test, predicted, average="macro")
-        score = found[name]
-        assert score.score == pytest.approx(expected, abs=1e-4)
-        assert (score.train, score.test) == (len(y), len(y_test))
-        assert (score.level, score.metric) == (
-            "sequence" if name == "k" else "frame",
-            "R2" if name == "n" else "F1",
-        )
+        found, metric = table[name], "R2" if name == "n" else "macro F1"
+        assert found.rows["e"][metric].value == pytest.approx(expected, abs=1e-4)
+        assert (found.level, found.read_out) == ("sequence" if name == "k" else "frame", len(y) + len(y_test))
 
 
-def test_labels_that_cannot_be_read_out_are_named():
-    emb = {"e": np.zeros((20, 4, 2), np.float32)}
-    with pytest.raises(ValueError, match="label gone has no value"):
-        read_out_labels(emb, {"gone": Label(np.full((20, 4), np.nan, np.float32), False)})
-    with pytest.raises(ValueError, match="label same has fewer than two classes"):
-        read_out_labels(emb, {"same": Label(np.zeros(20, np.int64), True)})
+def test_labels_that_cannot_be_read_out_are_named_before_embedding():
+    with pytest.raises(ValueError, match="label g has no value"):
+        read_out_labels({}, annotations({"g": np.full((20, 4), np.nan)}, ""))
+    with pytest.raises(ValueError, match="label s has fewer than two classes"):
+        read_out_labels({}, annotations({"s": np.zeros((20, 4))}, "s"))
 
 
-def test_table_and_csv_hold_every_score(tmp_path, content):
+def test_the_text_holds_every_score(tmp_path, content):
     robots = load_robots(save(tmp_path, content))
-    scores = read_out_labels({"positions": robots.positions, "twice": robots.positions}, robots.labels, step=4)
-    assert len(scores) == 2 * len(robots.labels)
-    lines = table_of(scores).splitlines()
-    assert len(lines) == 1 + len(robots.labels)
-    assert all(line.split()[-1] == line.split()[-2] for line in lines[1:])
-    rows = [line.split(",") for line in write_scores(tmp_path / "s.csv", scores).read_text().splitlines()]
-    assert rows[0] == ["label", "level", "metric", "embedding", "score", "train", "test"]
-    assert [float(row[4]) for row in rows[1:]] == [score.score for score in scores]
+    table = read_out_labels({"positions": robots.positions, "twice": robots.positions}, robots.annotations, step=4)
+    lines = table_of(table).splitlines()
+    assert lines[0].split() == ["label", "level", "score", "positions", "twice"]
+    assert len(lines) == 1 + len(robots.annotations.labels) == 8
+    for line, label in zip(lines[1:], table.labels, strict=True):
+        metric = "macro F1" if label.kind == "classification" else "R2"
+        value = f"{label.rows['twice'][metric].value:.3f}"
+        assert line.split() == [label.label, label.level, *metric.split(), value, value]
 
 
 # --- simulation --------------------------------------------------------------------------------
@@ -236,19 +243,7 @@ def test_a_file_of_either_axes_is_trained_on_and_scored_alike(tmp_path, monkeypa
         tables.append(Path("q_scores.csv").read_text())
         save(tmp_path, content | {name: content[name].swapaxes(1, 2) for name in ("dof_pos", "dof_vel")})
     assert tables[0] == tables[1]
-    rows = [line.split(",") for line in tables[0].splitlines()[1:]]
-    assert {row[3] for row in rows} == {"recent_past", "short_term", "long_term", "joined", "positions"}
-    assert len(rows) == 5 * 7
-    assert all(re.fullmatch(r"-?\d+\.\d+(e-\d+)?", row[4]) for row in rows)
-
-
-@pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("name", ["dof_pos", "terrain_slope"])
-def test_numbers_beyond_float32_are_refused_without_a_warning(tmp_path, name):
-    content = {"dof_pos": np.zeros((12, 20, 12)), "dof_vel": np.zeros((12, 20, 12)), "robot_type": np.zeros(12)}
-    content |= {"terrain_type": np.zeros((12, 20)), "command_vel": np.zeros(12)}
-    content |= {"terrain_slope": np.zeros((12, 20)), "terrain_difficulty": np.zeros((12, 20))}
-    content[name][0, 0] = 1e300
-    np.save(tmp_path / "a.npy", content)
-    with pytest.raises(ValueError, match=f"{name} holds .*infinite"):
-        load_robots(tmp_path / "a.npy")
+    rows = list(csv.DictReader(tables[0].splitlines()))
+    assert {row["row"] for row in rows} == {"recent_past", "short_term", "long_term", "joined", "positions"}
+    assert len([row for row in rows if row["metric"] in ("macro F1", "R2")]) == 5 * 7
+    assert all(np.isfinite(float(row["value"])) for row in rows if row["metric"] in ("macro F1", "R2"))

@@ -1,7 +1,7 @@
-"""The MABe 2022 files: sequences, labels and submissions, in and out.
+"""Read and write the files of MABe 2022: sequences, frame maps, labels and submissions.
 
 A sequences file is a pickled dict in `.npy`: {'sequences': {clip id: {'keypoints': (T, A, K, 2)}}}.
-A frame map {clip id: (start, end)} says which rows of labels or embeddings belong to a clip.
+A frame map {clip id: (start, end)} gives the rows of labels or embeddings that belong to a clip.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,13 +12,12 @@ import numpy as np
 
 from bams.storage import files
 
-MISSING_HINT = "is it a MABe 2022 file?"
 SEEDS = (42, 43, 44)  # of the evaluator's read-outs
 FrameMap = dict[str, tuple[int, int]]
 
 
 class Task(NamedTuple):
-    """One row of a label file: values (frames,) float32, NaN where not applicable, and its kind."""
+    """One row of a label file: values (frames,) float32, NaN where not applicable, and whether they are classes."""
 
     values: np.ndarray
     discrete: bool
@@ -31,34 +30,29 @@ def load_sequences(
 
     Args:
         path: the `.npy` file.
-        keypoints: K, expected.
-        individuals: A, expected.
-        zero_missing: whether two zeros mean missing, as in the files of the mice, where positions are whole px.
+        keypoints, individuals: K and A that are expected.
+        zero_missing: whether the coordinates (0, 0) mean missing, as in the files of the mice, which hold whole pixels.
 
     Returns:
-        clip ids in file order, and per clip (A, T, K, 2) float32, the file's unit; NaN = missing.
+        Clip ids in the order of the file, and per clip (A, T, K, 2) float32 in the unit of the file; NaN = missing.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: not a MABe file, or one of other animals.
+        FileNotFoundError, ValueError: there is no such file, or it is not one of MABe or of these animals.
     """
     content = files.read_pickled_dict(path)
     sequences = content.get("sequences")
     if not isinstance(sequences, dict) or not sequences:
-        raise ValueError(f"{path} has no 'sequences': {MISSING_HINT}")
+        raise ValueError(f"{path} has no 'sequences': is it a MABe 2022 file?")
     clips = []
     for name in sequences:
-        # each clip's raw array is let go before the next is converted
-        clip, sequences[name] = sequences[name], None
+        clip, sequences[name] = sequences[name], None  # frees each clip's raw array before the next is converted
         raw = clip.get("keypoints") if isinstance(clip, dict) else None
         if not isinstance(raw, np.ndarray) or raw.ndim != 4 or raw.dtype.kind not in "fiu" or len(raw) == 0:
-            raise ValueError(f"{path}: clip {name} has no keypoints of axes (T, A, K, 2): {MISSING_HINT}")
+            raise ValueError(f"{path}: clip {name} has no keypoints (T, A, K, 2): is it a MABe 2022 file?")
         if raw.shape[1:] != (individuals, keypoints, 2):
-            raise ValueError(
-                f"{path}: clip {name} has {raw.shape[1]} individuals with {raw.shape[2]} keypoints of "
-                f"{raw.shape[3]} coordinates; expected {individuals} with {keypoints} of 2"
-            )
-        with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold is infinite in it
+            found = "{} individuals with {} keypoints of {} coordinates".format(*raw.shape[1:])
+            raise ValueError(f"{path}: clip {name} has {found}; expected {individuals} with {keypoints} of 2")
+        with np.errstate(over="ignore", invalid="ignore"):  # numbers beyond float32 become infinite
             array = np.array(raw.swapaxes(0, 1), dtype=np.float32, order="C")
         if np.isinf(array).any():
             raise ValueError(f"{path}: clip {name} holds infinite coordinates")
@@ -80,9 +74,8 @@ def write_sequences(
     Args:
         path: the `.npy` file.
         clips: by id (A, T, K, 2) float, NaN = missing.
-        annotations: by id (tasks, T), the public tasks of a training file.
-        vocabulary: names of these tasks.
-        zero_missing: write whole numbers with 0 = missing, as for the mice; else float32 with NaN = missing.
+        annotations: by id (tasks, T), the public tasks of a training file, which `vocabulary` names.
+        zero_missing: write whole numbers with 0 = missing, as for the mice; otherwise float32 with NaN = missing.
     """
     sequences = {}
     for name, clip in clips.items():
@@ -98,36 +91,29 @@ def write_sequences(
 
 
 def write_labels(path: str | Path, frame_map: FrameMap, tasks: Mapping[str, Task]) -> Path:
-    """Write a label file in the form of the public ones ('Continious' is so spelt in them)."""
-    return files.write_pickled_dict(
-        path,
-        {
-            "frame_number_map": frame_map,
-            "label_array": np.stack([task.values for task in tasks.values()]).astype(np.float32),
-            "vocabulary": list(tasks),
-            "task_type": ["Discrete" if task.discrete else "Continious" for task in tasks.values()],
-        },
-    )
+    """Write a label file in the form of the public ones, with their spelling 'Continious'."""
+    content = {
+        "frame_number_map": frame_map,
+        "label_array": np.stack([task.values for task in tasks.values()]).astype(np.float32),
+        "vocabulary": list(tasks),
+        "task_type": ["Discrete" if task.discrete else "Continious" for task in tasks.values()],
+    }
+    return files.write_pickled_dict(path, content)
 
 
 def frame_map(ids: Sequence[str], lengths: Sequence[int]) -> FrameMap:
-    """Clips one after the other: id -> (start, end), end exclusive."""
+    """The frame map of clips that follow one another: id -> (start, end), end exclusive."""
     ends = np.cumsum(lengths)
     return {name: (int(end - length), int(end)) for name, length, end in zip(ids, lengths, ends, strict=True)}
 
 
 def read_frame_map(path: str | Path) -> FrameMap:
-    """Read a frame map file.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is not one.
-    """
+    """Read a frame map; FileNotFoundError if there is no such file, ValueError if it holds something else."""
     return as_frame_map(files.read_pickled_dict(path), str(path))
 
 
 def as_frame_map(content: Any, origin: str) -> FrameMap:
-    """Plain numbers from what `origin` holds as a frame map, or ValueError."""
+    """A frame map as text and plain numbers; ValueError, which names `origin`, if it is none."""
     try:
         return {str(name): (int(start), int(end)) for name, (start, end) in content.items()}
     except (TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -136,13 +122,10 @@ def as_frame_map(content: Any, origin: str) -> FrameMap:
 
 def check_frame_map(rows: FrameMap, ids: Sequence[str], lengths: Sequence[int], origin: str) -> None:
     """Raise ValueError unless `rows` has exactly these clips, with these lengths, without gap or overlap."""
-    missing, unknown = sorted(set(ids) - set(rows)), sorted(set(rows) - set(ids))
-    if missing or unknown:
-        raise ValueError(
-            f"{origin} does not fit the test file: {len(missing)} clips are missing in it"
-            f"{' (first ' + missing[0] + ')' if missing else ''}, {len(unknown)} are not in the test file"
-            f"{' (first ' + unknown[0] + ')' if unknown else ''}"
-        )
+    if set(rows) != set(ids):
+        other = min(set(rows) ^ set(ids))
+        place = "not in the test file" if other in rows else "missing in it"
+        raise ValueError(f"{origin} does not fit the test file: clip {other} is {place}")
     for name, length in zip(ids, lengths, strict=True):
         start, end = rows[name]
         if end - start != length:
@@ -162,18 +145,10 @@ def check_spans(rows: FrameMap, origin: str) -> None:
 def write_submission(
     path: str | Path, rows: FrameMap, embeddings: np.ndarray, expected: FrameMap, most_columns: int
 ) -> Path:
-    """Check all that the public evaluator checks, then write {frame_number_map, embeddings}.
+    """Check a submission as the public evaluator does, then write {frame_number_map, embeddings}.
 
-    Args:
-        path: the `.npy` file.
-        rows: frame map of the embeddings.
-        embeddings: (frames, C) float32.
-        expected: frame map that the evaluator knows.
-        most_columns: C at most.
-
-    Raises:
-        ValueError: ids or (start, end) differ, too wide, not float32, not finite.
-        OSError: the folder cannot be written.
+    `rows` and `expected` are the frame maps of the embeddings and of the evaluator, which must be equal; `embeddings`
+    are (frames, C) float32, finite, with C at most `most_columns`.
     """
     check_submission(rows, embeddings, expected, most_columns)
     return files.write_pickled_dict(path, {"frame_number_map": rows, "embeddings": embeddings})
@@ -182,19 +157,16 @@ def write_submission(
 def check_submission(rows: FrameMap, embeddings: np.ndarray, expected: FrameMap, most_columns: int) -> None:
     """Raise ValueError where the public evaluator would refuse a submission (see `write_submission`)."""
     if set(rows) != set(expected):
-        other = sorted(set(rows) ^ set(expected))[0]
+        other = min(set(rows) ^ set(expected))
         raise ValueError(
-            f"the submission has {len(rows)} clips, not the {len(expected)} that are expected (first difference: "
-            f"{other})"
+            f"the submission has {len(rows)} clips, not the {len(expected)} expected; first difference: {other}"
         )
     for name, span in rows.items():
         if not isinstance(span, tuple) or tuple(span) != tuple(expected[name]):
             raise ValueError(f"the submission has clip {name} at {span}; expected {tuple(expected[name])}")
     frames = max(end for _, end in expected.values())
-    if embeddings.ndim != 2 or len(embeddings) != frames:
-        raise ValueError(f"the embeddings have axes {embeddings.shape}; expected {frames} frames")
-    if not embeddings.shape[1]:
-        raise ValueError("the embeddings have no columns")
+    if embeddings.ndim != 2 or len(embeddings) != frames or not embeddings.shape[1]:
+        raise ValueError(f"the embeddings have axes {embeddings.shape}; expected {frames} frames and a column or more")
     if embeddings.shape[1] > most_columns:
         raise ValueError(f"the embeddings have {embeddings.shape[1]} columns; at most {most_columns} are allowed")
     if embeddings.dtype != np.float32:

@@ -1,4 +1,4 @@
-"""What the MABe 2022 evaluator reads: submissions, labels, splits and tasks, checked against each other."""
+"""Read what the evaluator of MABe 2022 reads: submissions, labels, splits and tasks, checked against each other."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,14 +14,14 @@ WHERE = "the public evaluator's repository has such files under round1/metadata"
 
 
 class Labels(NamedTuple):
-    """A label file: which rows belong to a clip, and the tasks by name."""
+    """A label file: the rows of each clip, and the tasks by name."""
 
     rows: FrameMap
     tasks: dict[str, Task]
 
 
 class Protocol(NamedTuple):
-    """What is scored, and on which clips."""
+    """The clips to train and to score on, and the tasks."""
 
     train: list[str]
     public: list[str]
@@ -49,43 +49,35 @@ def read_submission(path: str | Path, expected: FrameMap, most_columns: int) -> 
 
 
 def read_labels(path: str | Path) -> Labels:
-    """Read a label file; of a task named twice the first counts.
-
-    Raises:
-        FileNotFoundError, ValueError: it is missing, malformed, or has another length than its frame map.
-    """
+    """Read a label file; if a task is named twice, the first counts. Errors as of `read_submission`."""
     content = files.read_pickled_dict(path)
     missing = {"frame_number_map", "label_array", "vocabulary", "task_type"} - set(content)
     if missing:
         raise ValueError(f"{path} has no '{min(missing)}': is it a label file of MABe 2022?")
     rows = mabe_files.as_frame_map(content["frame_number_map"], f"frame_number_map of {path}")
-    names, kinds = (_listed(content[key], key, path) for key in ("vocabulary", "task_type"))
-    array = content["label_array"]
+    names, kinds, array = content["vocabulary"], content["task_type"], content["label_array"]
+    for key, value in (("vocabulary", names), ("task_type", kinds)):
+        if not isinstance(value, list | tuple | np.ndarray) or not all(isinstance(name, str) for name in value):
+            raise ValueError(f"{path}: '{key}' is not a list of names")
     if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in "biuf":
         raise ValueError(f"{path}: label_array is not an array of numbers with axes (tasks, frames)")
     if not len(array) == len(names) == len(kinds):
         raise ValueError(f"{path} has {len(array)} rows of labels, {len(names)} names and {len(kinds)} kinds")
-    if not rows:
-        raise ValueError(f"{path} has no clip")
-    frames = max(end for _, end in rows.values())
-    if array.shape[1] != frames:
-        raise ValueError(f"{path} has labels of {array.shape[1]} frames, its frame map ends at {frames}")
+    frames = max((end for _, end in rows.values()), default=0)
+    if not rows or array.shape[1] != frames:
+        raise ValueError(f"{path} has labels of {array.shape[1]} frames, but its {len(rows)} clips have {frames}")
     mabe_files.check_spans(rows, str(path))
     unknown = sorted(set(kinds) - {"Discrete", "Continious", "Continuous"})
     if unknown:
         raise ValueError(f"{path}: task_type {unknown[0]!r} is neither 'Discrete' nor 'Continious'")
     tasks: dict[str, Task] = {}
     for name, values, kind in zip(names, array, kinds, strict=True):
-        tasks.setdefault(name, Task(values, kind == "Discrete"))
+        tasks.setdefault(str(name), Task(values, kind == "Discrete"))
     return Labels(rows, tasks)
 
 
 def read_protocol(splits: str | Path, tasks: str | Path, labels: Labels) -> Protocol:
-    """Read the split file and the task file, and check that they fit the labels and each other.
-
-    Raises:
-        FileNotFoundError, ValueError: one is missing, malformed, or names what the labels do not have.
-    """
+    """Read the split file and the task file, and check that they fit the labels. Errors as of `read_submission`."""
     parts = _read_splits(splits, labels.rows)
     content = files.read_json(tasks)
     ids, whole = (_names(content, key, tasks) for key in ("task_id_list", "sequence_level_tasks"))
@@ -111,23 +103,16 @@ def _read_splits(path: str | Path, rows: FrameMap) -> list[list[str]]:
     content = files.read_json(path)
     parts = {key: _names(content, key, path) for key in SPLITS}
     seen = dict.fromkeys(_names(content, "UserTrain", path) if "UserTrain" in content else (), "UserTrain")
-    for key, names in parts.items():
+    for (key, names), least in zip(parts.items(), (2, 1, 1), strict=True):
+        if len(names) < least:
+            raise ValueError(f"{path} has {len(names)} clips in {key}; it needs at least {least}")
         for name in names:
             if name in seen:
                 raise ValueError(f"{path}: clip {name} stands in {seen[name]} and again in {key}")
             if name not in rows:
                 raise ValueError(f"{path}: clip {name} of {key} is not in the labels")
             seen[name] = key
-    for (key, names), least in zip(parts.items(), (2, 1, 1), strict=True):
-        if len(names) < least:
-            raise ValueError(f"{path} has {len(names)} clips in {key}; at least {least} must be there")
     return list(parts.values())
-
-
-def _listed(value: Any, key: str, path: str | Path) -> list[str]:
-    if not isinstance(value, list | tuple | np.ndarray) or not all(isinstance(name, str) for name in value):
-        raise ValueError(f"{path}: '{key}' is not a list of names")
-    return [str(name) for name in value]
 
 
 def _names(content: dict[str, Any], key: str, path: str | Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""The job `evaluate` of the MABe 2022 scripts: from files to a table, on the screen and as CSV."""
+"""The job `evaluate` of the MABe 2022 scripts: score files, and write the scores as text and as CSV."""
 
 import csv
 import io
@@ -11,6 +11,7 @@ import numpy as np
 from bams.mabe.files import FrameMap
 from bams.mabe.protocol import WHERE, read_labels, read_protocol, read_submission
 from bams.mabe.scores import Score, score
+from bams.readout.scores import aligned
 from bams.storage import files
 
 NOT_KEPT = {"kept": False}  # a checkpoint does not hold it
@@ -23,11 +24,11 @@ class MabeConfig:
     submission: str | None = field(default=None, metadata=NOT_KEPT)
     """for evaluate: the submission X.npy to score; the table is also written to X_scores.csv beside it"""
     labels: str | None = field(default=None, metadata=NOT_KEPT)
-    """for evaluate: label file of the test clips; the one in the data folder unless given"""
+    """for evaluate: label file of the test clips; default: the one in the data folder"""
     splits: str | None = field(default=None, metadata=NOT_KEPT)
-    """for evaluate: JSON file of the evaluator's splits; the one in the data folder unless given"""
+    """for evaluate: JSON file of the evaluator's splits; default: the one in the data folder"""
     tasks: str | None = field(default=None, metadata=NOT_KEPT)
-    """for evaluate: JSON file of the evaluator's tasks; the one in the data folder unless given"""
+    """for evaluate: JSON file of the evaluator's tasks; default: the one in the data folder"""
     baselines: bool = field(default=False, metadata=NOT_KEPT)
     """for evaluate: also score the PCA of the input, and the network of --ckpt_path with random weights"""
 
@@ -39,13 +40,13 @@ COLUMNS = (
 
 
 def check_settings(config: MabeConfig, ckpt_path: str | None) -> None:
-    """Raise ValueError or FileNotFoundError, before any work, unless `evaluate` has what it needs."""
+    """Raise ValueError or FileNotFoundError, before any work, if `evaluate` lacks something."""
     if not config.submission:
         raise ValueError("--job evaluate needs --submission, the X_submission.npy to score")
     if not Path(config.submission).exists():
         raise FileNotFoundError(f"there is no file {config.submission}")
     if config.baselines and not ckpt_path:
-        raise ValueError("--baselines needs --ckpt_path, the checkpoint whose network and input scale they take")
+        raise ValueError("--baselines needs --ckpt_path, the checkpoint whose network and input scale they use")
 
 
 def run_evaluate(
@@ -54,20 +55,15 @@ def run_evaluate(
     most_columns: int,
     baselines: Mapping[str, Callable[[FrameMap], np.ndarray]] | None = None,
 ) -> list[Score]:
-    """Score a submission, print the table, and write it beside the submission.
+    """Score a submission X.npy, print the table, and write it to X_scores.csv.
 
     Args:
-        config: which files are named; the table of the submission X.npy goes to X_scores.csv.
-        defaults: the files `labels`, `splits` and `tasks` where none is named.
-        most_columns: columns of the embeddings at most.
+        config: names the files; the others of `labels`, `splits` and `tasks` are those of `defaults`.
+        most_columns: largest number of embedding columns that is allowed.
         baselines: what to compare with: by name, frame map -> embeddings (frames, C) float32.
-
-    Returns:
-        the rows of the table.
 
     Raises:
         FileNotFoundError, ValueError: a file is missing or malformed, or they do not fit each other.
-        OSError: the folder of the submission cannot be written.
     """
     submission = Path(config.submission)
     files.check_writable(submission.parent)
@@ -80,54 +76,38 @@ def run_evaluate(
     protocol = read_protocol(paths["splits"], paths["tasks"], labels)
     scores = score(read_submission(submission, labels.rows, most_columns), labels, protocol)
     print(format_scores(scores))
-    target = write_scores(submission.with_name(f"{submission.stem}_scores.csv"), scores)
-    print(f"scores: {target}")
+    print(f"scores: {write_scores(submission.with_name(f'{submission.stem}_scores.csv'), scores)}")
     if baselines:
-        rows = {submission.name: scores}
-        rows |= {name: score(make(labels.rows), labels, protocol) for name, make in baselines.items()}
-        print(format_comparison(rows))
+        others = {name: score(make(labels.rows), labels, protocol) for name, make in baselines.items()}
+        print(format_comparison({submission.name: scores, **others}))
     return scores
 
 
 def write_scores(path: str | Path, scores: list[Score]) -> Path:
-    """Write the table as CSV under the public evaluator's column names, whole or not at all."""
+    """Write the table as CSV with the public evaluator's column names, whole or not at all."""
     text = io.StringIO()
     csv.writer(text).writerows([COLUMNS, *scores])
-    with files.atomic_write(path) as file:
-        file.write(text.getvalue().encode())
-    return Path(path)
+    return files.write_text(path, text.getvalue())
 
 
 def format_scores(scores: list[Score]) -> str:
     """The table as text."""
-    cells = [COLUMNS]
-    for row in scores:
-        numbers = [f"{value:.4f}" for value in (row.private, row.public, row.no_ensemble, row.pooled)]
-        cells.append((row.task, *numbers[:2], row.metric, *numbers[2:], str(row.sequence_level)))
-    return _aligned(cells)
+    return aligned([COLUMNS, *([f"{x:.4f}" if type(x) is float else str(x) for x in row] for row in scores)])
 
 
 def format_comparison(rows: Mapping[str, list[Score]]) -> str:
-    """Private scores side by side, a line per task and a column per scored embedding, and their mean F1."""
-    first = next(iter(rows.values()))
+    """Private scores, a line per task and a column per scored embedding, and below them the mean F1."""
     cells = [("private score", "metric", *rows)]
-    for i, task in enumerate(first):
-        cells.append((task.task, task.metric, *(f"{scored[i].private:.4f}" for scored in rows.values())))
-    means = [mean_f1(scored) for scored in rows.values()]
+    for found in zip(*rows.values(), strict=True):
+        cells.append((found[0].task, found[0].metric, *(f"{row.private:.4f}" for row in found)))
+    means = [mean_f1(scores) for scores in rows.values()]
     for part, values in zip(("private", "public"), zip(*means, strict=True), strict=True):
         cells.append((f"mean, {part}", "F1", *(f"{value:.4f}" for value in values)))
-    return _aligned(cells)
+    return aligned(cells)
 
 
 def mean_f1(scores: list[Score]) -> tuple[float, float]:
-    """Mean private and public F1 over the rows that have one; nan where none has."""
+    """Mean private and public F1 of the tasks that are scored by F1; nan if there is none."""
     rows = [(score.private, score.public) for score in scores if score.metric == "F1"]
     private, public = np.mean(rows, axis=0) if rows else (np.nan, np.nan)
     return float(private), float(public)
-
-
-def _aligned(cells: list[tuple[str, ...]]) -> str:
-    """Lines of equal width, the first column to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = [[row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in cells]
-    return "\n".join("  ".join(line) for line in lines)

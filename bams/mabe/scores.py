@@ -1,9 +1,12 @@
-"""The MABe 2022 protocol: linear read-outs of a submission, scored as the public evaluator scores them.
+"""Score a submission as the public evaluator of MABe 2022 does: with linear read-outs of its tasks.
 
-A read-out is fitted from sums over frames (`bams.ridge`), and predictions are counted clip by clip: whatever the
-number of tasks, the embeddings are read clip by clip, and no copy of all of them is made.
+The read-outs are fitted from sums over frames (`bams.readout.ridge`) and their predictions are counted clip by clip,
+so that the embeddings are never copied whole, whatever the number of tasks.
+
+Axes: T frames of a clip, C embedding columns.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,53 +14,43 @@ from sklearn.model_selection import train_test_split
 
 from bams.mabe.files import FrameMap, Task
 from bams.mabe.protocol import Labels, Protocol
-from bams.readout.ridge import augment, balanced_ridge_classifier, grams, ridge
+from bams.readout.ridge import augment, balanced_ridge, ridge
 
 
 class Score(NamedTuple):
-    """One row of the score table.
-
-    Attributes:
-        task: its name.
-        private, public: score on the private (with the public) and on the public test clips.
-        metric: "F1" of the positive class, or "MSE" (nan where no frame is labelled).
-        no_ensemble: mean of the private scores of the single seeds.
-        pooled: score of clip means, or -1 for tasks that are not sequence-level.
-        sequence_level: whether the task file says so.
-    """
+    """One row of the score table."""
 
     task: str
-    private: float
-    public: float
-    metric: str
-    no_ensemble: float
-    pooled: float
+    private: float  # on all test clips
+    public: float  # on the public test clips
+    metric: str  # "F1" of the positive class, or "MSE" (nan where no frame is labelled)
+    no_ensemble: float  # mean of the private scores of the single seeds
+    pooled: float  # score of clip means; -1 if the task is not sequence-level
     sequence_level: bool
 
 
 def score(embeddings: np.ndarray, labels: Labels, protocol: Protocol) -> list[Score]:
-    """Score embeddings that `read_submission` let pass.
+    """Score embeddings that `read_submission` has accepted.
 
     Args:
         embeddings: (frames, C) float, finite.
         labels, protocol: from `read_labels` and `read_protocol`.
 
     Returns:
-        a row per task of the task file, in its order; tasks X_singletask_fly_0, 1, ... become one row X, where
-        the first of them stands.
+        One row per task in the order of the task file; the tasks X_singletask_fly_0, 1, ... become one row X.
 
     Raises:
-        ValueError: a task has no labelled frame to fit on.
+        ValueError: a task has no labelled frame to train on.
     """
     tasks = {name: labels.tasks[name] for name in protocol.tasks}
-    origin = embeddings[:: max(1, len(embeddings) // 100_000)].mean(axis=0, dtype=np.float64)
-    readouts = _fit(embeddings, labels.rows, protocol, tasks, origin)
+    centre = embeddings[:: max(1, len(embeddings) // 100_000)].mean(axis=0, dtype=np.float64)
+    readouts = _fit(embeddings, labels.rows, protocol, tasks, centre)
+    discrete = np.array([task.discrete for task in tasks.values()])
     counts, means = [], []
     for name in (*protocol.public, *protocol.private):
         span = slice(*labels.rows[name])
         truth = np.stack([task.values[span] for task in tasks.values()]).astype(np.float64)
-        discrete = np.array([task.discrete for task in tasks.values()])
-        count, mean = _count(augment(embeddings[span], origin), readouts, truth, discrete)
+        count, mean = _count(augment(embeddings[span], centre), readouts, truth, discrete)
         counts.append(count)
         means.append(mean)
     private, public = np.sum(counts, axis=0), np.sum(counts[: len(protocol.public)], axis=0)
@@ -65,88 +58,84 @@ def score(embeddings: np.ndarray, labels: Labels, protocol: Protocol) -> list[Sc
     for k, (name, task) in enumerate(tasks.items()):
         scores = [_metric(count, task.discrete) for count in private[:, k]]
         whole = name in protocol.sequence_level
-        rows[name] = Score(
-            name,
-            private=scores[-1],
-            public=_metric(public[-1, k], task.discrete),
-            metric="F1" if task.discrete else "MSE",
-            no_ensemble=float(np.mean(scores[:-1])),
-            pooled=_pooled(np.stack(means)[:, :, k], task.discrete) if whole else -1.0,
-            sequence_level=whole,
-        )
-    return _merge_flies([rows[name] for name in protocol.tasks])
+        pooled = _pooled(np.stack(means)[:, :, k], task.discrete) if whole else -1.0
+        shared, metric = _metric(public[-1, k], task.discrete), "F1" if task.discrete else "MSE"
+        rows[name] = Score(name, scores[-1], shared, metric, float(np.mean(scores[:-1])), pooled, whole)
+    return _average_flies([rows[name] for name in protocol.tasks])
 
 
 def _fit(
-    embeddings: np.ndarray, rows: FrameMap, protocol: Protocol, tasks: dict[str, Task], origin: np.ndarray
+    embeddings: np.ndarray, rows: FrameMap, protocol: Protocol, tasks: dict[str, Task], centre: np.ndarray
 ) -> np.ndarray:
     """Coefficients of all read-outs, (seeds, tasks, C+1)."""
     chosen = [set(train_test_split(protocol.train, test_size=0.1, random_state=seed)[0]) for seed in protocol.seeds]
     size = embeddings.shape[1] + 1
-    sums = np.zeros((len(chosen), len(tasks), 2, size, size))  # of the positive and the negative frames
+    products = np.zeros((len(chosen), len(tasks), 2, size, size))  # of negative and of positive frames
     moments = np.zeros((len(chosen), len(tasks), size))
     for name in sorted(protocol.train, key=rows.__getitem__):
         span = slice(*rows[name])
-        augmented = augment(embeddings[span], origin)
-        whole = augmented.T @ augmented
+        frames = augment(embeddings[span], centre)
+        whole = frames.T @ frames
         seeds = [s for s, train in enumerate(chosen) if name in train]
         for k, (values, discrete) in enumerate(tasks.values()):
             labels = np.asarray(values[span], np.float64)
-            lost = np.isnan(labels)
+            unlabelled = np.isnan(labels)
             # in regression every labelled frame counts as positive
-            positive = labels == 1 if discrete else ~lost
-            found = grams(augmented, np.stack([positive, ~positive & ~lost, lost]), whole)[:2]
-            moment = np.where(lost, 0, labels) @ augmented
-            for s in seeds:
-                sums[s, k] += found
-                moments[s, k] += moment
+            positive = labels == 1 if discrete else ~unlabelled
+            found = _products_of_parts(frames, [~positive & ~unlabelled, positive, unlabelled], whole)[:2]
+            products[seeds, k] += found
+            moments[seeds, k] += np.where(unlabelled, 0, labels) @ frames
     readouts = np.empty_like(moments)
     for k, (name, task) in enumerate(tasks.items()):
         for s, seed in enumerate(protocol.seeds):
-            positive, negative = sums[s, k]
-            if positive[-1, -1] + negative[-1, -1] == 0:
+            if not products[s, k, :, -1, -1].any():
                 raise ValueError(f"task {name} has no labelled frame in the training clips of seed {seed}")
-            readouts[s, k] = (
-                balanced_ridge_classifier(positive, negative) if task.discrete else ridge(positive, moments[s, k])
-            )
+            fitted = balanced_ridge(products[s, k])[:, 1] if task.discrete else ridge(products[s, k, 1], moments[s, k])
+            readouts[s, k] = fitted
     return readouts
 
 
-def _count(
-    rows: np.ndarray, readouts: np.ndarray, truth: np.ndarray, discrete: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """What the scores need to know of one clip.
+def _products_of_parts(frames: np.ndarray, parts: list[np.ndarray], whole: np.ndarray) -> np.ndarray:
+    """Sums of products (parts, C+1, C+1) of disjoint parts of a clip; the largest is the rest of `whole`, for speed."""
+    largest = np.argmax([part.sum() for part in parts])
+    products = np.zeros((len(parts), *whole.shape))
+    for i, part in enumerate(parts):
+        if i != largest:
+            some = frames[part]
+            products[i] = some.T @ some
+    products[largest] = whole - products.sum(axis=0)
+    return products
 
-    Args:
-        rows: (T, C+1), augmented.
-        readouts: (seeds, tasks, C+1).
-        truth: (tasks, T) float64, NaN = not labelled.
-        discrete: (tasks,) bool.
+
+def _count(
+    frames: np.ndarray, readouts: np.ndarray, truth: np.ndarray, discrete: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The sums over one clip that scores are made of, from frames (T, C+1), readouts (seeds, tasks, C+1), truth
+    (tasks, T) float64 with NaN = not labelled, and discrete (tasks,) bool.
 
     Returns:
-        (seeds + 1, tasks, 3), of each seed and, last, of all together: frames rightly positive, frames truly
-        positive, frames predicted positive; in regression the summed squared error, the labelled frames, 0.
-        (2, tasks), means of the truth and of the joint predictions over labelled frames; NaN = none labelled.
+        (seeds + 1, tasks, 3), for each seed and, last, for all together: frames that are truly and predicted positive,
+        truly positive, predicted positive; in regression the summed squared error, the labelled frames, 0.
+        (2, tasks), means of truth and joint prediction over the labelled frames; NaN = none is labelled.
     """
     labelled = ~np.isnan(truth)
-    predicted = readouts @ rows.T
+    predicted = readouts @ frames.T
     predicted = np.where(discrete[:, None], predicted > 0, predicted)
-    # for classes the evaluator's code takes any seed's vote, though its README says majority
+    # the evaluator's code takes a frame as positive if any seed does, though its README says majority
     joint = np.where(discrete[:, None], predicted.max(axis=0), predicted.mean(axis=0))
     predicted = np.where(labelled, np.concatenate([predicted, joint[None]]), 0)
     truth = np.where(labelled, truth, 0)
-    right = np.einsum("skt,kt->sk", predicted, truth)
-    frames = labelled.sum(axis=1)
-    counts = np.zeros((*right.shape, 3))
-    counts[..., 0] = np.where(discrete, right, np.square(predicted - truth).sum(axis=2))
-    counts[..., 1] = np.where(discrete, truth.sum(axis=1), frames)
+    frame_count = labelled.sum(axis=1)
+    counts = np.zeros((*predicted.shape[:2], 3))
+    counts[..., 0] = np.where(discrete, (predicted * truth).sum(axis=2), np.square(predicted - truth).sum(axis=2))
+    counts[..., 1] = np.where(discrete, truth.sum(axis=1), frame_count)
     counts[..., 2] = np.where(discrete, predicted.sum(axis=2), 0)
     sums = np.stack([truth.sum(axis=1), predicted[-1].sum(axis=1)])
-    return counts, np.divide(sums, frames, out=np.full_like(sums, np.nan), where=frames > 0)
+    return counts, np.divide(sums, frame_count, out=np.full_like(sums, np.nan), where=frame_count > 0)
 
 
-def _metric(counts: np.ndarray, discrete: bool) -> float:
-    """F1 of the positive class, 0 where nothing is positive; MSE, nan where nothing is labelled."""
+def _metric(counts: Sequence[float], discrete: bool) -> float:
+    """F1 of the positive class, 0 where nothing is positive; or mean squared error, nan where nothing is labelled."""
     first, second, third = (float(count) for count in counts)
     if discrete:
         return 2 * first / (second + third) if second + third else 0.0
@@ -154,37 +143,26 @@ def _metric(counts: np.ndarray, discrete: bool) -> float:
 
 
 def _pooled(means: np.ndarray, discrete: bool) -> float:
-    """Score of (clips, 2) means of truth and prediction."""
+    """The score of clip means (clips, 2) of truth and prediction."""
     truth, predicted = means[np.isfinite(means).all(axis=1)].T
     if not discrete:
-        return _metric(np.array([np.square(predicted - truth).sum(), len(truth), 0]), False)
+        return _metric((np.square(predicted - truth).sum(), len(truth), 0), False)
     truth, predicted = truth > 0.5, predicted > 0.5
-    return _metric(np.array([(truth & predicted).sum(), truth.sum(), predicted.sum()]), True)
+    return _metric(((truth & predicted).sum(), truth.sum(), predicted.sum()), True)
 
 
-def _merge_flies(rows: list[Score]) -> list[Score]:
-    """Average the rows that one behaviour has for each fly; a pooled score only over the flies that have one."""
-    groups: dict[str, list[Score]] = {}
-    merged: list[Score | str] = []
-    for row in rows:
-        name, marker, _ = row.task.partition("_singletask_fly_")
-        if not marker:
-            merged.append(row)
-            continue
-        if name not in groups:
-            merged.append(name)
-        groups.setdefault(name, []).append(row)
-    return [row if isinstance(row, Score) else _average(row, groups[row]) for row in merged]
-
-
-def _average(name: str, rows: list[Score]) -> Score:
-    pooled = [row.pooled for row in rows if row.sequence_level]
-    return Score(
-        name,
-        private=float(np.mean([row.private for row in rows])),
-        public=float(np.mean([row.public for row in rows])),
-        metric=rows[0].metric,
-        no_ensemble=float(np.mean([row.no_ensemble for row in rows])),
-        pooled=float(np.mean(pooled)) if pooled else -1.0,
-        sequence_level=bool(pooled),
-    )
+def _average_flies(rows: list[Score]) -> list[Score]:
+    """Average the rows of the single flies of a task; the pooled score over the flies that have one."""
+    groups: dict[tuple[str, int], list[Score]] = {}
+    for i, row in enumerate(rows):
+        name, single, _ = row.task.partition("_singletask_fly_")
+        groups.setdefault((name, -1 if single else i), []).append(row)
+    averaged = []
+    for (name, _), flies in groups.items():
+        private, public, single = np.mean(
+            [(row.private, row.public, row.no_ensemble) for row in flies], axis=0
+        ).tolist()
+        pooled = [row.pooled for row in flies if row.sequence_level]
+        mean = float(np.mean(pooled)) if pooled else -1.0
+        averaged.append(Score(name, private, public, flies[0].metric, single, mean, bool(pooled)))
+    return averaged

@@ -1,4 +1,4 @@
-"""What a trained model is compared with: its input, and itself before training."""
+"""Baselines that a trained model is compared with: its input, and itself before training."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from bams.models.bams import BAMS
 
 
 class InputAlone(nn.Module):
-    """Stands where `bams.represent` takes a model: a frame's embedding is its input, scaled as by the model."""
+    """Takes the place of a model when embedding: the embedding of a frame is its input, scaled as the model does."""
 
     context = 0
 
@@ -20,12 +20,12 @@ class InputAlone(nn.Module):
         self.sizes = {"input": model.config["input_size"]}
 
     def encode(self, input: Tensor) -> Mapping[str, Tensor]:
-        """(B, T, F) float32, unscaled and finite -> the same axes, scaled, as the encoder `input`."""
+        """Scale an input (B, T, F) float32, finite; the result is the only encoder, `input`."""
         return {"input": self.scale(input)}
 
 
 def random_weights(model: BAMS, seed: int = 0) -> BAMS:
-    """The same network and input scale with new random weights; torch's own generator stays as it was."""
+    """The same network and input scale with new random weights; torch's global generator is left as it is."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         fresh = BAMS(**model.config)
@@ -34,7 +34,7 @@ def random_weights(model: BAMS, seed: int = 0) -> BAMS:
 
 
 def moving_mean(values: np.ndarray, frames: int) -> np.ndarray:
-    """Mean over the last `frames` frames of each, or over as many as there are; (..., T, C) float32 -> same."""
+    """Mean over the last `frames` frames, or over as many as there are; (..., T, C) float32 in and out."""
     total = np.cumsum(values, axis=-2, dtype=np.float64)
     total[..., frames:, :] = total[..., frames:, :] - total[..., :-frames, :]
     number = np.minimum(np.arange(1, values.shape[-2] + 1), frames)[:, None]
@@ -42,21 +42,16 @@ def moving_mean(values: np.ndarray, frames: int) -> np.ndarray:
 
 
 def principal_components(table: np.ndarray, most_columns: int) -> np.ndarray:
-    """The first principal components of all rows.
+    """The first `most_columns` principal components, the strongest first; (frames, C) float32 in and out.
 
-    Args:
-        table: (frames, C) float32, finite.
-        most_columns: P at most.
-
-    Returns:
-        (frames, min(C, P)) float32, the strongest first.
+    (scikit-learn's PCA computes in float32 or copies the table to float64; this is exact and copies only parts.)
     """
     mean = table.mean(axis=0, dtype=np.float64)
     parts = [slice(first, first + 2**16) for first in range(0, len(table), 2**16)]
     covariance = sum((table[part] - mean).T @ (table[part] - mean) for part in parts)
     _, directions = np.linalg.eigh(covariance)
-    kept = directions[:, ::-1][:, :most_columns]
-    result = np.empty((len(table), kept.shape[1]), np.float32)
+    directions = directions[:, ::-1][:, :most_columns]
+    result = np.empty((len(table), directions.shape[1]), np.float32)
     for part in parts:
-        result[part] = (table[part] - mean) @ kept
+        result[part] = (table[part] - mean) @ directions
     return result

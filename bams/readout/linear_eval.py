@@ -1,69 +1,26 @@
-"""Linear read-outs: what a plain model finds in an embedding, with whole recordings held out (scikit-learn)."""
+"""Linear read-outs: how well a linear model predicts labels from the embeddings of held-out recordings."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import clone
 from sklearn.linear_model import Ridge, RidgeClassifier
+from sklearn.model_selection import PredefinedSplit, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from bams.data.labels import as_classes, as_measures
 from bams.readout import ridge
-from bams.readout.scores import (
-    LabelScores,
-    Table,
-    class_scores,
-    count_confusion,
-    names_of,
-    normalised,
-    value_scores,
-    with_spread,
-)
-
-
-def assign_folds(groups: np.ndarray, classes: np.ndarray, most: int, name: str = "the label") -> np.ndarray:
-    """Folds with whole groups in them, and each class spread over them as evenly as a greedy choice can.
-
-    (scikit-learn's StratifiedGroupKFold may put both recordings that have a rare class into one fold.)
-
-    Args:
-        groups: (rows,) int, at least two different ones.
-        classes: (rows,) int from 0.
-        most: folds; as many as there are groups if those are fewer.
-        name: of the label, for the error's sentence.
-
-    Returns:
-        (rows,) int, the fold in which each is held out.
-    """
-    found, group = np.unique(groups, return_inverse=True)
-    if len(found) < 2 or most < 2:
-        raise ValueError(f"{name} is known in {len(found)} recordings, for {most} folds; at least 2 of both are needed")
-    count = int(classes.max()) + 1
-    shares = np.bincount(group * count + classes, minlength=len(found) * count).reshape(-1, count).astype(float)
-    shares /= np.maximum(shares.sum(axis=0), 1)
-    folds = np.zeros((min(most, len(found)), count))
-    members, chosen = np.zeros(len(folds), int), np.zeros(len(found), int)
-    for i in np.argsort(-shares.max(axis=1), kind="stable"):  # first those that hold much of a class
-        overlap = (folds @ shares[i]).round(9)
-        chosen[i] = np.lexsort((members, overlap))[0]
-        folds[chosen[i]] += shares[i]
-        members[chosen[i]] += 1
-    return chosen[group]
-
+from bams.readout.scores import LabelScores, Table, class_scores, confusion_shares, names_of, over_folds, value_scores
 
 Pair = tuple[np.ndarray, np.ndarray]
 
 
 class ReadOut(NamedTuple):
-    """What a read-out found in the test part.
-
-    Attributes:
-        scores: by name: 'macro F1', 'balanced accuracy' and 'F1 CLASS' of each class, or 'R2' and 'MSE'.
-        confusion: (K, K) float64, rows are the true classes and sum to 1, NaN where one does not occur; the
-            classes are those of both parts in sorted order. None for regression.
-        predictions: (rows of the test part,) the class or the value, also of rows that are not labelled.
+    """A read-out of the test part: scores by metric, (K, K) shares of predicted classes (None for regression) over the
+    sorted classes of both parts, one row per true class, and the class or value predicted for each row.
     """
 
     scores: dict[str, float]
@@ -74,43 +31,33 @@ class ReadOut(NamedTuple):
 def train_linear_classifier(
     train: Pair, test: Pair, *, alpha: float = 1.0, estimator: Any = None, class_names: Sequence[str] = ()
 ) -> ReadOut:
-    """Fit a class-balanced linear classifier on one part and score it on another.
-
-    Features are standardised on the training part; the arguments are left as they are.
+    """Fit a class-balanced linear classifier on standardised features, and score it on other data.
 
     Args:
         train, test: features (rows, C) float, finite, and classes (rows,) int; -1 = not labelled.
-        alpha: strength of the penalty of the RidgeClassifier.
-        estimator: another scikit-learn classifier, fitted in its place as it is.
-        class_names: names of class 0, 1, ...; their numbers unless given.
+        alpha: strength of the ridge penalty.
+        estimator: scikit-learn classifier to use instead of RidgeClassifier.
+        class_names: names of class 0, 1, ...; their numbers if not given.
     """
-    (inputs, classes), (test_inputs, test_classes) = (_check_pair(part, as_classes) for part in (train, test))
+    (inputs, classes), (test_inputs, test_classes) = (_checked(part, as_classes) for part in (train, test))
     labelled, scored = classes >= 0, test_classes >= 0
     if len(np.unique(classes[labelled])) < 2:
-        raise ValueError("the training part needs labels of at least two classes to tell apart")
+        raise ValueError("the training part needs labels of at least two classes")
     chosen = RidgeClassifier(alpha=alpha, class_weight="balanced") if estimator is None else clone(estimator)
     fitted = make_pipeline(StandardScaler(), chosen).fit(inputs[labelled], classes[labelled])
     predictions = fitted.predict(test_inputs)
     found = np.unique(np.concatenate([classes[labelled], test_classes[scored]]))
-    true, predicted = (np.searchsorted(found, some[scored]) for some in (test_classes, predictions))
-    confusion = count_confusion(true, predicted, len(found))
-    return ReadOut(class_scores(confusion, names_of(found, class_names)), normalised(confusion), predictions)
+    true, predicted = (np.float64(some[scored, None] == found) for some in (test_classes, predictions))
+    scores = class_scores(true, predicted, names_of(found, class_names))
+    return ReadOut(scores, confusion_shares(true, predicted), predictions)
 
 
-train_linear_classfier = train_linear_classifier  # as the paper's released code spells it
+train_linear_classfier = train_linear_classifier  # the spelling of the paper's released code
 
 
 def train_linear_regressor(train: Pair, test: Pair, *, alpha: float = 1.0, estimator: Any = None) -> ReadOut:
-    """Fit a linear regression on one part and score it on another.
-
-    Features are standardised on the training part; the arguments are left as they are.
-
-    Args:
-        train, test: features (rows, C) float, finite, and values (rows,) float; NaN = not labelled.
-        alpha: strength of the penalty of the Ridge.
-        estimator: another scikit-learn regressor, fitted in its place as it is.
-    """
-    (inputs, values), (test_inputs, test_values) = (_check_pair(part, as_measures) for part in (train, test))
+    """Fit a linear regression; like `train_linear_classifier`, with values (rows,) float, NaN = not labelled."""
+    (inputs, values), (test_inputs, test_values) = (_checked(part, as_measures) for part in (train, test))
     labelled = np.isfinite(values)
     if not labelled.any():
         raise ValueError("the training part has no labelled row")
@@ -118,24 +65,6 @@ def train_linear_regressor(train: Pair, test: Pair, *, alpha: float = 1.0, estim
     fitted = make_pipeline(StandardScaler(), chosen).fit(inputs[labelled], values[labelled])
     predictions = fitted.predict(test_inputs)
     return ReadOut(value_scores(test_values, predictions), None, predictions)
-
-
-class _Units(NamedTuple):
-    """What is labelled, frames or sequences.
-
-    Attributes:
-        level: 'frame' or 'sequence'.
-        features: by row of the table, an array and the row in it of each unit.
-        number: (M,) int, the units that are read out, by their place in the labels.
-        total: units in the labels.
-        groups: (M,) int.
-    """
-
-    level: str
-    features: dict[str, Pair]
-    number: np.ndarray
-    total: int
-    groups: np.ndarray
 
 
 def evaluate_labels(
@@ -156,175 +85,154 @@ def evaluate_labels(
     """Read every label out of every embedding, cross-validated with whole groups held out.
 
     Args:
-        embeddings: by row of the table, (frames, C) float, finite where read out; or the rows of `frames` only.
-            A row 'chance' is added: classes drawn as often as they are in training, or the mean of training.
-        labels: by name, (frames,) int classes, -1 = not labelled, or float, NaN = not labelled; of labels of
-            sequences one entry for each, in the sorted order of `sequences`.
-        groups: (frames,) int or str; a group, a recording say, is never on both sides.
+        embeddings: by name (frames, C) float, finite where read out; or only the rows of `frames`. The row
+            'chance' is added: random classes with the frequencies of training, or the mean of training.
+        labels: by name (frames,) int classes, -1 = not labelled, or float, NaN = not labelled; labels of sequences
+            have one entry per sequence, in the sorted order of `sequences`.
+        groups: (frames,) int or str; a group, such as a recording, is never in training and test at once.
         regression: names of the labels that are measures; the others are classes.
-        sequence_level: names of the labels of sequences, read out of the mean over the sequence's frames.
-        class_names: by label, the names of class 0, 1, ...; their numbers unless given.
-        sequences: (frames,) int or str, the sequence of each frame; the groups unless given.
-        frames: (M,) int, the frames to read out, as a subsample; all unless given.
-        folds: each group is held out in one of them; as many as there are groups if those are fewer.
+        sequence_level: names of the labels of sequences, read out of the embedding's mean over the sequence.
+        class_names: by label, the names of class 0, 1, ...; their numbers if not given.
+        sequences: (frames,) int or str, the sequence of each frame; the groups if not given.
+        frames: (M,) int, the frames to read out, for a subsample; all if not given.
+        folds: number of folds; at most the number of groups is used.
         alpha: strength of the ridge penalty.
-        classifier, regressor: scikit-learn estimators to take the place of RidgeClassifier and Ridge.
+        classifier, regressor: scikit-learn estimators to use instead of RidgeClassifier and Ridge.
 
     Raises:
-        ValueError: lengths that do not fit, a label with fewer than two groups or classes, or with a class that
-            cannot be learnt in a fold, as only the recordings held out have it.
+        ValueError: lengths do not fit, or a label has too few groups or classes, or a class that only one has.
     """
-    group_numbers = np.unique(groups, return_inverse=True)[1]
-    total = len(group_numbers)
-    frames = np.arange(total) if frames is None else np.asarray(frames)
-    features = {name: _with_rows(name, np.asarray(table), total, frames) for name, table in embeddings.items()}
-    units = {"frame": _Units("frame", features, frames, total, group_numbers[frames])}
+    group = np.unique(groups, return_inverse=True)[1]
+    taken = slice(None) if frames is None else np.asarray(frames)
+    number = np.arange(len(group))[taken]
+    tables = {name: np.asarray(table) for name, table in embeddings.items()}
+    for name, table in tables.items():
+        if table.ndim != 2 or len(table) not in (len(group), len(number)):
+            raise ValueError(f"{name} has axes {table.shape}; expected ({len(group)} frames, channels), as in groups")
+        tables[name] = table[taken] if len(table) == len(group) else table
+    units = {"frame": _Units("frame", tables, number, group[number], len(group))}
     if sequence_level:
-        units["sequence"] = _sequences(units["frame"], group_numbers, groups if sequences is None else sequences)
+        units["sequence"] = _sequence_means(units["frame"], group, groups if sequences is None else sequences)
     found = []
     for name, values in labels.items():
         unit = units["sequence" if name in sequence_level else "frame"]
         if len(values) != unit.total:
             raise ValueError(f"label {name} has {len(values)} entries for {unit.total} {unit.level}s")
         if name in regression:
-            found.append(_evaluate_values(name, as_measures(values, name), unit, folds, alpha, regressor))
+            found.append(_evaluate(name, as_measures(values, name), unit, None, folds, alpha, regressor))
         else:
-            classes, names = as_classes(values, name), (class_names or {}).get(name, ())
-            found.append(_evaluate_classes(name, classes, names, unit, folds, alpha, classifier))
+            names = (class_names or {}).get(name, ())
+            found.append(_evaluate(name, as_classes(values, name), unit, names, folds, alpha, classifier))
     return Table(found)
 
 
-def _evaluate_classes(
-    name: str, values: np.ndarray, names: Sequence[str], unit: _Units, folds: int, alpha: float, estimator: Any
+def assign_folds(groups: np.ndarray, classes: np.ndarray, most: int, name: str = "the label") -> np.ndarray:
+    """The fold (rows,) int in which each row is held out, with whole groups in a fold and each class spread over the
+    folds as evenly as a greedy choice can. (scikit-learn's StratifiedGroupKFold may put both recordings that have a
+    rare class into one fold.)
+
+    Args:
+        groups, classes: (rows,) int; there are two or more groups; classes are numbered from 0.
+        most: number of folds; at most the number of groups is used.
+        name: the label's name, for the error message.
+    """
+    found, group = np.unique(groups, return_inverse=True)
+    if len(found) < 2 or most < 2:
+        raise ValueError(f"{name} is known in {len(found)} recordings, for {most} folds; at least 2 of both are needed")
+    count = int(classes.max()) + 1
+    shares = np.bincount(group * count + classes, minlength=len(found) * count).reshape(-1, count).astype(float)
+    shares /= np.maximum(shares.sum(axis=0), 1)
+    folds = np.zeros((min(most, len(found)), count))
+    members, chosen = np.zeros(len(folds), int), np.zeros(len(found), int)
+    for i in np.argsort(-shares.max(axis=1), kind="stable"):  # groups with much of a class come first
+        overlap = (folds @ shares[i]).round(9)
+        chosen[i] = np.lexsort((members, overlap))[0]
+        folds[chosen[i]] += shares[i]
+        members[chosen[i]] += 1
+    return chosen[group]
+
+
+class _Units(NamedTuple):
+    """The M frames or sequences that are read out."""
+
+    level: str  # 'frame' or 'sequence'
+    tables: dict[str, np.ndarray]  # by embedding (M, C) float
+    number: np.ndarray  # (M,) int, their places among the entries of a label
+    groups: np.ndarray  # (M,) int
+    total: int  # entries of a label
+
+
+def _evaluate(
+    name: str, values: np.ndarray, units: _Units, names: Sequence[str] | None, folds: int, alpha: float, estimator: Any
 ) -> LabelScores:
-    kept = np.flatnonzero(values[unit.number] >= 0)
-    found, y = np.unique(values[unit.number[kept]], return_inverse=True)
-    class_names, count = names_of(found, names), len(found)
-    if count < 2:
-        raise ValueError(f"label {name} has {count} classes where it is read out; two are needed to tell apart")
-    fold = assign_folds(unit.groups[kept], y, folds, name)
-    folds = int(fold.max()) + 1
-    true = np.stack([np.bincount(y[fold == f], minlength=count) for f in range(folds)])
-    in_training = true.sum(axis=0) - true
-    if not in_training.all():
-        one = class_names[int(np.argmin(in_training.min(axis=0)))]
-        raise ValueError(
-            f"label {name}: class {one} occurs in too few recordings to be learnt in some and scored in others: "
-            f"leave it out (-1, or --ignore_classes {name}:{one}), or label it in more recordings"
-        )
-
-    confusions = {}
-    for row, (features, rows) in unit.features.items():
-        predicted = _held_out_predictions(features, rows[kept], y, fold, count, alpha, estimator)
-        confusions[row] = [count_confusion(y[fold == f], predicted[fold == f], count) for f in range(folds)]
-    drawn = in_training / in_training.sum(axis=1, keepdims=True)
-    confusions["chance"] = list(true[:, :, None] * drawn[:, None, :])
-    return LabelScores(
-        **_about(name, "classification", unit, kept, folds, int((values >= 0).sum())),
-        rows={row: with_spread(lambda c: class_scores(c, class_names), sum(c), c) for row, c in confusions.items()},
-        confusions={row: normalised(sum(parts)) for row, parts in confusions.items()},
-        class_names=class_names,
-    )
+    """Read one label out of all embeddings; `names` are names of classes, None for measures."""
+    labelled = np.isfinite(values) if names is None else values >= 0
+    rows = np.flatnonzero(labelled[units.number])
+    y, groups = values[units.number[rows]], units.groups[rows]
+    if names is None:
+        class_names, fold = [], assign_folds(groups, np.zeros(len(y), int), folds, name)
+        target, score = y[:, None], value_scores
+    else:
+        found, y = np.unique(y, return_inverse=True)
+        if len(found) < 2:
+            raise ValueError(f"label {name} has {len(found)} classes where it is read out; at least two are needed")
+        class_names, fold = names_of(found, names), assign_folds(groups, y, folds, name)
+        target, score = np.eye(len(found))[y], partial(class_scores, names=class_names)
+    training_mean = np.stack([target[fold != f].mean(axis=0) for f in range(fold.max() + 1)])
+    if names is not None and not training_mean.all():
+        rare = class_names[int(np.argmin(training_mean.min(axis=0)))]
+        advice = f"leave it out (-1, or --ignore_classes {name}:{rare}), or label it in more recordings"
+        raise ValueError(f"label {name}: class {rare} occurs in too few recordings to be learnt and scored: {advice}")
+    predict = partial(_predict_held_out, rows, y, fold, len(class_names), alpha, estimator)
+    predictions = {row: predict(table) for row, table in units.tables.items()}
+    predictions["chance"] = training_mean[fold]
+    scores = {row: over_folds(score, target, predicted, fold) for row, predicted in predictions.items()}
+    confusions = {row: confusion_shares(target, some) for row, some in predictions.items() if class_names}
+    kind = "regression" if names is None else "classification"
+    counts = len(training_mean), len(np.unique(groups)), len(rows), int(labelled.sum())
+    return LabelScores(name, kind, units.level, scores, confusions, class_names, *counts)
 
 
-def _evaluate_values(
-    name: str, values: np.ndarray, unit: _Units, folds: int, alpha: float, estimator: Any
-) -> LabelScores:
-    kept = np.flatnonzero(np.isfinite(values[unit.number]))
-    y = values[unit.number[kept]]
-    fold = assign_folds(unit.groups[kept], np.zeros(len(y), int), folds, name)
-    folds = int(fold.max()) + 1
-    predictions = {
-        row: _held_out_predictions(features, rows[kept], y, fold, None, alpha, estimator)
-        for row, (features, rows) in unit.features.items()
-    }
-    predictions["chance"] = np.array([y[fold != f].mean() for f in range(folds)])[fold]
-    both = {row: np.stack([y, predicted]) for row, predicted in predictions.items()}
-    return LabelScores(
-        **_about(name, "regression", unit, kept, folds, int(np.isfinite(values).sum())),
-        rows={
-            row: with_spread(lambda part: value_scores(*part), pair, [pair[:, fold == f] for f in range(folds)])
-            for row, pair in both.items()
-        },
-        confusions={},
-        class_names=[],
-    )
-
-
-def _held_out_predictions(
-    features: np.ndarray,
-    rows: np.ndarray,
-    y: np.ndarray,
-    fold: np.ndarray,
-    classes: int | None,
-    alpha: float,
-    estimator: Any,
+def _predict_held_out(
+    rows: np.ndarray, y: np.ndarray, fold: np.ndarray, classes: int, alpha: float, estimator: Any, features: np.ndarray
 ) -> np.ndarray:
-    """For each row, the class (from 0 to `classes` - 1), or the value, that the other folds say; (M,)."""
-    folds, each = int(fold.max()) + 1, classes or 1
-    predicted = np.empty_like(y)
-    if estimator is None:
-        # the sums of a fold, and of a class in it, are taken once and serve whichever other fold is held out
-        cells, targets = (fold, y[:, None]) if classes is None else (fold * classes + y, None)
-        sums = ridge.sum_products(features, rows, cells, folds * each, targets)
-        of_fold, of_class = np.divmod(np.arange(folds * each), each)
-    for f in range(folds):
-        held_out, training = np.flatnonzero(fold == f), np.flatnonzero(fold != f)
-        if estimator is not None:
-            read_out = train_linear_regressor if classes is None else train_linear_classifier
-            parts = [(features[rows[some]], y[some]) for some in (training, held_out)]
-            predicted[held_out] = read_out(*parts, estimator=estimator).predictions
-        elif classes is None:
-            fitted = ridge.regressor(sums, of_fold != f, 1, alpha)
-            predicted[held_out] = fitted(features, rows[held_out])[:, 0]
-        else:
+    """Predict each row from the other folds: (M, classes), 1 = the class; (M, 1) values if `classes` is 0."""
+    if estimator is not None:
+        model = make_pipeline(StandardScaler(), estimator)
+        predicted = cross_val_predict(model, features[rows], y, cv=PredefinedSplit(fold))
+        return np.eye(classes)[predicted] if classes else predicted[:, None]
+    each, centre = max(classes, 1), 0.0 if classes else y.mean()
+    cells, target = (fold * each + y, None) if classes else (fold, y - centre)
+    of_fold, of_class = np.divmod(np.arange((fold.max() + 1) * each), each)
+    sums = ridge.sum_products(features, rows, cells, len(of_fold), target)
+    outputs = np.empty((len(y), each))
+    for f in range(fold.max() + 1):
+        if classes:
             fitted = ridge.classifier(sums, (of_fold != f) & (of_class == np.arange(classes)[:, None]), alpha)
-            predicted[held_out] = fitted(features, rows[held_out]).argmax(axis=1)
-    return predicted
+        else:
+            fitted = ridge.regressor(sums, of_fold != f, alpha)
+        outputs[fold == f] = sums.predict(fitted, features, rows[fold == f]) + centre
+    return np.eye(classes)[outputs.argmax(axis=1)] if classes else outputs
 
 
-def _sequences(frames: _Units, groups: np.ndarray, sequences: np.ndarray) -> _Units:
-    """The means over the frames of each sequence that are read out."""
+def _sequence_means(frames: _Units, groups: np.ndarray, sequences: np.ndarray) -> _Units:
+    """Sequences, with the means over those of their frames that are read out."""
     found, first, sequence = np.unique(sequences, return_index=True, return_inverse=True)
     if len(sequence) != len(groups) or (groups[first][sequence] != groups).any():
         raise ValueError("sequences must be one per frame, and each in a single group")
     order = np.argsort(sequence[frames.number], kind="stable")
-    ends = np.searchsorted(sequence[frames.number][order], np.arange(len(found) + 1))
-    present = np.flatnonzero(np.diff(ends))
-    members = [order[ends[i] : ends[i + 1]] for i in present]
-    means = {
-        name: np.stack([features[rows[some]].mean(axis=0, dtype=np.float64) for some in members])
-        for name, (features, rows) in frames.features.items()
-    }
-    rows = np.arange(len(present))
-    features = {name: (table, rows) for name, table in means.items()}
-    return _Units("sequence", features, present, len(found), groups[first[present]])
+    members = np.split(order, np.searchsorted(sequence[frames.number][order], np.arange(1, len(found))))
+    present = np.flatnonzero([len(some) for some in members])
+    means = {}
+    for name, table in frames.tables.items():
+        means[name] = np.stack([table[members[i]].mean(axis=0, dtype=np.float64) for i in present])
+    return _Units("sequence", means, present, groups[first[present]], len(found))
 
 
-def _about(name: str, kind: str, unit: _Units, kept: np.ndarray, folds: int, labelled: int) -> dict[str, Any]:
-    return {
-        "label": name,
-        "kind": kind,
-        "level": unit.level,
-        "folds": folds,
-        "groups": len(np.unique(unit.groups[kept])),
-        "read_out": len(kept),
-        "labelled": labelled,
-    }
-
-
-def _with_rows(name: str, table: np.ndarray, total: int, frames: np.ndarray) -> Pair:
-    if table.ndim != 2 or len(table) not in (total, len(frames)):
-        raise ValueError(f"{name} has axes {table.shape}; expected ({total} frames, channels) as the groups have")
-    return table, frames if len(table) == total else np.arange(len(frames))
-
-
-def _check_pair(part: Pair, check: Any) -> Pair:
+def _checked(part: Pair, check: Callable[[np.ndarray], np.ndarray]) -> Pair:
     inputs, labels = np.asarray(part[0]), check(part[1])
     if inputs.ndim != 2 or labels.shape != inputs.shape[:1]:
         raise ValueError(f"features have axes {inputs.shape}, labels {labels.shape}; expected (rows, C) and (rows,)")
     if inputs.shape[1] == 0 or inputs.dtype.kind not in "fiub" or not np.isfinite(inputs).all():
-        raise ValueError(
-            f"features are {inputs.dtype} of axes {inputs.shape}; expected finite numbers, of one channel or more"
-        )
+        raise ValueError(f"features are {inputs.dtype} of axes {inputs.shape}; expected finite numbers, C at least 1")
     return inputs, labels

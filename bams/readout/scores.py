@@ -1,75 +1,55 @@
-"""Scores of read-outs, and the table of them.
+"""Scores of linear read-outs, and tables of them.
 
-Axes: K classes.
+Axes: M frames or sequences, K classes.
 """
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-COLUMNS = (
-    *("label", "kind", "level", "row", "metric", "value", "spread"),
-    *("folds", "groups", "read_out", "labelled"),
-)
+COLUMNS = ("label", "kind", "level", "row", "metric", "value", "spread", "folds", "groups", "read_out", "labelled")
 
 
 class Score(NamedTuple):
-    """A score of all held-out predictions together, and the deviation of the folds' own; NaN = not defined."""
+    """A score of all held-out predictions, and its standard deviation over the folds; NaN = not defined."""
 
     value: float
-    spread: float
+    spread: float = np.nan
 
 
 @dataclass(frozen=True)
 class LabelScores:
-    """All read-outs of one label.
-
-    Attributes:
-        label: its name.
-        kind: 'classification' or 'regression'.
-        level: 'frame' or 'sequence'.
-        rows: by row and metric.
-        confusions: by row, (K, K) float64, rows are the true classes and sum to 1; of classes only.
-        class_names: K names.
-        folds, groups: how many there are of each.
-        read_out, labelled: frames or sequences that were read out, of so many that carry the label.
-    """
+    """All read-outs of one label."""
 
     label: str
-    kind: str
-    level: str
-    rows: dict[str, dict[str, Score]]
-    confusions: dict[str, np.ndarray]
+    kind: str  # 'classification' or 'regression'
+    level: str  # 'frame' or 'sequence'
+    rows: dict[str, dict[str, Score]]  # by embedding and metric
+    confusions: dict[str, np.ndarray]  # by embedding (K, K), see `confusion_shares`; empty for regression
     class_names: list[str]
     folds: int
     groups: int
-    read_out: int
-    labelled: int
+    read_out: int  # frames or sequences
+    labelled: int  # frames or sequences, of which `read_out` are used
 
     def to_text(self) -> str:
-        """A heading and one line per row, with a column per metric."""
+        """A heading, and one line per embedding with a column per metric."""
         heading = (
             f"{self.label}: {self.kind}, {self.read_out:,} of {self.labelled:,} labelled {self.level}s read out, "
             f"{self.groups} groups in {self.folds} folds"
         )
         metrics = list(next(iter(self.rows.values())))
-        cells = [["", *metrics]]
-        for name, scores in self.rows.items():
-            cells.append([name, *(_cell(scores[metric]) for metric in metrics)])
-        widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
-        lines = [
-            "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip() for line in cells
-        ]
-        return "\n".join([heading, *lines])
+        lines = [[name, *(_cell(scores[metric]) for metric in metrics)] for name, scores in self.rows.items()]
+        return f"{heading}\n{aligned([['', *metrics], *lines])}"
 
 
 @dataclass(frozen=True)
 class Table:
-    """Read-outs of several labels: `table["label"].rows["row"]["metric"].value`."""
+    """Read-outs of several labels: `table["label"].rows["embedding"]["metric"].value`."""
 
     labels: Sequence[LabelScores]
 
@@ -77,76 +57,69 @@ class Table:
         return next(scores for scores in self.labels if scores.label == label)
 
     def to_text(self) -> str:
-        """One block per label; value ± deviation over folds."""
+        """One block per label; value ± standard deviation over folds."""
         return "\n\n".join(scores.to_text() for scores in self.labels)
 
     __str__ = to_text
 
     def to_csv(self) -> str:
-        """One line per label, row and metric, with the columns `COLUMNS`; empty where a score is not defined."""
+        """One line per label, embedding and metric, with the columns `COLUMNS`; empty where a score is not defined."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(COLUMNS)
         for s in self.labels:
-            for row, scores in s.rows.items():
-                for metric, score in scores.items():
-                    numbers = ("" if np.isnan(x) else f"{x:.6g}" for x in score)
-                    about = (s.folds, s.groups, s.read_out, s.labelled)
-                    writer.writerow((s.label, s.kind, s.level, row, metric, *numbers, *about))
+            for row, metric, score in ((row, *pair) for row, scores in s.rows.items() for pair in scores.items()):
+                numbers = ("" if np.isnan(x) else f"{x:.6g}" for x in score)
+                counts = (s.folds, s.groups, s.read_out, s.labelled)
+                writer.writerow((s.label, s.kind, s.level, row, metric, *numbers, *counts))
         return out.getvalue()
 
 
-def count_confusion(true: np.ndarray, predicted: np.ndarray, count: int) -> np.ndarray:
-    """Classes (rows,) int from 0 to `count` - 1 -> (K, K) int, true classes by predicted ones."""
-    return np.bincount(true * count + predicted, minlength=count**2).reshape(count, count)
+def aligned(cells: Sequence[Sequence[str]]) -> str:
+    """Rows of text as lines with aligned columns, the first to the left and the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [[row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in cells]
+    return "\n".join("  ".join(line).rstrip() for line in lines)
 
 
-def class_scores(confusion: np.ndarray, names: Sequence[str]) -> dict[str, float]:
-    """Macro F1 and balanced accuracy over the classes that occur, and the F1 of each (NaN if it does not).
+def class_scores(true: np.ndarray, predicted: np.ndarray, names: Sequence[str]) -> dict[str, float]:
+    """Macro F1 and balanced accuracy over the classes that occur, and the F1 of each class (NaN if it does not occur).
 
-    Args:
-        confusion: (K, K) counts, true classes by predicted ones.
-        names: K names.
+    `true` and `predicted` are (M, K), 1 = the class and 0 = another, or the probability of each; `names` has K names.
     """
-    right, true, predicted = np.diagonal(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
-    there = true > 0
-    f1 = np.where(there, 2 * right / np.maximum(true + predicted, 1e-300), np.nan)
-    recall = right[there] / true[there]
-    return {
-        "macro F1": float(f1[there].mean()) if there.any() else np.nan,
-        "balanced accuracy": float(recall.mean()) if there.any() else np.nan,
-        **{f"F1 {name}": float(value) for name, value in zip(names, f1, strict=True)},
-    }
+    right, of_true, of_predicted = (true * predicted).sum(axis=0), true.sum(axis=0), predicted.sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        recall = right / of_true
+        f1 = np.where(of_true > 0, 2 * right / (of_true + of_predicted), np.nan)
+    of_classes = {f"F1 {name}": float(value) for name, value in zip(names, f1, strict=True)}
+    return {"macro F1": _mean(f1), "balanced accuracy": _mean(recall), **of_classes}
 
 
 def value_scores(values: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
-    """R2 (NaN if all values are the same) and MSE of (rows,) float values, NaN = not labelled."""
+    """R2 (NaN if all values are equal) and mean squared error of (M,) or (M, 1) float; values of NaN are left out."""
     known = np.isfinite(values)
-    if not known.any():
-        return {"R2": np.nan, "MSE": np.nan}
-    error = float(np.square(values[known] - predicted[known]).mean())
-    variance = float(values[known].var())
+    error, variance = _mean(np.square(values - predicted)[known]), float(np.var(values[known])) if known.any() else 0.0
     return {"R2": 1 - error / variance if variance > 0 else np.nan, "MSE": error}
 
 
-def normalised(confusion: np.ndarray) -> np.ndarray:
-    """A confusion matrix (K, K) of counts with rows that sum to 1; NaN where a class does not occur."""
-    true = confusion.sum(axis=1, keepdims=True)
-    return np.where(true > 0, confusion / np.maximum(true, 1e-300), np.nan)
+def confusion_shares(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Shares of predicted classes (K, K), a row per true class (NaN if it does not occur), from (M, K) arrays."""
+    with np.errstate(invalid="ignore"):
+        return true.T @ predicted / true.sum(axis=0)[:, None]
 
 
-def with_spread(score: Callable[[Any], Mapping[str, float]], together: Any, parts: Sequence[Any]) -> dict[str, Score]:
-    """`score` of all held-out predictions together, with the deviation over the folds in which it is defined."""
-    of_parts = [score(part) for part in parts]
+def over_folds(score: Callable, true: np.ndarray, predicted: np.ndarray, fold: np.ndarray) -> dict[str, Score]:
+    """Scores of all held-out predictions, with the standard deviation over the folds in which each is defined."""
+    of_folds = [score(true[fold == f], predicted[fold == f]) for f in np.unique(fold)]
     found = {}
-    for name, value in score(together).items():
-        values = [scores[name] for scores in of_parts if np.isfinite(scores[name])]
+    for name, value in score(true, predicted).items():
+        values = [scores[name] for scores in of_folds if np.isfinite(scores[name])]
         found[name] = Score(value, float(np.std(values, ddof=1)) if len(values) > 1 else np.nan)
     return found
 
 
 def names_of(classes: np.ndarray, names: Sequence[str]) -> list[str]:
-    """Names of the classes (K,) int, from those of class 0, 1, ...; their numbers where there is none."""
+    """Names of the classes (K,) int, from the names of class 0, 1, ...; the number where there is no name."""
     return [names[c] if c < len(names) else str(c) for c in classes]
 
 
@@ -155,3 +128,8 @@ def _cell(score: Score) -> str:
         return "-"
     digits = ".3f" if abs(score.value) < 100 else ".4g"
     return f"{score.value:{digits}}" + ("" if np.isnan(score.spread) else f" ± {score.spread:{digits}}")
+
+
+def _mean(values: np.ndarray) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else np.nan
