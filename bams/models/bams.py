@@ -38,11 +38,11 @@ class InputScale(nn.Module):
         self.register_buffer("scale", torch.ones(input_size))
         self.register_buffer("limit", torch.tensor(float("inf")))
 
-    def set(self, centre: Tensor, scale: Tensor) -> None:
-        """Take centre and scale, each (F,) in the units of the features, and clip."""
+    def set(self, centre: Tensor, scale: Tensor, limit: float = CLIP) -> None:
+        """Take centre and scale, each (F,) in the units of the features."""
         self.centre.copy_(centre)
         self.scale.copy_(scale)
-        self.limit.fill_(CLIP)
+        self.limit.fill_(limit)
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., F) float32 in the units of the features -> (..., F) without unit."""
