@@ -51,7 +51,7 @@ class TemporalConvNet(nn.Module):
         input_size: number of input features F.
         num_channels: output channels of each block; the last is the size C of the embedding.
         kernel_size: frames that one convolution combines.
-        dilation: base of the dilation; the convolutions of block i have dilation**i frames between their inputs.
+        dilation: base of the dilation; the inputs of a convolution in block i are dilation**i frames apart.
         num_layers_per_block: convolutions in a block.
         dropout: probability of dropping a value, in training.
 
