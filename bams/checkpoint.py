@@ -11,7 +11,7 @@ import torch
 from bams.features.config import FeatureConfig
 from bams.features.recording import FeatureSource, from_data, recording_features
 from bams.models.bams import BAMS, InputScale
-from bams.models.released import _is_bare, _released_config, _released_name
+from bams.models.released import is_released, own_name, released_config
 from bams.statistics import Statistics, known_inputs
 from bams.storage import files, tensors
 
@@ -94,7 +94,7 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
     """
     content = _read(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        hint = " (it looks like bare weights: see bams.checkpoint.load_released)" if _is_bare(content) else ""
+        hint = " (it looks like bare weights: see bams.checkpoint.load_released)" if is_released(content) else ""
         raise ValueError(f"{path} is not a checkpoint of this version of bams{hint}")
     try:
         found = _from_content(content)
@@ -241,14 +241,14 @@ def load_released(
         ValueError: it is damaged, or the names in it are not those of the released code.
     """
     weights = _read(path)
-    if not _is_bare(weights):
+    if not is_released(weights):
         raise ValueError(f"{path} does not hold weights under the names of the released code")
     try:
-        config = _released_config(weights, {"long_term": 4, **(dilations or {})})
+        config = released_config(weights, {"long_term": 4, **(dilations or {})})
         unknown = set(dilations or {}) - set(config)
         if unknown:
             raise ValueError(f"there is no encoder {', '.join(sorted(unknown))} in it")
-        renamed = {_released_name(key): value for key, value in weights.items() if ".net." not in key}
+        renamed = {own_name(key): value for key, value in weights.items() if ".net." not in key}
         scale = InputScale(config["input_size"]).state_dict(prefix="scale.")
         model = _model(config, renamed | scale)
     except _MISFITS as error:

@@ -1,26 +1,22 @@
-"""What is fitted on the training tracks: the inputs' scale and the bins of the actions.
-
-Axes: F input features, D action features, Q bins.
-"""
+"""What is fitted on the training tracks: the scale of the inputs, and the bins of the actions."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-SAMPLED_FRAMES = 1_000_000  # more frames do not move a percentile that anyone could see
+SAMPLED_FRAMES = 1_000_000  # with more frames the percentiles hardly change
 EDGE_PERCENTILES = (0.5, 99.5)
-OFF_GRID = 0.0382  # edges lie lower by this share of a bin: not on values of whole pixels, where rounding decides
+OFF_GRID = 0.0382  # of a bin: edges are shifted down, so that they miss whole pixels, where rounding would decide
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """What is fitted on the training tracks and travels in the checkpoint.
+    """What is fitted on the training tracks, and kept in the checkpoint.
 
     Attributes:
         centre: (F,) float32, median of each input feature, in its unit.
         scale: (F,) float32, half of its 1-99 percentile range; where that is 0 the standard deviation, else 1.
-        edges: (D, Q-1) float32, bin edges of each action feature, in its unit; an action is in bin q when
-            q edges are less than or equal to it.
+        edges: (D, Q-1) float32, bin edges of each action feature, in its unit; q edges are at or below bin q.
         counts: (D, Q) int64, valid frames in each bin.
     """
 
@@ -36,11 +32,7 @@ class Statistics:
 
 
 def known_inputs(inputs: np.ndarray, statistics: Statistics) -> np.ndarray:
-    """Inputs (..., F) float32 with the centre in place of NaN, what is not known.
-
-    Raises:
-        ValueError: the statistics are of other features.
-    """
+    """Inputs (..., F) float32 with the centre in place of NaN; ValueError unless the statistics have F features."""
     if inputs.shape[-1] != len(statistics.centre):
         raise ValueError(
             f"the data give {inputs.shape[-1]} input features, the statistics are for {len(statistics.centre)}: "
@@ -72,12 +64,8 @@ def fit_statistics(inputs: np.ndarray, targets: np.ndarray, valid: np.ndarray, b
     centre, scale = zip(*(_robust_scale(column[np.isfinite(column)]) for column in inputs[rows].T), strict=True)
     columns = [column[known] for column, known in zip(targets[rows].T, valid[rows].T, strict=True)]
     edges = np.stack([_edges(column, bins) for column in columns])
-    counts = np.stack(
-        [
-            np.bincount(quantise(column[:, None], edge[None])[:, 0], minlength=bins)
-            for column, edge in zip(columns, edges, strict=True)
-        ]
-    )
+    found = (quantise(column[:, None], edge[None])[:, 0] for column, edge in zip(columns, edges, strict=True))
+    counts = np.stack([np.bincount(column, minlength=bins) for column in found])
     return Statistics(np.float32(centre), np.float32(scale), edges, counts.astype(np.int64))
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from bams import simulate
 from bams.embed.pooled import pool_individuals, standardise
-from bams.features.geometry import difference, fill_gaps, observed, tracked_presence
+from bams.features.gaps import difference, fill_gaps, observed, tracked_presence
 from bams.readout import baselines, ridge
 from bams.statistics import fit_statistics
 from bams.storage import files

@@ -1,15 +1,19 @@
 """Features of any skeleton and any number of animals, against a plain loop and by hand."""
 
+import json
 import warnings
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from bams.features.animals import animal_features, find_bodies, with_nearest
+from bams.features.animals import animal_features, body_heading
 from bams.features.config import FeatureConfig
-from bams.features.plain import keypoint_features
-from bams.features.recording import join_animals
+from bams.features.distances import Nearest, with_nearest
+from bams.features.gaps import fill_gaps, observed
+from bams.features.raw import keypoint_features
+from bams.features.recording import as_data, from_data
+from bams.features.skeletons import Body, PoseTable, Segment
 
 NAN = np.nan
 ALL = FeatureConfig(predict=("movement", "lengths", "observed", "distances", "approach"))
@@ -161,8 +165,8 @@ def test_by_hand():
 
 def test_the_heading_leads_from_one_named_keypoint_to_another():
     body = np.float32([[[[0, 3], [1, 0], [0, -3]]]])  # longest along y
-    assert np.allclose(find_bodies(body).heading, np.pi / 2, atol=0.2)
-    assert np.allclose(find_bodies(body, (2, 1)).heading, np.arctan2(3, 1))
+    assert np.allclose(body_heading(body, body.mean(axis=2)), np.pi / 2, atol=0.2)
+    assert np.allclose(body_heading(body, body.mean(axis=2), (2, 1)), np.arctan2(3, 1))
     by_name = animal_features(body, FeatureConfig(heading="c:b", others=0), ("a", "b", "c"))
     assert np.isclose(column(by_name, "b_y_relative")[0, 0], column(by_name, "c_y_relative")[0, 0])
 
@@ -175,7 +179,7 @@ def test_a_heading_that_is_none_is_refused(heading):
 
 def test_a_heading_needs_a_length_and_two_coordinates():
     same = np.float32([[[[1, 1], [1, 1]], [[1, 1], [2, 1]]]])
-    assert np.array_equal(find_bodies(same, (0, 1)).heading, [[NAN, 0]], equal_nan=True)
+    assert np.array_equal(body_heading(same, same.mean(axis=2), (0, 1)), [[NAN, 0]], equal_nan=True)
     with pytest.raises(ValueError, match="keypoints of one coordinate have none"):
         animal_features(animals(count=2, dims=3)[..., :1], FeatureConfig(heading="a:b"), ("a", "b"))
 
@@ -186,41 +190,6 @@ def test_the_inputs_do_not_know_where_the_camera_is(dims):
     moved = turned(keypoints, 1.1) + np.float32([100, -50, 7][:dims])
     here, there = animal_features(keypoints), animal_features(moved)
     assert np.allclose(here.inputs, there.inputs, atol=1e-3, equal_nan=True)
-    camera = FeatureConfig(features="camera")
-    assert not np.allclose(
-        animal_features(keypoints, camera).inputs, animal_features(moved, camera).inputs, atol=1e-1, equal_nan=True
-    )
-
-
-def test_the_order_of_the_animals_only_orders_the_tracks():
-    keypoints, order = animals(2, 4), [2, 0, 3, 1]
-    config = replace(ALL, others=3)
-    here, there = animal_features(keypoints, config), animal_features(keypoints[order], config)
-    for one, other in zip(here[:3], there[:3], strict=True):
-        assert np.array_equal(one[order], other, equal_nan=True)
-
-
-@pytest.mark.parametrize("factor", [0.25, 1024.0])
-def test_lengths_scale_with_the_unit_and_validity_does_not(factor):
-    keypoints = animals(3)
-    one, other = animal_features(keypoints, ALL), animal_features(keypoints * np.float32(factor), ALL)
-    assert np.array_equal(one.valid, other.valid)
-    lengths = [i for i, name in enumerate(one.input_names) if not name.endswith(("observed", "turn"))]
-    assert np.allclose(
-        one.inputs[..., lengths] * factor,
-        other.inputs[..., lengths],
-        rtol=1e-3,
-        atol=1e-3 * factor,
-        equal_nan=True,
-    )
-
-
-def test_the_features_are_causal():
-    keypoints = animals(4)
-    config = replace(ALL, predict=("movement", "lengths", "distances", "approach"))
-    whole, part = animal_features(keypoints, config), animal_features(keypoints[:, :25], config)
-    for one, other in zip(whole[:3], part[:3], strict=True):
-        assert np.array_equal(one[:, :25], other, equal_nan=True)
 
 
 def test_an_animal_that_is_never_tracked_is_unknown_to_the_others():
@@ -238,7 +207,7 @@ def test_an_animal_that_is_never_tracked_is_unknown_to_the_others():
 def test_bodies_of_many_keypoints_give_distances_to_the_same_and_the_nearest_point():
     keypoints = animals(6, 2, 10, 9)
     found = animal_features(keypoints, ALL)
-    held = find_bodies(keypoints).held
+    held = fill_gaps(keypoints, observed(keypoints))
     apart = np.linalg.norm(held[0][:, :, None] - held[1][:, None], axis=-1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of frames in which nothing was seen yet
@@ -263,7 +232,7 @@ def test_any_features_can_be_joined_with_distances_to_the_nearest():
     base = keypoint_features(keypoints, names)
     keypoints[0, 5, 1] = keypoints[1, 5, 3] = 1  # a distance of 0 has no logarithm
     predict = ("d-b_distance", "b-b_approach", "b-d_closeness")
-    found = with_nearest(base, keypoints, names, ("d", "b"), predict)
+    found = with_nearest(base, keypoints, names, Nearest(("d", "b"), predict))
     for kind, size in (("inputs", base.inputs.shape[-1]), ("actions", base.actions.shape[-1])):
         one, other = getattr(base, kind), getattr(found, kind)
         assert np.array_equal(one, other[..., :size], equal_nan=True)
@@ -300,31 +269,30 @@ def test_any_features_can_be_joined_with_distances_to_the_nearest():
 def test_distances_of_unknown_points_are_refused(points, predict, said):
     keypoints = animals(9)
     with pytest.raises(ValueError, match=said):
-        with_nearest(keypoint_features(keypoints), keypoints, ("a", "b", "c", "d"), points, predict)
-
-
-def test_joined_animals_have_the_features_of_each():
-    keypoints = animals(8, 2)
-    each = animal_features(keypoints, ALL)
-    joined = join_animals(each)
-    for one, other in zip(each[:3], joined[:3], strict=True):
-        assert np.array_equal(np.concatenate(list(one), axis=-1)[None], other, equal_nan=True)
-    assert joined.input_names[0] == "individual0_keypoint0_x_relative"
-    assert len(set(joined.action_names)) == joined.actions.shape[-1]
+        with_nearest(keypoint_features(keypoints), keypoints, ("a", "b", "c", "d"), Nearest(points, predict))
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"features": "nice"}, "features has 'nice'; it must be of own, camera, raw"),
-        ({"tracks": "both"}, "tracks has 'both'"),
+        ({"features": "nice"}, "features has 'nice'; it must be one of own, raw"),
         ({"predict": ("movement", "mood")}, "predict has 'mood'"),
         ({"predict": ("distances",)}, "predict must have movement, lengths or observed"),
         ({"predict": ()}, "predict must have"),
         ({"others": -1}, "others is -1"),
-        ({"features": "raw", "heading": "a:b"}, "heading has no use with features raw"),
+        ({"features": "raw", "heading": "a:b"}, "raw features have no heading"),
     ],
 )
 def test_settings_of_features_that_make_no_sense_are_refused(changes, said):
     with pytest.raises(ValueError, match=said):
         FeatureConfig(**changes)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [ALL, PoseTable(("a", "b"), (Body("x", "a", "b"),), (Segment("s", "a", "b", "x"),), ("s",), Nearest(("a",), ()))],
+)
+def test_what_describes_features_comes_back_from_plain_containers(source):
+    assert from_data(json.loads(json.dumps(as_data(source)))) == source
+    with pytest.raises(ValueError, match="does not know features of the kind 'Other'"):
+        from_data({**as_data(source), "kind": "Other"})

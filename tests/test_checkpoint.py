@@ -150,6 +150,7 @@ def test_the_file_opens_without_running_code(saved):
 @pytest.mark.parametrize(
     "changes",
     [
+        {"model": tiny_model(np.int64(4))},
         {"settings": {"lr": np.float64(0.1), "epochs": np.int64(3), "yes": np.bool_(True)}},
         {"features": {"inputs": OrderedDict(mouse=("x", "y"))}},
         {"progress": {"step": np.int64(3)}},
@@ -157,19 +158,6 @@ def test_the_file_opens_without_running_code(saved):
 )
 def test_whatever_is_saved_without_complaint_can_be_loaded(tmp_path, changes):
     checkpoint.load(checkpoint.save(tmp_path / "a.pt", tiny_checkpoint(**changes)))
-
-
-def test_a_model_made_with_a_numpy_size_can_be_loaded(tmp_path):
-    checkpoint.load(checkpoint.save(tmp_path / "a.pt", tiny_checkpoint(tiny_model(np.int64(4)))))
-
-
-def test_load_checkpoint_alone_gives_a_ready_model(saved):
-    model = bams.load_checkpoint(saved)
-    assert isinstance(model, BAMS) and not model.training
-    assert all(p.device.type == "cpu" for p in model.parameters())
-    for before, after in zip(outputs(checkpoint.load(saved).model), outputs(model), strict=True):
-        assert torch.equal(before, after)
-    assert bams.load_checkpoint(str(saved)).config == model.config
 
 
 def test_saving_leaves_the_model_and_the_checkpoint_as_they_were(tmp_path):
@@ -189,23 +177,23 @@ def test_a_missing_file_is_one_sentence(tmp_path):
         with pytest.raises(FileNotFoundError) as error:
             load(tmp_path / "no.pt")
         assert_one_sentence(error.value, tmp_path / "no.pt")
+    with pytest.raises((ValueError, FileNotFoundError)) as error:
+        checkpoint.load(tmp_path)
+    assert_one_sentence(error.value, tmp_path)
 
 
 def other_files(folder: Path, whole: bytes) -> dict[str, Path]:
     contents = {
         "empty.pt": b"",
         "text.pt": b"hello, this is no checkpoint" * 50,
-        "zeros.pt": bytes(5000),
         "half.pt": whole[: len(whole) // 2],
         "one_byte_short.pt": whole[:-1],
-        "tail.pt": whole[len(whole) // 2 :],
     }
     paths = {name: folder / name for name in contents}
     for name, path in paths.items():
         path.write_bytes(contents[name])
     for name, content in {
         "list.pt": [1, 2],
-        "tensor.pt": torch.zeros(3),
         "dict.pt": {"epoch": 3},
         "module.pt": torch.nn.Linear(2, 2),
         "later_format.pt": {"format": "bams-checkpoint-99"},
@@ -223,12 +211,6 @@ def test_other_and_truncated_files_are_one_sentence_each(tmp_path, saved):
             with pytest.raises(ValueError) as error:
                 load(path)
             assert_one_sentence(error.value, path)
-
-
-def test_a_folder_is_one_sentence(tmp_path):
-    with pytest.raises((ValueError, FileNotFoundError)) as error:
-        checkpoint.load(tmp_path)
-    assert_one_sentence(error.value, tmp_path)
 
 
 @pytest.mark.parametrize("part", ["model", "weights", "statistics", "marginal_loss", "progress", "dataset"])
@@ -252,19 +234,6 @@ def test_a_missing_part_is_one_sentence(tmp_path, saved, part):
         {"input_size": 4, "short_term": {"num_channels": 3}, "predictor": {"hidden_layers": [-1, 10]}},
         {"input_size": "four"},
         [1, 2],
-        *(
-            {"input_size": size, "short_term": sizes, "predictor": {"hidden_layers": [-1, *hidden]}}
-            for size, sizes, hidden in (
-                (10**9, {"num_channels": [10**9]}, [10**9, 10]),
-                (4, {"num_channels": [4, 3], "kernel_size": 10**12}, [6, 10]),
-                (4, {"num_channels": [4, 3], "num_layers_per_block": 10**12}, [6, 10]),
-                (4, {"num_channels": [4] * 10**5}, [6, 10]),
-                (4, {"num_channels": [4, 3], "dilation": 10**300}, [6, 10]),
-                (4, {"num_channels": [4, 3]}, [10**30, 10]),
-                (4, {"num_channels": [4, 3]}, [1] * 10**5),
-                (4, {"num_channels": [4, 3], "num_layers_per_block": float("nan")}, [6, 10]),
-            )
-        ),
     ],
 )
 def test_sizes_that_do_not_fit_the_weights_are_one_sentence(tmp_path, saved, model):
@@ -291,24 +260,12 @@ def test_one_changed_byte_is_noticed_or_harmless(tmp_path, saved):
     whole, expected = saved.read_bytes(), outputs(bams.load_checkpoint(saved))
     rng = np.random.default_rng(0)
     places = {*rng.choice(len(whole), 50, replace=False).tolist(), len(whole) - 1, 0, 4}
-    # and where zip keeps its own book, at the end
-    places |= set((len(whole) - 1 - rng.choice(3000, 50, replace=False)).tolist())
+    # and where zip keeps its list of contents, at the end, with the digest
+    places |= set((len(whole) - 1 - rng.choice(3000, 50, replace=False)).tolist()) | set(
+        range(len(whole) - 40, len(whole))
+    )
     noticed = [flipped_is_noticed_or_harmless(tmp_path / "a.pt", whole, place, expected) for place in places]
     assert sum(noticed) > 40
-
-
-def test_every_changed_byte_of_the_files_end_is_noticed_or_harmless(tmp_path, saved):
-    """There zip keeps its book, and the digest stands."""
-    whole, expected = saved.read_bytes(), outputs(bams.load_checkpoint(saved))
-    for place in range(len(whole) - 200, len(whole)):
-        flipped_is_noticed_or_harmless(tmp_path / "a.pt", whole, place, expected)
-        (tmp_path / "b.pt").write_bytes(whole[:place])
-        try:
-            found = outputs(bams.load_checkpoint(tmp_path / "b.pt"))
-        except ValueError as error:
-            assert_one_sentence(error, tmp_path / "b.pt")
-        else:  # what was cut is of the digest alone
-            assert all(torch.equal(a, b) for a, b in zip(expected, found, strict=True))
 
 
 def test_a_file_that_was_written_without_a_digest_is_read(tmp_path, saved):
@@ -338,14 +295,6 @@ def test_an_error_while_saving_keeps_the_checkpoint_that_was_there(tmp_path, sav
 
 
 # --- files of the released code ---
-
-
-def test_the_file_of_the_released_code_is_small_and_holds_its_names():
-    weights = torch.load(TINY, weights_only=True)
-    assert TINY.stat().st_size < 60_000
-    for copy, original in (("net.0.weight", "conv1.weight"), ("net.4.weight_v", "conv2.weight_v")):
-        prefix = "encoders.long_term.network.1."
-        assert torch.equal(weights[prefix + copy], weights[prefix + original])
 
 
 def compare(model: BAMS, expected, prefix: str = "") -> None:
@@ -407,12 +356,6 @@ def test_released_weights_without_a_bootstrap_predictor_can_be_loaded(tmp_path):
     assert set(embs) == {"short_term", "long_term"} and set(byol_preds) == {"long_term"}
 
 
-def test_bare_weights_are_refused_as_a_checkpoint_with_the_way_out():
-    with pytest.raises(ValueError, match=r"bare weights.*load_released") as error:
-        checkpoint.load(TINY)
-    assert_one_sentence(error.value, TINY)
-
-
 def broken_released_weights() -> dict[str, dict]:
     weights = torch.load(TINY, weights_only=True)
     conv = "encoders.short_term.network.0.conv1.weight"
@@ -438,12 +381,14 @@ def test_weights_that_are_not_the_released_ones_are_one_sentence(tmp_path, kind)
     assert_one_sentence(error.value, path)
 
 
-def test_a_checkpoint_is_refused_as_released_weights(saved):
-    with pytest.raises(ValueError, match="released") as error:
-        bams.load_released(saved)
-    assert_one_sentence(error.value, saved)
-
-
-def test_dilations_for_encoders_that_are_not_there_are_refused():
-    with pytest.raises(ValueError, match="longterm"):
-        bams.load_released(TINY, dilations={"longterm": 3})
+@pytest.mark.parametrize(
+    ("load", "options", "message"),
+    [
+        (bams.load_released, {"dilations": {"longterm": 3}}, "longterm"),
+        (checkpoint.load, {}, r"bare weights.*load_released"),
+    ],
+)
+def test_released_weights_are_refused_with_the_way_out(load, options, message):
+    with pytest.raises(ValueError, match=message) as error:
+        load(TINY, **options)
+    assert_one_sentence(error.value, TINY)

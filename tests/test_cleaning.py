@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bams.features.geometry import body_length
+from bams.recordings.body_length import body_length
 from bams.recordings.cleaning import CleaningConfig, clean, fill_short_gaps, resample, without_jumps
 from bams.recordings.recording import Recording
 

@@ -1,4 +1,4 @@
-"""data.py, statistics.py and recordings.py: from arrays to the items that the network trains on."""
+"""From arrays to the items that the network trains on."""
 
 import pickle
 from dataclasses import asdict
@@ -17,7 +17,7 @@ from bams.data.dataset import Dataset, cut_windows
 from bams.data.keypoints import KeypointsDataset
 from bams.data.split import choose_held_out, long_enough
 from bams.features.config import FeatureConfig
-from bams.features.geometry import check_keypoints
+from bams.features.gaps import check_keypoints
 from bams.features.skeletons import Body, PoseTable, Segment, pose_features
 from bams.recordings.recording import as_recordings, track_names
 from bams.simulate.mice import KEYPOINTS, simulate_mice
@@ -88,52 +88,19 @@ def test_an_item_has_the_shapes_and_types_of_the_contract():
     assert item["strain"] == 1
 
 
-def test_inputs_are_handed_on_unscaled():
+def test_inputs_are_handed_on_unscaled_with_the_centre_where_they_are_not_known():
     x, y, valid = random_tracks(0)
     dataset = Dataset(x, y, valid)
     for i in range(3):
-        seen = np.isfinite(x[i])
-        np.testing.assert_array_equal(dataset[i]["input"].numpy()[seen], x[i][seen])
+        expected = np.where(np.isnan(x[i]), dataset.statistics.centre, x[i])
+        np.testing.assert_array_equal(dataset[i]["input"], expected)
+        np.testing.assert_array_equal(dataset.track_input(i), expected)
 
 
-def test_what_is_not_known_becomes_the_centre():
-    x, y, valid = random_tracks(0)
-    dataset = Dataset(x, y, valid)
-    for i in range(3):
-        centre = np.broadcast_to(dataset.statistics.centre, x[i].shape)
-        np.testing.assert_array_equal(dataset[i]["input"].numpy()[np.isnan(x[i])], centre[np.isnan(x[i])])
-        np.testing.assert_array_equal(dataset.track_input(i), dataset[i]["input"].numpy())
-
-
-def test_the_example_of_the_docstring_holds():
-    x = np.arange(10, dtype=np.float32).reshape(2, 5, 1)
-    item = Dataset(x, x % 2, None, hoa_bins=2)[1]
-    assert item["input"][:, 0].tolist() == [5, 6, 7, 8, 9]
-    assert item["actions"][:, 0].tolist() == [1, 0, 1, 0, 1]
-
-
-def test_arrays_and_lists_give_the_same():
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_arrays_and_lists_give_the_same(dtype):
     x, y, valid = random_tracks(1)
-    assert_same_data(Dataset(x, y, valid), Dataset(np.stack(x), np.stack(y), np.stack(valid)))
-
-
-def test_float64_gives_the_same_as_float32():
-    x, y, valid = random_tracks(1)
-    assert_same_data(Dataset(x, y, valid), Dataset(np.stack(x).astype(float), np.stack(y).astype(float), valid))
-
-
-def test_tracks_of_any_length_are_padded_with_frames_that_are_not_valid():
-    x, y, valid = random_tracks(2, lengths=(5, 30, 1), missing=0)
-    dataset = Dataset(x, y, valid)
-    assert (len(dataset), dataset.sequence_length) == (3, 30)
-    for i, length in enumerate((5, 30, 1)):
-        item = dataset[i]
-        assert item["input"].shape == (30, 4)
-        np.testing.assert_array_equal(item["input"][:length], x[i])
-        np.testing.assert_array_equal(item["input"][length:], np.repeat(x[i][-1:], 30 - length, axis=0))
-        np.testing.assert_array_equal(item["valid"][:length], valid[i])
-        assert not item["valid"][length:].any()
-        assert (item["actions"][length:] == item["actions"][length - 1]).all()
+    assert_same_data(Dataset(x, y, valid), Dataset(np.stack(x).astype(dtype), np.stack(y).astype(dtype), valid))
 
 
 def test_items_are_the_windows_of_the_tracks():
@@ -148,31 +115,6 @@ def test_items_are_the_windows_of_the_tracks():
             dataset[i]["actions"][:length], quantise(y[track], dataset.statistics.edges)[rows]
         )
         np.testing.assert_array_equal(dataset[i]["valid"][:length], valid[track][rows])
-
-
-def test_every_item_is_the_same_when_read_again_even_if_it_was_changed_in_between():
-    labels = {"frame": np.arange(75.0).reshape(3, 25), "track": np.arange(6.0).reshape(3, 2), "one": np.arange(3)}
-    dataset = Dataset(*random_tracks(4, lengths=(25, 25, 25)), sequence_length=10, labels=labels)
-    first = [{name: np.array(np.asarray(value)) for name, value in dataset[i].items()} for i in range(len(dataset))]
-    for i in range(len(dataset)):
-        for value in dataset[i].values():
-            np.asarray(value)[...] = 1
-    for i in range(len(dataset)):
-        for name, value in dataset[i].items():
-            np.testing.assert_array_equal(np.asarray(value), first[i][name], err_msg=name)
-
-
-def test_arguments_are_neither_changed_nor_shared():
-    x, y, valid = (np.stack(arrays) for arrays in random_tracks(5))
-    kept = [array.copy() for array in (x, y, valid)]
-    dataset = Dataset(x, y, valid)
-    before = [{name: np.array(np.asarray(value)) for name, value in dataset[i].items()} for i in range(len(dataset))]
-    for array, old in zip((x, y, valid), kept, strict=True):
-        np.testing.assert_array_equal(array, old)
-        array[...] = 0
-    for i in range(len(dataset)):
-        for name, value in dataset[i].items():
-            np.testing.assert_array_equal(np.asarray(value), before[i][name])
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -191,6 +133,24 @@ def test_a_loader_gives_the_items_as_they_are_with_any_number_of_workers(workers
         expected = np.stack([np.asarray(dataset[i][name]) for i in order])
         assert found.numpy().dtype == expected.dtype
         np.testing.assert_array_equal(found, expected, err_msg=name)
+
+
+def test_items_and_arguments_may_be_changed_without_harm():
+    x, y, valid = (np.stack(arrays) for arrays in random_tracks(4, lengths=(25, 25, 25)))
+    labels = {"frame": np.arange(75.0).reshape(3, 25), "track": np.arange(6.0).reshape(3, 2), "one": np.arange(3)}
+    kept = [array.copy() for array in (x, y, valid)]
+    dataset = Dataset(x, y, valid, sequence_length=10, labels=labels)
+    for array, old in zip((x, y, valid), kept, strict=True):
+        np.testing.assert_array_equal(array, old)
+        array[...] = 0
+    first = [{name: np.array(np.asarray(value)) for name, value in item.items()} for item in dataset]
+    np.testing.assert_array_equal(first[0]["valid"], kept[2][0, :10])
+    for item in dataset:
+        for value in item.values():
+            np.asarray(value)[...] = 1
+    for i in range(len(dataset)):
+        for name, value in dataset[i].items():
+            np.testing.assert_array_equal(np.asarray(value), first[i][name], err_msg=name)
 
 
 def test_a_mapped_data_set_goes_to_another_process_without_its_arrays(tmp_path):
@@ -213,13 +173,6 @@ def test_valid_per_frame_holds_for_every_action():
     assert_same_data(Dataset(x, y, np.stack(per_frame)), Dataset(x, y, repeated))
 
 
-def test_valid_per_action_is_handed_on():
-    x, y, valid = random_tracks(8)
-    dataset = Dataset(x, y, valid)
-    for i in range(3):
-        np.testing.assert_array_equal(dataset[i]["valid"], valid[i])
-
-
 def test_actions_that_are_not_finite_are_never_valid():
     x, y, valid = random_tracks(9, missing=0)
     y[0][3, 1], y[1][4, 2], y[2][5, 0] = NAN, np.inf, -np.inf
@@ -234,30 +187,10 @@ def test_actions_that_are_not_finite_are_never_valid():
 # --- statistics --------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 2**32), bins=st.integers(2, 40))
-def test_the_quantiser_counts_the_edges_at_or_below_a_value(seed, bins):
-    rng = np.random.default_rng(seed)
-    edges = np.sort(rng.normal(size=(3, bins - 1)).astype(np.float32), axis=1)
-    values = rng.normal(size=(40, 3)).astype(np.float32)
-    values[0], values[1], values[2] = edges[:, 0], edges[:, -1], edges[:, bins // 2 - 1]  # exactly on edges
-    found = quantise(values, edges)
-    assert found.dtype == np.uint8
-    for t, d in np.ndindex(values.shape):
-        assert found[t, d] == sum(edge <= values[t, d] for edge in edges[d])
-
-
 def test_the_quantiser_by_hand():
     edges = np.float32([[-1, 0, 1]])
     values = np.float32([[-9], [-1], [-0.5], [0], [0.99], [1], [1e30]])
     assert quantise(values, edges)[:, 0].tolist() == [0, 1, 1, 2, 2, 3, 3]
-
-
-def test_256_bins_fit_and_no_value_leaves_them():
-    values = np.linspace(-1, 1, 10_000, dtype=np.float32)[:, None]
-    found = fit_statistics(values, values, np.ones((10_000, 1), bool), 256)
-    bins = quantise(np.float32([[-9], [9]]), found.edges)
-    assert (found.bins, found.counts.shape, bins.tolist()) == (256, (1, 256), [[0], [255]])
 
 
 @pytest.mark.parametrize("bins", [3, 8, 32, 256])
@@ -357,15 +290,13 @@ def test_given_statistics_are_used_as_they_are():
     x, y, valid = random_tracks(15)
     train = Dataset(x, y, valid, hoa_bins=8)
     kept = {name: array.copy() for name, array in asdict(train.statistics).items()}
-    x, y, valid = ([3 * track + 2 for track in random_tracks(16)[i]] for i in range(2)), None, None
-    x, y = (list(tracks) for tracks in x)
+    x, y, _ = random_tracks(16)
     new = Dataset(x, y, None, statistics=train.statistics)
     for name, array in kept.items():
         np.testing.assert_array_equal(getattr(new.statistics, name), array)
     for i in range(3):
         np.testing.assert_array_equal(new[i]["actions"], quantise(y[i], kept["edges"]))
-        centre = np.broadcast_to(kept["centre"], x[i].shape)
-        np.testing.assert_array_equal(new[i]["input"], np.where(np.isnan(x[i]), centre, x[i]))
+        np.testing.assert_array_equal(new[i]["input"], np.where(np.isnan(x[i]), kept["centre"], x[i]))
 
 
 def test_new_data_without_anything_valid_can_be_embedded_with_given_statistics():
@@ -384,21 +315,6 @@ def poses_dataset(keypoints: np.ndarray, **options) -> Dataset:
     return Dataset(found.inputs, found.actions, found.valid, **options)
 
 
-KINDS = pytest.mark.parametrize("make", [KeypointsDataset, poses_dataset])
-TRACKERS = pytest.mark.parametrize("whole", [False, True], ids=["parts of px", "whole px, as in MABe files"])
-
-
-@KINDS
-@TRACKERS
-@pytest.mark.parametrize("factor", [0.5, 1024, 2.0**-10])
-def test_units_that_differ_by_a_power_of_two_give_exactly_the_same_bins(mice, make, whole, factor):
-    keypoints = np.rint(mice) if whole else mice
-    one, other = make(keypoints), make(keypoints * np.float32(factor))
-    np.testing.assert_array_equal(other.actions, one.actions)
-    np.testing.assert_array_equal(other.valid, one.valid)
-    np.testing.assert_array_equal(other.statistics.counts, one.statistics.counts)
-
-
 # Not the polar features of parts of px: where a step is a tenth of a px, float32 itself leaves the heading open.
 @pytest.mark.parametrize(
     ("make", "whole"), [(KeypointsDataset, False), (KeypointsDataset, True), (poses_dataset, True)]
@@ -412,58 +328,7 @@ def test_in_any_other_unit_at_most_one_bin_in_10000_differs(many_mice, make, who
     assert (one.actions != other.actions)[one.valid].mean() <= 1e-4
 
 
-@pytest.mark.parametrize("factor", [2.0**-20, 1e-9, 1e9])
-def test_statistics_are_sound_in_tiny_and_huge_units(mice, factor):
-    dataset = KeypointsDataset(mice * np.float32(factor))
-    plain = KeypointsDataset(mice)
-    names = dataset.feature_names
-    lengths = [i for i, name in enumerate(names["inputs"]) if not name.endswith(("observed", "turn"))]
-    np.testing.assert_allclose(dataset.statistics.scale[lengths], plain.statistics.scale[lengths] * factor, rtol=1e-3)
-    graded = [i for i, name in enumerate(names["actions"]) if name.endswith("moved")]
-    assert (dataset.statistics.counts[graded] > 0).mean() > 0.99
-
-
 # --- keypoints ---------------------------------------------------------------------------------
-
-
-def test_names_fit_the_widths(mice):
-    for keypoints, names in ((mice, KEYPOINTS), (mice, None), (mice.reshape(6, 600, 24), None)):
-        dataset = KeypointsDataset(keypoints, keypoint_names=names)
-        assert len(dataset.feature_names["inputs"]) == dataset.input_size == dataset[0]["input"].shape[1]
-        assert len(dataset.feature_names["actions"]) == dataset.target_size == dataset[0]["actions"].shape[1]
-    assert "left_ear_x_moved" in KeypointsDataset(mice, keypoint_names=KEYPOINTS).feature_names["actions"]
-
-
-def test_an_added_keypoint_that_is_never_seen_leaves_all_others_as_they_are(mice):
-    config = FeatureConfig(predict=("movement", "lengths", "observed"), others=0)
-    plain = KeypointsDataset(mice, keypoint_names=KEYPOINTS, config=config)
-    names = (*KEYPOINTS[:5], "never", *KEYPOINTS[5:])
-    more = KeypointsDataset(np.insert(mice, 5, NAN, axis=2), keypoint_names=names, config=config)
-    inputs = [more.feature_names["inputs"].index(name) for name in plain.feature_names["inputs"]]
-    actions = [more.feature_names["actions"].index(name) for name in plain.feature_names["actions"]]
-    np.testing.assert_array_equal(more.inputs[:, inputs], plain.inputs)
-    np.testing.assert_array_equal(more.actions[:, actions], plain.actions)
-    np.testing.assert_array_equal(more.valid[:, actions], plain.valid)
-    for name in ("centre", "scale"):
-        np.testing.assert_array_equal(getattr(more.statistics, name)[inputs], getattr(plain.statistics, name))
-    np.testing.assert_array_equal(more.statistics.counts[actions], plain.statistics.counts)
-    never = [i for i in range(more.target_size) if i not in actions]
-    assert [more.feature_names["actions"][i] for i in never] == [
-        *("never_x_moved", "never_y_moved", "never-centre_length", "never_observed")
-    ]
-    assert not more.valid[:, never[:3]].any() and len(np.unique(more.actions[:, never[3]])) == 1
-    assert np.isfinite(more.inputs).all()
-
-
-def test_one_lost_paw_does_not_silence_the_rest_of_the_animal(mice):
-    lost = mice.copy()
-    lost[:, 100:300, 4] = NAN
-    whole, part = KeypointsDataset(mice), KeypointsDataset(lost)
-    others = [i for i, name in enumerate(whole.feature_names["actions"]) if name.endswith("moved")]
-    others = [i for i in others if not whole.feature_names["actions"][i].startswith("keypoint4_")]
-    own = [i for i, name in enumerate(whole.feature_names["actions"]) if not name.startswith("keypoint4")]
-    np.testing.assert_array_equal(part.valid[:, own], whole.valid[:, own])
-    np.testing.assert_array_equal(part.actions[:, others], whole.actions[:, others])
 
 
 def test_padding_at_the_end_of_an_array_is_dropped(mice):
@@ -489,25 +354,6 @@ def test_series_are_taken_without_axes_of_keypoints(mice):
     keypoints = KeypointsDataset(mice, config=FeatureConfig(predict=("movement",), others=0))
     np.testing.assert_array_equal(series.actions, keypoints.actions)
     np.testing.assert_array_equal(series.valid, keypoints.valid)
-
-
-def test_whole_numbers_are_taken_for_keypoints():
-    keypoints = np.random.default_rng(0).integers(0, 99, (2, 30, 3, 2))
-    assert_same_data(KeypointsDataset(keypoints), KeypointsDataset(keypoints.astype(float)))
-
-
-def test_keypoints_are_left_as_they_are(mice):
-    keypoints = mice.copy()
-    keypoints.flags.writeable = False
-    dataset = KeypointsDataset(keypoints)
-    np.testing.assert_array_equal(keypoints, mice)
-    assert not np.shares_memory(dataset.inputs, keypoints)
-
-
-def test_one_track_of_few_frames_is_a_data_set():
-    dataset = KeypointsDataset(np.float32([[[[0, 1]], [[2, 3]]]]))
-    assert (len(dataset), dataset.valid.sum(axis=0).tolist()) == (1, [1, 1])
-    assert torch.isfinite(dataset[0]["input"]).all()
 
 
 def test_real_rats_have_sound_statistics():
@@ -545,6 +391,8 @@ def test_labels_per_frame_are_cut_like_the_input():
         "chases": [np.arange(t, dtype=np.float32) + 100 * i for i, t in enumerate(lengths)],
         "action": [np.arange(t) % 3 for t in lengths],
         "tasks": [np.arange(2 * t).reshape(t, 2) for t in lengths],
+        "presence": [np.ones(t, bool) for t in lengths],
+        "count": [np.ones(t, np.uint8) for t in lengths],
     }
     dataset = Dataset(*random_tracks(21, lengths=lengths), sequence_length=10, labels=labels)
     for item, (track, first) in zip(dataset, dataset.windows, strict=True):
@@ -556,14 +404,7 @@ def test_labels_per_frame_are_cut_like_the_input():
         assert np.isnan(item["chases"][count:]).all()
         assert (item["action"][count:] == -1).all()
         assert (item["tasks"][count:] == -1).all()
-
-
-@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int8, np.float64])
-def test_padding_is_never_labelled_as_the_presence_of_something(dtype):
-    labels = {"chases": [np.ones(t, dtype) for t in (10, 4)]}
-    dataset = Dataset(*random_tracks(22, lengths=(10, 4)), labels=labels)
-    assert (dataset[1]["chases"][:4] == 1).all()
-    assert not (dataset[1]["chases"][4:] == 1).any()
+        assert not item["presence"][count:].any() and not item["count"][count:].any()
 
 
 def test_labels_per_frame_are_cut_where_padding_is_dropped(mice):
@@ -622,12 +463,9 @@ def test_recordings_are_held_out_whole_and_by_seed(count, share, seed):
     else:
         assert len(held_out) >= 1
         assert abs(len(held_out) - count * share) <= 1
+    assert len({tuple(choose_held_out(50, 0.2, seed)[1]) for seed in range(5)}) == 5
     for same, again in zip((train, held_out), choose_held_out(count, share, seed), strict=True):
         np.testing.assert_array_equal(same, again)
-
-
-def test_another_seed_holds_out_others():
-    assert len({tuple(choose_held_out(50, 0.2, seed)[1]) for seed in range(5)}) == 5
 
 
 @pytest.mark.parametrize("share", [-0.1, 1, 1.5, NAN])
@@ -643,14 +481,8 @@ def test_recordings_that_are_too_short_are_skipped_with_a_notice(capsys):
     assert err.count("\n") == 1
     assert "skipped 1 " in err
     assert "99 frames" in err
-
-
-def test_nothing_is_said_where_all_recordings_are_long_enough(capsys):
     assert long_enough([100, 99], 99).tolist() == [0, 1]
     assert capsys.readouterr() == ("", "")
-
-
-def test_only_short_recordings_are_one_sentence():
     with pytest.raises(ValueError, match=r"longest has 98 frames.* need 99"):
         long_enough([98, 20], 99)
 
@@ -674,26 +506,6 @@ def test_recordings_without_individuals_are_single_tracks(shape):
     assert [one.keypoints.shape for one in found] == [(1, n, *shape[2:]) for n in (10, 4, 1)]
     np.testing.assert_array_equal(found[1].keypoints[0], keypoints[1, :4])
     assert track_names(found) == [one.name for one in found] == ["recording0", "recording1", "recording2"]
-
-
-@pytest.mark.parametrize(
-    ("shape", "names", "lengths", "message"),
-    [
-        ((3, 10), {}, None, "have axes"),
-        ((1, 1, 1, 1, 1, 1), {}, None, "have axes"),
-        ((3, 0, 2), {}, None, "have axes"),
-        ((3, 10, 4, 2), {"keypoint_names": ["a"]}, None, "1 keypoint_names for 4"),
-        ((3, 10, 4, 2), {"recording_ids": ["a"]}, None, "1 recording_ids for 3"),
-        ((3, 2, 10, 4, 2), {"individual_names": ["a"]}, None, "1 individual_names for 2"),
-        ((3, 10, 4, 2), {}, [10, 10], "lengths must be 3"),
-        ((3, 10, 4, 2), {}, [10, 10, 11], "from 1 to 10"),
-        ((3, 10, 4, 2), {}, [10, 10, 0], "from 1 to 10"),
-        ((3, 10, 4, 4), {}, None, "4 coordinates"),
-    ],
-)
-def test_recordings_that_do_not_fit_are_refused(shape, names, lengths, message):
-    with pytest.raises(ValueError, match=message):
-        as_recordings(np.zeros(shape), names, lengths)
 
 
 # --- cache -------------------------------------------------------------------------------------
@@ -843,19 +655,13 @@ OK = np.ones((2, 9, 3), bool)
         ((X, Y[..., :1], OK[..., :1, None]), "valid must be"),
         ((X, Y, np.zeros((2, 9), bool)), "no action is valid"),
         ((X, np.full_like(Y, NAN), None), "no action is valid"),
+        ((np.where(X[1, 2, 3] == X, np.inf, X), Y, OK), "infinite"),
+        ((np.where(X[1, 2, 3] == X, -np.inf, X), Y, OK), "infinite"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         Dataset(*arguments)
-
-
-@pytest.mark.parametrize("value", [np.inf, -np.inf])
-def test_infinite_inputs_are_refused(value):
-    x = X.copy()
-    x[1, 2, 3] = value
-    with pytest.raises(ValueError, match="infinite"):
-        Dataset(x, Y, OK)
 
 
 @pytest.mark.parametrize("bins", [-1, 0, 1, 257, 1000])
@@ -864,17 +670,14 @@ def test_a_number_of_bins_that_does_not_fit_is_refused(bins):
         Dataset(X, Y, OK, hoa_bins=bins)
 
 
-def test_statistics_of_other_features_are_refused():
+def test_statistics_and_labels_of_other_data_are_refused():
+    with pytest.raises(ValueError, match="label strain has 3 entries for 2 tracks"):
+        Dataset(X, Y, OK, labels={"strain": [1, 2, 3]})
     found = Dataset(X, Y, OK).statistics
     with pytest.raises(ValueError, match=r"give 3 input and 3 action features, the statistics are for 4 and 3"):
         Dataset(X[..., :3], Y, OK, statistics=found)
     with pytest.raises(ValueError, match=r"give 4 input and 2 action features, the statistics are for 4 and 3"):
         Dataset(X, Y[..., :2], OK[..., :2], statistics=found)
-
-
-def test_labels_of_another_number_of_tracks_are_refused():
-    with pytest.raises(ValueError, match="label strain has 3 entries for 2 tracks"):
-        Dataset(X, Y, OK, labels={"strain": [1, 2, 3]})
 
 
 GOOD = np.random.default_rng(0).normal(size=(2, 9, 4, 2))

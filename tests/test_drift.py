@@ -8,10 +8,10 @@ import pytest
 import torch
 from scipy.optimize import minimize_scalar
 
-from bams.features.geometry import body_length
 from bams.quality.drift import compare
 from bams.quality.shapes import align, find_change, mean_shape
 from bams.quality.training_summary import describe, describe_embeddings
+from bams.recordings.body_length import body_length
 from bams.recordings.load import load_poses
 from bams.recordings.recording import Recording, check_skeleton
 from bams.simulate.mice import KEYPOINTS, simulate_mice

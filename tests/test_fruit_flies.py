@@ -1,7 +1,6 @@
 """Fly groups: their simulation, features in the fly's own frame, and files in the form of MABe 2022."""
 
 import re
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from bams.app import mabe as mabe_jobs
 from bams.data import KeypointsDataset
 from bams.data.split import choose_parts, with_somebody, without_absent
 from bams.embed.pooled import embed_table, standardise
-from bams.features.oriented import OrientedTable, oriented_features
+from bams.features.skeletons import OrientedTable, oriented_features
 from bams.mabe import files as mabe_files
 from bams.mabe.simulated import simulate_fly_files
 from bams.simulate.flies import ACTIONS, ARENA, FPS, MODES, SimulatedFlies, simulate_flies
@@ -199,11 +198,9 @@ def test_features_do_not_depend_on_where_the_fly_is_nor_on_the_future(flies):
     np.testing.assert_array_equal(early.valid, found.valid[:, :150])
 
 
-def test_pairs_of_another_number_or_name_are_refused():
+def test_pairs_of_another_number_are_refused():
     with pytest.raises(ValueError, match="3 pairs; the table names 4"):
         oriented_features(by_hand()[:, :, :3], TABLE)
-    with pytest.raises(ValueError, match="order"):
-        replace(TABLE, centre="middle")
 
 
 # --- tracks, files and groups ------------------------------------------------------------------

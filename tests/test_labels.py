@@ -13,7 +13,7 @@ from bams.data.labels import annotations_of, as_annotations, as_classes
 from bams.embed.offline import compute_representations
 from bams.embed.pooled import pool_individuals
 from bams.features.config import FeatureConfig
-from bams.features.geometry import tracked_presence
+from bams.features.gaps import tracked_presence
 from bams.models.bams import BAMS
 from bams.plots import plot_confusion
 from bams.readout.baselines import random_weights

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from bams.losses import (
     HoALoss,
-    HoASums,
     bootstrap_loss,
     earth_mover_distance,
     histogram_of_actions,
@@ -70,35 +69,6 @@ def slow_sums(logits, actions, valid, hoa: HoALoss) -> tuple[np.ndarray, np.ndar
 # --- histogram of actions ---
 
 
-@pytest.mark.parametrize(
-    ("frames", "window", "missing"), [(25, 6, 0.3), (12, 30, 0.3), (12, 12, 0), (1, 3, 0), (9, 1, 0.8)]
-)
-def test_histogram_equals_the_loop_with_gaps_ends_and_windows_longer_than_the_track(frames, window, missing):
-    actions, valid = random_batch(0, frames=frames, missing=missing)
-    valid[1] = False  # a track in which nothing was observed
-    histogram, weight = histogram_of_actions(actions, valid, bins=4, window=window)
-    slow, slow_weight = slow_histogram(actions, valid, 4, window, range(frames))
-    assert histogram.dtype == weight.dtype == torch.float32
-    np.testing.assert_allclose(histogram.numpy(), slow, atol=1e-6)
-    np.testing.assert_allclose(weight.numpy(), slow_weight, atol=1e-6)
-    assert not histogram[1].any() and not weight[1].any()
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    seed=st.integers(0, 10_000),
-    frames=st.integers(1, 20),
-    window=st.integers(1, 25),
-    bins=st.integers(2, 6),
-    missing=st.sampled_from([0.0, 0.5, 1.0]),
-)
-def test_histogram_equals_the_loop_on_any_input(seed, frames, window, bins, missing):
-    actions, valid = random_batch(seed, tracks=2, frames=frames, bins=bins, missing=missing)
-    found = histogram_of_actions(actions, valid, bins=bins, window=window)
-    for fast, slow in zip(found, slow_histogram(actions, valid, bins, window, range(frames)), strict=True):
-        np.testing.assert_allclose(fast.numpy(), slow, atol=1e-6)
-
-
 def test_histogram_by_hand():
     actions = torch.tensor([[[2], [0], [1], [1], [2]]], dtype=torch.uint8)
     valid = torch.tensor([[[True], [True], [False], [True], [True]]])
@@ -133,17 +103,6 @@ def test_counts_of_bins_do_not_run_over_into_each_other(window):
         torch.testing.assert_close(weight[:, t].double(), counts.sum(-1) / window, atol=1e-6, rtol=0)
 
 
-def test_histogram_of_any_frames_is_that_of_all_frames_there():
-    actions, valid = random_batch(2)
-    frames = torch.tensor([24, 0, 7, 7, 3])
-    histogram, weight = histogram_of_actions(actions, valid, bins=4, window=5)
-    some, some_weight = histogram_of_actions(actions, valid, bins=4, window=5, frames=frames)
-    assert some.shape == (3, 5, 2, 4)
-    assert torch.equal(some, histogram[:, frames]) and torch.equal(some_weight, weight[:, frames])
-    none, no_weight = histogram_of_actions(actions, valid, bins=4, window=5, frames=frames[:0])
-    assert none.shape == (3, 0, 2, 4) and no_weight.shape == (3, 0, 2)
-
-
 @pytest.mark.parametrize("total", [2**15 - 1, 2**15, 70_000])
 def test_running_counts_are_wide_enough_for_long_tracks(total):
     actions = torch.zeros(2, total, 1, dtype=torch.uint8)
@@ -160,12 +119,6 @@ def test_running_counts_are_wide_enough_for_long_tracks(total):
     assert share.flatten().tolist() == pytest.approx([(total - 1) / total] * 2)
 
 
-def test_histogram_of_256_bins():
-    actions = torch.tensor([0, 255, 254, 255], dtype=torch.uint8).view(1, 4, 1)
-    histogram, _ = histogram_of_actions(actions, torch.ones(1, 4, 1, dtype=bool), bins=256, window=4)
-    assert histogram[0, 0, 0, 254:].tolist() == pytest.approx([1 / 3, 2 / 3])
-
-
 # --- earth mover's distance ---
 
 
@@ -176,15 +129,6 @@ def test_distance_by_hand():
     assert float(earth_mover_distance(first, middle)) == pytest.approx(1 / 3)
     assert float(earth_mover_distance(even, middle)) == pytest.approx((1 / 9 + 1 / 9) / 3)
     assert float(earth_mover_distance(even, even)) == 0
-
-
-def test_distance_equals_the_loop():
-    predicted, target = np.random.default_rng(0).dirichlet(np.ones(6), (2, 3, 4))
-    found = earth_mover_distance(torch.from_numpy(predicted), torch.from_numpy(target))
-    assert found.shape == (3, 4)
-    for i in range(3):
-        for j in range(4):
-            assert float(found[i, j]) == pytest.approx(slow_distance(predicted[i, j], target[i, j]))
 
 
 # --- the loss ---
@@ -211,16 +155,6 @@ def test_loss_equals_the_loop(normalised):
     assert float(scores.distance) == pytest.approx(plain, rel=1e-5)
     assert float(scores.skill) == pytest.approx(1 - relative, rel=1e-5)
     assert float(scores.loss) == pytest.approx(relative if normalised else plain, rel=1e-5)
-
-
-def test_sums_of_several_batches_add_up_to_those_of_all_tracks():
-    actions, valid = random_batch(4, tracks=5)
-    logits = torch.randn(5, 25, 8, generator=torch.Generator().manual_seed(0))
-    hoa = hoa_loss()
-    frames = hoa.predicted_frames(25, 1.0)
-    whole = hoa.sums(logits[:, frames], actions, valid, frames)
-    parts = [hoa.sums(logits[some][:, frames], actions[some], valid[some], frames) for some in ([0, 1, 2], [3, 4])]
-    torch.testing.assert_close(HoASums(*(a + b for a, b in zip(*parts, strict=True))), whole)
 
 
 @settings(max_examples=40, deadline=None)
@@ -257,17 +191,14 @@ def test_loss_at_a_share_of_the_frames_is_unbiased():
             assert abs(np.mean(found) - expected) < 4 * error
 
 
-@pytest.mark.parametrize(("total", "share", "count"), [(45, 0.25, 10), (45, 1.0, 39), (45, 0.001, 1), (7, 0.5, 1)])
+@pytest.mark.parametrize(
+    ("total", "share", "count"), [(45, 0.25, 10), (45, 1.0, 39), (45, 0.001, 1), (7, 0.5, 1), (6, 1.0, 0), (1, 1.0, 0)]
+)
 def test_predicted_frames_are_a_share_of_those_that_have_context_and_a_future(total, share, count):
     frames = hoa_loss().predicted_frames(total, share, torch.Generator().manual_seed(0))
     assert frames.dtype == torch.int64 and len(frames) == count
     assert frames.tolist() == sorted(set(frames.tolist()))
-    assert frames.min() >= 5 and frames.max() <= total - 2
-
-
-def test_predicted_frames_of_a_track_without_context_are_none():
-    for total in (1, 5, 6):
-        assert hoa_loss().predicted_frames(total, 1.0).tolist() == []
+    assert all(5 <= frame <= total - 2 for frame in frames.tolist())
 
 
 def test_every_frame_is_predicted_equally_often():
@@ -280,32 +211,13 @@ def test_every_frame_is_predicted_equally_often():
     assert np.abs(times[5:25] - expected).max() < 4.5 * math.sqrt(expected * 0.75)
 
 
-def test_same_generator_same_frames():
-    first, again, other = (hoa_loss().predicted_frames(99, 0.2, torch.Generator().manual_seed(s)) for s in (3, 3, 4))
-    assert torch.equal(first, again) and not torch.equal(first, other)
-
-
-@pytest.mark.parametrize("normalised", [True, False])
-def test_features_of_one_bin_and_never_seen_features_leave_the_loss_finite(normalised):
-    actions, valid = random_batch(6, size=3)
+def test_features_of_one_bin_and_never_seen_features_are_left_out():
+    actions, valid = random_batch(7, size=3)
     actions[..., 1] = 2
     valid[..., 2] = False
     counts = torch.tensor([[7, 7, 7, 7], [0, 0, 28, 0], [0, 0, 0, 0]])
     marginal = marginal_loss(counts, [(actions, valid)], window=6, skip_frames=5)
     assert marginal[0] > 0 and marginal[1:].tolist() == [0, 0]
-    logits = torch.randn(3, 19, 12, generator=torch.Generator().manual_seed(0), requires_grad=True)
-    hoa = HoALoss(4, 6, 5, marginal, normalised)
-    frames = hoa.predicted_frames(25, 1.0)
-    scores = hoa.scores(hoa.sums(logits, actions, valid, frames))
-    scores.loss.backward()
-    assert all(torch.isfinite(score) for score in scores) and torch.isfinite(logits.grad).all()
-    assert logits.grad[..., :4].any()
-
-
-def test_features_of_one_bin_and_never_seen_features_are_left_out():
-    actions, valid = random_batch(7, size=3)
-    actions[..., 1] = 2
-    valid[..., 2] = False
     logits = torch.randn(3, 19, 12, generator=torch.Generator().manual_seed(0), requires_grad=True)
     hoa = hoa_loss(marginal=(0.05, 0.0, 0.0))
     frames = hoa.predicted_frames(25, 1.0)
@@ -315,25 +227,21 @@ def test_features_of_one_bin_and_never_seen_features_are_left_out():
     torch.testing.assert_close(scores.loss, expected.loss)
     torch.testing.assert_close(scores.skill, expected.skill)
     scores.loss.backward()
-    assert not logits.grad[..., 4:].any()
+    assert torch.isfinite(logits.grad).all() and logits.grad[..., :4].any() and not logits.grad[..., 4:].any()
 
 
-@pytest.mark.parametrize("normalised", [True, False])
-def test_where_nothing_was_observed_every_score_is_0(normalised):
-    """Also the skill: it must not look perfect."""
-    hoa = hoa_loss(normalised=normalised)
-    actions, valid = random_batch(8, missing=1.0)
+@pytest.mark.parametrize(
+    ("missing", "marginal", "normalised"),
+    [(1.0, (0.05, 0.02), True), (1.0, (0.05, 0.02), False), (0.3, (0, 0.0), True)],
+)
+def test_where_nothing_was_observed_or_can_be_learnt_loss_and_skill_are_0(missing, marginal, normalised):
+    """The skill must not look perfect."""
+    hoa = hoa_loss(marginal=marginal, normalised=normalised)
+    actions, valid = random_batch(8, missing=missing)
     frames = hoa.predicted_frames(25, 1.0)
     scores = hoa.scores(hoa.sums(torch.randn(3, 19, 8), actions, valid, frames))
-    assert [float(score) for score in scores] == [0, 0, 0]
-
-
-def test_where_no_feature_can_be_learnt_the_skill_is_0():
-    actions, valid = random_batch(8)
-    hoa = hoa_loss(marginal=(0.0, 0.0))
-    frames = hoa.predicted_frames(25, 1.0)
-    scores = hoa.scores(hoa.sums(torch.randn(3, 19, 8), actions, valid, frames))
-    assert float(scores.loss) == 0 and float(scores.skill) == 0
+    assert float(scores.loss) == float(scores.skill) == 0
+    assert float(scores.distance) == 0 or missing < 1
 
 
 def test_a_track_shorter_than_the_skipped_frames_gives_a_loss_of_0_with_a_gradient():
@@ -344,15 +252,6 @@ def test_a_track_shorter_than_the_skipped_frames_gives_a_loss_of_0_with_a_gradie
     scores = hoa.scores(hoa.sums(logits, actions, valid, frames))
     scores.loss.backward()
     assert float(scores.loss.detach()) == 0 and logits.grad.shape == logits.shape
-
-
-def test_inputs_of_the_loss_are_left_as_they_were():
-    actions, valid = random_batch(10)
-    logits, hoa = torch.randn(3, 19, 8), hoa_loss()
-    before = [x.clone() for x in (actions, valid, logits)]
-    frames = hoa.predicted_frames(25, 1.0)
-    hoa.scores(hoa.sums(logits, actions, valid, frames))
-    assert all(torch.equal(a, b) for a, b in zip(before, (actions, valid, logits), strict=True))
 
 
 # --- marginal loss and skill ---
@@ -419,17 +318,6 @@ ADMISSIBLE = torch.tensor(
 REACHES = [(0, 5), (2, 3), (12, 12), (0, 0), (100, 0)]  # frames back and ahead
 
 
-@pytest.mark.parametrize(("back", "ahead"), REACHES)
-def test_views_are_admissible_frames_of_their_track_within_reach(back, ahead):
-    views = sample_views(ADMISSIBLE, back, ahead, draws(500))
-    assert torch.bincount(views.track).tolist() == [500] * 4
-    track, first, second = (part[views.usable] for part in views[:3])
-    assert track.dtype == first.dtype == second.dtype == torch.int64
-    assert torch.bincount(track, minlength=4).tolist() == [500, 0, 500, 500]
-    assert ADMISSIBLE[track, first].all() and ADMISSIBLE[track, second].all()
-    assert set((second - first).tolist()) == set(range(-min(back, 11), min(ahead, 11) + 1))
-
-
 def draws(pairs: int, tracks: int = 4) -> torch.Tensor:
     return torch.rand(2, tracks, pairs, generator=torch.Generator().manual_seed(0))
 
@@ -445,7 +333,9 @@ def worst_deviation(times: np.ndarray, probabilities: np.ndarray) -> float:
 @pytest.mark.parametrize(("back", "ahead"), REACHES)
 def test_views_follow_their_law(back, ahead):
     """First: any admissible frame. Second: any admissible frame within reach."""
-    track, first, second, _ = sample_views(ADMISSIBLE, back, ahead, draws(60_000))
+    track, first, second, usable = sample_views(ADMISSIBLE, back, ahead, draws(60_000))
+    assert track.dtype == first.dtype == second.dtype == torch.int64
+    assert torch.bincount(track[usable], minlength=4).tolist() == [60_000, 0, 60_000, 60_000]
     for row in (0, 3):
         admissible = np.flatnonzero(ADMISSIBLE[row])
         law = np.zeros((12, 12))
@@ -457,13 +347,6 @@ def test_views_follow_their_law(back, ahead):
         assert times.sum() == 60_000
         assert worst_deviation(times, law) < 4.5
         assert worst_deviation(times.sum(1), law.sum(1)) < 4.5
-
-
-def test_no_admissible_frame_anywhere_gives_no_usable_pair():
-    for reach in REACHES:
-        views = sample_views(torch.zeros(3, 8, dtype=bool), *reach, draws(4, tracks=3))
-        assert views.usable.tolist() == [False] * 12
-        assert all(0 <= frame < 8 for part in views[1:3] for frame in part.tolist())
 
 
 # --- bootstrap ---
@@ -492,14 +375,6 @@ def test_no_gradient_flows_into_the_target():
     predicted, target = predicted.requires_grad_(), target.requires_grad_()
     bootstrap_loss(predicted, target, torch.ones(4, dtype=bool)).backward()
     assert target.grad is None and predicted.grad.abs().sum() > 0
-
-
-@pytest.mark.parametrize("pairs", [0, 3])
-def test_bootstrap_loss_without_usable_pairs_is_0_and_differentiable(pairs):
-    predicted = torch.zeros(pairs, 3, requires_grad=True)
-    loss = bootstrap_loss(predicted, torch.zeros(pairs, 3), torch.zeros(pairs, dtype=bool))
-    loss.backward()
-    assert float(loss.detach()) == 0 and not predicted.grad.any()
 
 
 # --- which parts the action predictor sees ---

@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from bams.models.bams import BAMS, MLP, InputScale
 from bams.models.pointwise import Dropout, PReLU
@@ -52,20 +50,6 @@ def test_call_of_the_papers_scripts_unpacks_as_a_triple():
     assert model.bootstrap_kinds == {"short_term": "near", "long_term": "far"}
 
 
-def test_outputs_have_names_too():
-    output = tiny_model()(torch.zeros(1, 7, 4))
-    embs, hoa_pred, byol_preds = output
-    assert output.embs is embs and output.hoa_pred is hoa_pred and output.byol_preds is byol_preds
-
-
-@pytest.mark.parametrize("frames", [1, 2, 30])
-def test_every_frame_gives_an_output_however_short_the_track(frames):
-    embs, hoa_pred, byol_preds = tiny_model().eval()(torch.randn(3, frames, 4))
-    assert [emb.shape for emb in embs.values()] == [(3, frames, 4), (3, frames, 3)]
-    assert hoa_pred.shape == (3, frames, 15)
-    assert byol_preds["long_term"].shape == (3, frames, 3)
-
-
 def test_any_number_of_encoders_with_any_names_and_kinds():
     encoder = {"num_channels": (3, 2)}
     model = BAMS(
@@ -83,25 +67,13 @@ def test_any_number_of_encoders_with_any_names_and_kinds():
     assert hoa_pred.shape == (1, 5, 6)
 
 
-@pytest.mark.parametrize("name", ["half", "values", "0.5s"])
-def test_an_encoder_name_that_torch_cannot_take_is_refused_as_such(name):
-    with pytest.raises(ValueError, match=name):
-        BAMS(4, **{name: {"num_channels": (3, 2)}}, predictor={"hidden_layers": (-1, 6)})
-
-
-def test_minus_one_is_resolved_in_the_constructor():
+def test_the_predictors_input_size_is_found_or_must_fit():
     model = tiny_model()
     joined = 4 + 4 + 3
     assert model.predictor.layers[0].in_features == joined
     assert model.config["predictor"]["hidden_layers"] == [joined, 8, 9, 15]
-    assert not any(isinstance(p, torch.nn.parameter.UninitializedParameter) for p in model.parameters())
-
-
-def test_the_predictors_input_size_may_be_given_and_must_fit():
-    encoder = {"num_channels": (3, 2)}
-    assert BAMS(4, a=encoder, predictor={"hidden_layers": (6, 5)}).predictor.layers[0].in_features == 6
     with pytest.raises(ValueError, match="6 numbers, not 7"):
-        BAMS(4, a=encoder, predictor={"hidden_layers": (7, 5)})
+        BAMS(4, a={"num_channels": (3, 2)}, predictor={"hidden_layers": (7, 5)})
 
 
 @pytest.mark.parametrize("size", [4, np.int64(4)])
@@ -129,6 +101,8 @@ def test_input_of_other_axes_is_refused_with_expected_and_received(shape):
     with pytest.raises(ValueError, match=r"expected \(tracks, frames, 4\)") as error:
         tiny_model()(torch.zeros(shape))
     assert str(tuple(shape)) in str(error.value)
+    with pytest.raises(ValueError, match=r"float64; expected torch.float32"):
+        tiny_model()(torch.zeros(1, 6, 4, dtype=torch.float64))
 
 
 @pytest.mark.parametrize(
@@ -144,6 +118,8 @@ def test_input_of_other_axes_is_refused_with_expected_and_received(shape):
         ({"a": {"num_channels": (3,), "dilation": 0}}, "at least 1"),
         ({"a": {"num_channels": (3,), "dilation": 1.5}}, "at least 1"),
         ({"a": {"num_channels": (3,), "num_layers_per_block": 0}}, "at least 1"),
+        ({"half": {"num_channels": (3,)}}, "half"),
+        ({"0.5s": {"num_channels": (3,)}}, "0.5s"),
     ],
 )
 def test_encoders_that_make_no_network_are_refused(encoders, message):
@@ -169,22 +145,11 @@ def test_a_predictor_of_other_keys_or_sizes_is_refused(predictor):
         ({"num_channels": (32, 32, 32)}, 29),
     ],
 )
-def test_receptive_field_is_the_closed_form_and_the_gradients_footprint(options, expected):
+def test_receptive_field_is_the_gradients_footprint(options, expected):
     torch.manual_seed(0)
     network = TemporalConvNet(3, **options)
-    kernel, base = options.get("kernel_size", 3), options.get("dilation", 2)
-    layers = options.get("num_layers_per_block", 2)
-    closed_form = 1 + sum(layers * (kernel - 1) * base**i for i in range(len(options["num_channels"])))
-    assert network.receptive_field == closed_form == expected
+    assert network.receptive_field == expected
     assert earliest_frame_that_matters(network, expected + 8) == 8
-
-
-@settings(max_examples=25, deadline=None)
-@given(blocks=st.integers(1, 3), kernel=st.integers(1, 4), dilation=st.integers(1, 4), layers=st.integers(1, 3))
-def test_receptive_field_of_any_encoder_is_the_gradients_footprint(blocks, kernel, dilation, layers):
-    torch.manual_seed(0)
-    network = TemporalConvNet(2, (5,) * blocks, kernel, dilation, layers)
-    assert earliest_frame_that_matters(network, network.receptive_field + 3) == 3
 
 
 def test_changing_the_future_changes_nothing_before():
@@ -256,37 +221,10 @@ def test_block_equals_a_plain_recomputation(channels_in, channels, kernel, dilat
     np.testing.assert_allclose(block(x[:, :, None])[0, :, 0].detach().numpy(), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_a_block_keeps_the_input_as_residual_where_the_width_stays():
-    kept = TemporalBlock(3, 3, kernel_size=3, dilation=1, layers=2, dropout=0.2)
-    changed = TemporalBlock(3, 4, kernel_size=3, dilation=1, layers=2, dropout=0.2)
-    assert isinstance(kept.residual, torch.nn.Identity)
-    assert changed.residual.weight.shape == (4, 3, 1)
-
-
-def test_only_the_later_convolutions_are_weight_normalised():
-    torch.manual_seed(0)
-    network = TemporalConvNet(3, (4, 4), num_layers_per_block=3).eval()
-    x = torch.randn(1, 20, 3)
-    before = network(x)
-    with torch.no_grad():
-        for block in network.blocks:
-            for conv in list(block.convs)[1:]:
-                conv.parametrizations.weight.original1.mul_(7)  # a longer direction is the same direction
-    torch.testing.assert_close(network(x), before)
-    with torch.no_grad():
-        network.blocks[0].convs[0].weight.mul_(7)
-    assert not torch.allclose(network(x), before, atol=1e-2)
-
-
 def test_activations_start_at_a_slope_of_a_tenth():
     slopes = [m.weight for m in tiny_model().modules() if isinstance(m, torch.nn.PReLU)]
     assert len(slopes) == 3 * (2 + 3) + 2  # three in a block, one between two layers of the predictor
     assert all(slope.tolist() == [pytest.approx(0.1)] for slope in slopes)
-
-
-def test_dilation_grows_by_its_base_from_block_to_block():
-    network = TemporalConvNet(3, (4, 4, 4), dilation=4)
-    assert [conv.dilation for block in network.blocks for conv in block.convs] == [(1,)] * 2 + [(4,)] * 2 + [(16,)] * 2
 
 
 def test_mlp_equals_a_plain_recomputation():
@@ -338,23 +276,14 @@ def test_bootstrap_predictor_equals_a_plain_recomputation(training):
 # --- scale, dropout, start ---
 
 
-def test_input_scale_is_the_identity_by_default():
-    x = torch.randn(50, 3) * 1e6
-    assert torch.equal(InputScale(3)(x), x)
-
-
 def test_input_scale_centres_scales_and_clips():
     scale = InputScale(2)
-    scale.set(torch.tensor([10.0, -1.0]), torch.tensor([2.0, 0.5]), limit=3)
+    far = torch.randn(50, 2) * 1e6
+    assert torch.equal(scale(far), far)  # until it is set
+    scale.set(torch.tensor([10.0, -1.0]), torch.tensor([2.0, 0.5]))
     x = torch.tensor([[10.0, -1.0], [12.0, -0.5], [16.5, -3.0], [-90.0, 90.0]])
     assert scale(x).tolist() == [[0, 0], [1, 1], [3, -3], [-3, 3]]
     assert InputScale(2).state_dict().keys() == {"centre", "scale", "limit"}
-
-
-def test_input_scale_clips_at_three_scales_unless_said_otherwise():
-    scale = InputScale(1)
-    scale.set(torch.zeros(1), torch.ones(1))
-    assert scale(torch.tensor([[2.9], [3.1], [-50.0]])).flatten().tolist() == pytest.approx([2.9, 3, -3])
 
 
 def test_the_model_scales_its_own_input_everywhere():
@@ -383,17 +312,6 @@ def test_dropout_acts_in_training_only():
     without = tiny_model(dropout=0.0)
     without.load_state_dict(model.state_dict())
     torch.testing.assert_close(without.train()(x).embs["long_term"], first.embs["long_term"])
-
-
-def test_dropout_drops_a_fifth_after_each_activation():
-    torch.manual_seed(0)
-    network = TemporalConvNet(1, (1,), num_layers_per_block=1)
-    with torch.no_grad():
-        network.blocks[0].convs[0].weight.zero_()
-        network.blocks[0].convs[0].bias.fill_(1)
-        out = network(torch.zeros(1, 20_000, 1)).flatten()
-    assert pytest.approx(sorted(set(out.tolist())), abs=1e-5) == [0, 1.25]
-    assert float((out == 0).float().mean()) == pytest.approx(0.2, abs=0.012)  # 4 standard errors
 
 
 @pytest.mark.parametrize("probability", [0.05, 0.2, 0.5, 0.99])
@@ -477,14 +395,6 @@ def test_start_at_makes_the_prediction_begin_at_the_given_histogram():
     model.start_at(histogram.log().flatten())
     assert 0 < furthest() < 0.01
     assert all(p.requires_grad for p in model.parameters())
-
-
-def test_start_at_counts_needs_no_normalisation():
-    model = tiny_model().eval()
-    counts = torch.tensor([[1.0, 2, 3, 4, 10], [5, 5, 5, 5, 80], [1, 1, 1, 1, 1]])
-    model.start_at(torch.log(counts).flatten(), weight_factor=0)
-    predicted = torch.softmax(model(torch.randn(1, 4, 4)).hoa_pred.view(4, 3, 5), dim=-1)
-    torch.testing.assert_close(predicted, (counts / counts.sum(-1, keepdim=True)).expand(4, 3, 5))
 
 
 def test_a_hidden_part_does_not_matter_to_the_action_predictor_and_a_kept_one_does():

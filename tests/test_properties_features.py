@@ -11,7 +11,8 @@ from strategies import SCALES, any_numbers, feature_configs, layouts, numbers, o
 from bams import FeatureConfig, KeypointsDataset
 from bams.features.animals import animal_features
 from bams.features.columns import Features
-from bams.features.geometry import difference, fill_gaps, polar, rotate, wrap_angle
+from bams.features.gaps import difference, fill_gaps
+from bams.features.geometry import polar, rotate, wrap_angle
 from bams.features.recording import recording_features
 
 shapes = st.tuples(

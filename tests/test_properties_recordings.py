@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from strategies import Refusal, any_numbers, layouts, names, numbers, outcome, recordings, same, seeds
 
 from bams import CleaningConfig, Recording, as_recordings, load_poses
-from bams.features.geometry import body_length
+from bams.recordings.body_length import body_length
 from bams.recordings.cleaning import clean, resample
 from bams.recordings.segments import Segment, cut_segments
 

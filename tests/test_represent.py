@@ -15,8 +15,8 @@ from bams.embed.offline import compute_representations, embed_recording, embed_t
 from bams.embed.pooled import embed_recordings, pool_individuals, standardise
 from bams.features.animals import animal_features
 from bams.features.config import FeatureConfig
-from bams.features.geometry import tracked_presence
-from bams.features.plain import series_features
+from bams.features.gaps import tracked_presence
+from bams.features.raw import series_features
 from bams.models.bams import BAMS
 from bams.readout.baselines import InputAlone
 from bams.simulate.flies import simulate_flies

@@ -13,7 +13,7 @@ from bams.data.dataset import Dataset, as_track, make_table
 from bams.data.feature_tables import Track
 from bams.data.labels import as_annotations
 from bams.features.config import FeatureConfig
-from bams.features.geometry import check_keypoints, frames_present, tracked_presence
+from bams.features.gaps import check_keypoints, frames_present, tracked_presence
 from bams.features.recording import FeatureSource, recording_features
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 import torch
 
-from bams.features.geometry import fill_gaps, observed
+from bams.features.gaps import fill_gaps, observed
 from bams.models.bams import BAMS
 
 BLOCK = 2**14  # frames embedded at once, of all tracks together

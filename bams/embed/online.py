@@ -16,7 +16,7 @@ from torch import nn
 from bams.checkpoint import Checkpoint, check_features, load, trained_features
 from bams.embed.offline import carry_over
 from bams.features.columns import Features
-from bams.features.geometry import check_keypoints
+from bams.features.gaps import check_keypoints
 from bams.features.recording import recording_features
 from bams.models.tcn import TemporalConvNet
 from bams.statistics import known_inputs

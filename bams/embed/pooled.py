@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from bams.compute import distributed
 from bams.embed.offline import MakeInputs, embed_recording
-from bams.features.geometry import tracked_presence
+from bams.features.gaps import tracked_presence
 from bams.models.bams import BAMS
 
 

@@ -11,7 +11,7 @@ import torch
 from bams.checkpoint import Checkpoint
 from bams.embed.offline import embed_recording
 from bams.embed.pooled import pool_individuals
-from bams.features.geometry import tracked_presence
+from bams.features.gaps import tracked_presence
 from bams.recordings.recording import Recording
 
 GROUP = "group"  # name of the pooled embedding of a recording's individuals

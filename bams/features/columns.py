@@ -1,18 +1,20 @@
-"""Named columns of features, and the distances between animals that may be among them."""
+"""Features as arrays whose columns have names."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from bams.features.gaps import with_axes_of
+
 
 class Features(NamedTuple):
-    """What `Dataset` takes, with names.
+    """Inputs and actions of N tracks.
 
     Attributes:
-        inputs: (N, T, F) float32, the caller's units; NaN = not known yet (before the first sight).
-        actions: (N, T, D) float32, change up to t per frame; 0 where not valid.
-        valid: (N, T, D) bool, True = observed at every frame the action uses.
+        inputs: (N, T, F) float32, the caller's units; NaN = not known (before the first observation).
+        actions: (N, T, D) float32, the action from frame t-1 to frame t; 0 where not valid.
+        valid: (N, T, D) bool, True = observed at every frame that the action uses.
         input_names, action_names: F and D names.
     """
 
@@ -23,24 +25,42 @@ class Features(NamedTuple):
     action_names: tuple[str, ...]
 
 
-class Group(NamedTuple):
-    """Features of a kind: values (A, T, n) float32, where valid (A, T, n) bool, and n names."""
+class Columns(NamedTuple):
+    """Some features: n names; values (N, T, ...) with n numbers per frame; for actions, `valid` as in `difference`."""
 
+    names: Sequence[str]
     values: np.ndarray
-    valid: np.ndarray
-    names: list[str]
+    valid: np.ndarray | None = None
 
 
-@dataclass(frozen=True)
-class Nearest:
-    """Distances between points of an animal and points of the nearest other animal, as features.
+def join(inputs: Sequence[Columns], actions: Sequence[Columns]) -> Features:
+    """Put all inputs side by side, and all actions; actions that are not valid become 0."""
+    values = _side_by_side([part.values for part in actions], np.float32)
+    valid = _side_by_side(
+        [np.broadcast_to(with_axes_of(part.values, part.valid), part.values.shape) for part in actions], bool
+    )
+    return Features(
+        _side_by_side([part.values for part in inputs], np.float32),
+        np.where(valid, values, np.float32(0)),
+        valid,
+        tuple(name for part in inputs for name in part.names),
+        tuple(name for part in actions for name in part.names),
+    )
 
-    Attributes:
-        points: names of the keypoints between which all distances are inputs.
-        predict: which of these are actions, P a point of the animal and Q one of the other: P-Q_distance;
-            P-Q_closeness, the logarithm of the distance, in which small distances differ as much as large ones;
-            P-Q_approach, the change of the distance.
-    """
 
-    points: tuple[str, ...]
-    predict: tuple[str, ...]
+def names_of(keypoints: np.ndarray, names: Sequence[str] | None) -> list[str]:
+    """The names of K keypoints (..., K, d): keypoint0, ... unless given; ValueError unless there are K."""
+    count = keypoints.shape[-2]
+    names = list(names or (f"keypoint{i}" for i in range(count)))
+    if len(names) != count:
+        raise ValueError(f"there are {len(names)} names for {count} keypoints")
+    return names
+
+
+def by_axis(names: Iterable[str], dims: int, ending: str) -> list[str]:
+    """The names of the coordinates of keypoints: NAME_x_ENDING, NAME_y_ENDING, ..."""
+    return [f"{name}_{axis}_{ending}" for name in names for axis in "xyz"[:dims]]
+
+
+def _side_by_side(parts: Sequence[np.ndarray], dtype: type) -> np.ndarray:
+    return np.concatenate([part.reshape(*part.shape[:2], -1) for part in parts], axis=-1, dtype=dtype)

@@ -1,7 +1,7 @@
-"""The features of one recording, whatever describes them: one call from keypoints to inputs and actions.
+"""One call from a recording to its inputs and actions, whatever describes the features.
 
-What describes features is a plain value, which a checkpoint holds as data: a `FeatureConfig` for any skeleton or
-series, a `PoseTable` for a known skeleton, an `OrientedTable` where the tracker gives the orientation.
+A plain value describes features, and a checkpoint holds it as data: a `FeatureConfig` for any skeleton or series, a
+`PoseTable` for a known skeleton, an `OrientedTable` where the tracker gives the orientation.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,15 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from bams.features.animals import animal_features, with_nearest
-from bams.features.columns import Features, Nearest
+from bams.features.animals import animal_features
+from bams.features.columns import Features
 from bams.features.config import FeatureConfig
-from bams.features.oriented import OrientedTable, oriented_features
-from bams.features.plain import series_features
-from bams.features.skeletons import Body, PoseTable, Segment, pose_features
+from bams.features.distances import Nearest, with_nearest
+from bams.features.raw import series_features
+from bams.features.skeletons import Body, OrientedTable, PoseTable, Segment, oriented_features, pose_features
 
 FeatureSource = FeatureConfig | PoseTable | OrientedTable
 KINDS: dict[str, type] = {kind.__name__: kind for kind in (FeatureConfig, PoseTable, OrientedTable)}
+PARTS: dict[str, type] = {"bodies": Body, "segments": Segment, "nearest": Nearest}
 
 
 def recording_features(recording: np.ndarray, source: FeatureSource, names: Sequence[str] | None = None) -> Features:
@@ -27,10 +28,10 @@ def recording_features(recording: np.ndarray, source: FeatureSource, names: Sequ
     Args:
         recording: (A, T, K, d) keypoints or (A, T, F) series, float32, any unit; NaN = missing.
         source: which features.
-        names: K names of the keypoints, where `source` does not say them.
+        names: K names of the keypoints, for a `FeatureConfig`; a table has its own.
 
     Raises:
-        ValueError: the recording is not of the kind that `source` describes.
+        ValueError: the recording does not fit `source`.
     """
     if isinstance(source, FeatureConfig):
         return series_features(recording) if recording.ndim == 3 else animal_features(recording, source, names)
@@ -42,30 +43,21 @@ def recording_features(recording: np.ndarray, source: FeatureSource, names: Sequ
 
 
 def as_data(source: FeatureSource) -> dict[str, Any]:
-    """Plain containers that say which features these are; `from_data` is the opposite."""
+    """Which features these are, as plain containers; `from_data` is the opposite."""
     return {"kind": type(source).__name__, **asdict(source)}
 
 
 def from_data(data: Mapping[str, Any]) -> FeatureSource:
-    """The features that `as_data` described.
-
-    Raises:
-        ValueError: they are of a kind that this version does not know.
-    """
-    data = {name: _tuples(value) for name, value in data.items()}
-    kind = data.pop("kind")
+    """The features that `as_data` described; ValueError if this version does not know their kind."""
+    values = {name: _rebuilt(value, PARTS.get(name)) for name, value in data.items()}
+    kind = values.pop("kind")
     if kind not in KINDS:
-        raise ValueError(f"features of the kind {kind!r} are not known to this version of bams")
-    if data.get("nearest"):
-        data["nearest"] = Nearest(**data["nearest"])
-    for name, part in (("bodies", Body), ("segments", Segment)):
-        if name in data:
-            data[name] = tuple(part(**one) for one in data[name])
-    return KINDS[kind](**data)
+        raise ValueError(f"this version of bams does not know features of the kind {kind!r}")
+    return KINDS[kind](**values)
 
 
-def _tuples(value: Any) -> Any:
-    """Lists as tuples, in mappings too: files hold no tuples."""
+def _rebuilt(value: Any, part: type | None = None) -> Any:
+    """Mappings as `part` if it is given, and lists as tuples: files hold no tuples."""
     if isinstance(value, Mapping):
-        return {name: _tuples(one) for name, one in value.items()}
-    return tuple(_tuples(one) for one in value) if isinstance(value, list | tuple) else value
+        return (part or dict)(**{name: _rebuilt(one) for name, one in value.items()})
+    return tuple(_rebuilt(one, part) for one in value) if isinstance(value, list | tuple) else value

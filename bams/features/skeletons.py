@@ -1,17 +1,13 @@
-"""Features from a table of bodies and segments of a known skeleton."""
+"""Features of known skeletons, from a table that says what the keypoints are."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from bams.features.columns import Features, Nearest
-from bams.features.geometry import angle_difference, difference, fill_gaps, observed, polar, rotate, wrap_angle
-
-BODY_INPUTS = ("x", "y", "cos", "sin", "forward", "sideways", "turn")
-BODY_ACTIONS = ("speed", "heading", "heading_turn", "turn")
-SEGMENT_INPUTS = ("length", "cos", "sin", "longer", "swing")
-SEGMENT_ACTIONS = ("longer", "swing")
+from bams.features.columns import Columns, Features, join
+from bams.features.distances import Nearest
+from bams.features.gaps import difference, fill_gaps, observed
+from bams.features.geometry import angle_difference, egocentric, polar, rotate, wrap_angle
 
 
 @dataclass(frozen=True)
@@ -42,7 +38,7 @@ class PoseTable:
         bodies: give position, orientation, motion and turning.
         segments: give length, angle and their changes.
         moving_segments: names of the segments whose changes are also actions.
-        nearest: distances to the nearest other animal, if these are features too.
+        nearest: distances to the nearest other animal; None = no such features.
     """
 
     keypoints: tuple[str, ...]
@@ -55,93 +51,128 @@ class PoseTable:
 def pose_features(keypoints: np.ndarray, table: PoseTable) -> Features:
     """Features of a known skeleton, in polar form and in the animal's own frame.
 
-    Inputs, per body: position, orientation (cosine and sine), displacement forward and to the side, turn;
-    per segment: length, angle to its body (cosine and sine), change of both; per keypoint: observed.
-    Actions, per body: speed, heading, turn of the heading, turn of the orientation; per moving segment:
-    change of length and of angle. A heading without displacement is not valid.
+    Inputs, per body: position, orientation (cosine and sine), displacement forward and sideways, turn; per segment:
+    length, angle to its body (cosine and sine), change of both; per keypoint: observed. Actions, per body: speed,
+    heading, turn of the heading, turn of the orientation; per moving segment: change of length and of angle. A heading
+    without displacement is not valid.
 
     Args:
         keypoints: (N, T, K, 2) float32, any unit; NaN = not tracked.
         table: the bodies and segments.
 
     Raises:
-        ValueError: the table has another number of keypoints than the array.
+        ValueError: the array has another number of keypoints.
     """
-    _, _, count, _ = keypoints.shape
-    if count != len(table.keypoints):
-        raise ValueError(f"the keypoints array has {count} keypoints; the table names {len(table.keypoints)}")
+    if keypoints.shape[2] != len(table.keypoints):
+        raise ValueError(f"the array has {keypoints.shape[2]} keypoints; the table names {len(table.keypoints)}")
     seen = observed(keypoints)
     held = fill_gaps(keypoints, seen)
-    body_names = [body.name for body in table.bodies]
-    segment_names = [segment.name for segment in table.segments]
-    at = _numbers(table.keypoints, [body.origin for body in table.bodies])
-    front = _numbers(table.keypoints, [body.front for body in table.bodies])
-    length, orientation = polar(held[:, :, front] - held[:, :, at])
-    oriented = seen[:, :, at] & seen[:, :, front] & (length > 0)
-    bodies = _body_features(held[:, :, at], seen[:, :, at], orientation, oriented)
-    start = _numbers(table.keypoints, [segment.start for segment in table.segments])
-    end = _numbers(table.keypoints, [segment.end for segment in table.segments])
-    body = _numbers(body_names, [segment.body for segment in table.segments])
-    segments = _segment_features(
-        held[:, :, end] - held[:, :, start],
-        seen[:, :, start] & seen[:, :, end],
-        orientation[:, :, body],
-        oriented[:, :, body],
-    )
-    moving = [i for i, name in enumerate(segment_names) if name in table.moving_segments]
-    return Features(
-        _flat(bodies[0], segments[0], seen.astype(np.float32)),
-        _flat(bodies[1], segments[1][:, :, moving]),
-        _flat(bodies[2], segments[2][:, :, moving]),
-        (
-            *(f"{name}.{what}" for name in body_names for what in BODY_INPUTS),
-            *(f"{name}.{what}" for name in segment_names for what in SEGMENT_INPUTS),
-            *(f"{name}_observed" for name in table.keypoints),
-        ),
-        (
-            *(f"{name}.{what}" for name in body_names for what in BODY_ACTIONS),
-            *(f"{segment_names[i]}.{what}" for i in moving for what in SEGMENT_ACTIONS),
-        ),
-    )
+    at = {name: i for i, name in enumerate(table.keypoints)}
+    inputs, actions, oriented = [], [], {}
+    for body in table.bodies:
+        origin, front = at[body.origin], at[body.front]
+        length, orientation = polar(held[:, :, front] - held[:, :, origin])
+        oriented[body.name] = orientation, seen[:, :, origin] & seen[:, :, front] & (length > 0)
+        moved, moved_valid = difference(held[:, :, origin], seen[:, :, origin])
+        speed, heading = polar(moved)
+        headed = moved_valid & (speed > 0)
+        turn = _columns(body.name, "turn", *angle_difference(*oriented[body.name]))
+        inputs += [
+            *_with_direction(body.name, "x y", held[:, :, origin], orientation),
+            _columns(body.name, "forward sideways", rotate(moved, -np.nan_to_num(orientation))),
+            turn,
+        ]
+        actions += [
+            _columns(body.name, "speed", speed, moved_valid),
+            _columns(body.name, "heading", heading, headed),
+            _columns(body.name, "heading_turn", *angle_difference(heading, headed)),
+            turn,
+        ]
+    for segment in table.segments:
+        start, end = at[segment.start], at[segment.end]
+        length, angle = polar(held[:, :, end] - held[:, :, start])
+        both = seen[:, :, start] & seen[:, :, end]
+        orientation, orientation_valid = oriented[segment.body]
+        angle = wrap_angle(angle - orientation)
+        changes = [
+            _columns(segment.name, "longer", *difference(length, both)),
+            _columns(segment.name, "swing", *angle_difference(angle, both & orientation_valid & (length > 0))),
+        ]
+        inputs += [*_with_direction(segment.name, "length", length, angle), *changes]
+        actions += changes if segment.name in table.moving_segments else []
+    inputs.append(Columns([f"{name}_observed" for name in table.keypoints], seen))
+    return join(inputs, actions)
 
 
-def _numbers(names: Sequence[str], wanted: Sequence[str]) -> np.ndarray:
-    return np.array([names.index(name) for name in wanted], dtype=int)
+@dataclass(frozen=True)
+class OrientedTable:
+    """What the K pairs of numbers are, of an animal whose tracker gives its orientation (see `oriented_features`).
+
+    Attributes:
+        points: names of the pairs that are positions of keypoints.
+        centre: name of the pair that is the position of the animal.
+        orientation: name of the pair that is the cosine and sine of its orientation.
+        measures: names of all other pairs, each with the names of both numbers; these are inputs, never actions.
+        order: all K names in the order of the arrays.
+        nearest: distances to the nearest other animal; None = no such features.
+    """
+
+    points: tuple[str, ...]
+    centre: str
+    orientation: str
+    measures: dict[str, tuple[str, str]]
+    order: tuple[str, ...]
+    nearest: Nearest | None = None
 
 
-def _flat(*parts: np.ndarray) -> np.ndarray:
-    """Arrays (N, T, ...) -> (N, T, all that they have per frame, one after the other)."""
-    return np.concatenate([part.reshape(*part.shape[:2], -1) for part in parts], axis=-1)
+def oriented_features(pairs: np.ndarray, table: OrientedTable) -> Features:
+    """Features in the own frame of an animal whose tracker gives its orientation.
+
+    Inputs: position, orientation (cosine and sine), displacement forward and sideways, turn; per keypoint: its change
+    and its place in the own frame; both numbers of each measure; per pair: observed. Actions: displacement forward and
+    sideways, turn, and the change of each keypoint in the own frame.
+
+    Args:
+        pairs: (N, T, K, 2) float32; positions in any unit; NaN = not tracked.
+        table: what the pairs are.
+
+    Raises:
+        ValueError: the table has another number of pairs than the array.
+    """
+    if pairs.shape[2] != len(table.order):
+        raise ValueError(f"the array has {pairs.shape[2]} pairs; the table names {len(table.order)}")
+    at = {name: i for i, name in enumerate(table.order)}
+    points, centre, cos_sin = [at[name] for name in table.points], at[table.centre], at[table.orientation]
+    seen = observed(pairs)
+    held = fill_gaps(pairs, seen)
+    length, orientation = polar(held[:, :, cos_sin])
+    oriented = seen[:, :, cos_sin] & (length > 0)
+    moved, moved_valid = difference(held[:, :, centre], seen[:, :, centre])
+    moved_valid &= oriented
+    moved = np.where(moved_valid[..., None], rotate(moved, -orientation), 0)
+    own = egocentric(held[:, :, points], held[:, :, centre], orientation)
+    own_valid = seen[:, :, points] & (seen[:, :, centre] & oriented)[..., None]
+    places = [f"{name}.{axis}" for name in table.points for axis in "xy"]
+    actions = [
+        _columns(table.centre, "forward sideways", moved, moved_valid),
+        _columns(table.centre, "turn", *angle_difference(orientation, oriented)),
+        Columns([f"{place}_change" for place in places], *difference(own, own_valid)),
+    ]
+    inputs = [
+        *_with_direction(table.centre, "x y", held[:, :, centre], orientation),
+        *actions,
+        Columns(places, own),
+        *(Columns([f"{name}.{part}" for part in both], held[:, :, at[name]]) for name, both in table.measures.items()),
+        Columns([f"{name}_observed" for name in table.order], seen),
+    ]
+    return join(inputs, actions)
 
 
-def _body_features(
-    position: np.ndarray, seen: np.ndarray, orientation: np.ndarray, oriented: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Inputs, actions and their validity, (N, T, bodies, BODY_INPUTS or BODY_ACTIONS); all bodies at once."""
-    moved, moved_valid = difference(position, seen)
-    speed, heading = polar(moved)
-    headed = moved_valid & (speed > 0)
-    turn, turn_valid = angle_difference(orientation, oriented)
-    heading_turn, heading_turn_valid = angle_difference(heading, headed)
-    own = rotate(moved, -np.nan_to_num(orientation))
-    x, y, forward, sideways = position[..., 0], position[..., 1], own[..., 0], own[..., 1]
-    return (
-        np.stack([x, y, np.cos(orientation), np.sin(orientation), forward, sideways, turn], axis=-1),
-        np.stack([speed, heading, heading_turn, turn], axis=-1),
-        np.stack([moved_valid, headed, heading_turn_valid, turn_valid], axis=-1),
-    )
+def _columns(name: str, kinds: str, values: np.ndarray, valid: np.ndarray | None = None) -> Columns:
+    """Features of one body or segment, named NAME.KIND."""
+    return Columns([f"{name}.{kind}" for kind in kinds.split()], values, valid)
 
 
-def _segment_features(
-    vector: np.ndarray, seen: np.ndarray, orientation: np.ndarray, oriented: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The same of segments, (N, T, segments, ...), each with the orientation of its body."""
-    length, angle = polar(vector)
-    angle = wrap_angle(angle - orientation)
-    longer, longer_valid = difference(length, seen)
-    swing, swing_valid = angle_difference(angle, seen & oriented & (length > 0))
-    return (
-        np.stack([length, np.cos(angle), np.sin(angle), longer, swing], axis=-1),
-        np.stack([longer, swing], axis=-1),
-        np.stack([longer_valid, swing_valid], axis=-1),
-    )
+def _with_direction(name: str, kinds: str, values: np.ndarray, angle: np.ndarray) -> list[Columns]:
+    """Features of one body or segment, then cosine and sine of its angle."""
+    return [_columns(name, kinds, values), _columns(name, "cos", np.cos(angle)), _columns(name, "sin", np.sin(angle))]

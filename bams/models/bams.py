@@ -1,8 +1,4 @@
-"""The network: causal convolutional encoders, an action predictor, and the bootstrap predictors.
-
-Axes: B tracks in a batch, T frames, F input features, C channels of one encoder, D action features,
-Q bins of the histogram of actions.
-"""
+"""The network: causal encoders, the action predictor, and the bootstrap predictors (see `docs/method.md`)."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -12,15 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from bams.models.pointwise import PReLU
-from bams.models.tcn import TemporalConvNet, _are_sizes
+from bams.models.tcn import TemporalConvNet, are_sizes
 
 DEFAULT_BOOTSTRAP = {"short_term": "near", "long_term": "far"}
 BOOTSTRAPS = ("near", "far", "none")
-CLIP = 3.0  # scaled inputs beyond this many scales are tracker jumps
+CLIP = 3.0  # inputs farther than this many scales from the centre are jumps of the tracker
 
 
 class BAMSOutput(NamedTuple):
-    """What `BAMS.forward` gives; unpacks as `embs, hoa_pred, byol_preds`.
+    """What `BAMS.forward` gives.
 
     Attributes:
         embs: by encoder name, (B, T, C) float32: the embedding of every frame.
@@ -34,7 +30,7 @@ class BAMSOutput(NamedTuple):
 
 
 class InputScale(nn.Module):
-    """(x - centre) / scale, clipped; the identity until `set` is called."""
+    """(x - centre) / scale, clipped at `limit`; the identity until `set` is called."""
 
     def __init__(self, input_size: int):
         super().__init__()
@@ -43,32 +39,26 @@ class InputScale(nn.Module):
         self.register_buffer("limit", torch.tensor(float("inf")))
 
     def set(self, centre: Tensor, scale: Tensor, limit: float = CLIP) -> None:
-        """Take the centre and scale, each (F,) in the unit of the features; clip at `limit` scales."""
+        """Take centre and scale, each (F,) in the units of the features."""
         self.centre.copy_(centre)
         self.scale.copy_(scale)
         self.limit.fill_(limit)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., F) float32 in the unit of the features -> the same axes, without unit."""
+        """(..., F) float32 in the units of the features -> (..., F) without unit."""
         return torch.clamp((x - self.centre) / self.scale, -self.limit, self.limit)
 
 
 class MLP(nn.Module):
     """Linear layers with a PReLU between them, one slope per layer.
 
-    Args:
-        hidden_layers: sizes from the input to the output, at least these two.
-
-    Raises:
-        ValueError: sizes that make no network.
+    `hidden_layers` are the sizes from the input to the output: ValueError unless two or more whole numbers from 1.
     """
 
     def __init__(self, hidden_layers: Sequence[int]):
         super().__init__()
-        if len(hidden_layers) < 2 or not _are_sizes(hidden_layers):
-            raise ValueError(
-                f"hidden_layers must be two or more whole numbers of at least 1, not {tuple(hidden_layers)}"
-            )
+        if len(hidden_layers) < 2 or not are_sizes(hidden_layers):
+            raise ValueError(f"hidden_layers must be two or more whole numbers from 1, not {tuple(hidden_layers)}")
         layers: list[nn.Module] = []
         for size_in, size_out in pairwise(hidden_layers):
             layers += [nn.Linear(size_in, size_out), PReLU(0.1)]
@@ -84,10 +74,10 @@ class BAMS(nn.Module):
 
     Args:
         input_size: number of input features F.
-        predictor: `hidden_layers`, the sizes of the action predictor from its input (-1: all embeddings
-            joined with the input) to its output D*Q.
-        encoders: one dict per encoder under its name, with the arguments of `TemporalConvNet` and
-            `bootstrap`: 'near', 'far' or 'none' (short_term is near and long_term far unless said).
+        predictor: `hidden_layers`, the sizes of the action predictor from its input (-1: as large as all embeddings
+            and the input together) to its output D*Q.
+        encoders: by name, the arguments of `TemporalConvNet`, and `bootstrap`: 'near', 'far' or 'none' (unless given,
+            short_term is near, long_term is far, and others have none).
 
     Example:
         >>> model = BAMS(
@@ -101,15 +91,15 @@ class BAMS(nn.Module):
         torch.Size([2, 100, 32])
 
     Raises:
-        ValueError: an unknown key or kind, a predictor input that does not fit, no encoder.
+        ValueError: no encoder, an unknown argument, or a size that does not fit.
     """
 
     def __init__(self, input_size: int, *, predictor: Mapping[str, Any], **encoders: Mapping[str, Any]):
         super().__init__()
         if not encoders:
             raise ValueError("BAMS needs at least one encoder, for example short_term=dict(num_channels=(64, 64))")
-        if not _are_sizes((input_size,)):
-            raise ValueError(f"input_size must be a whole number of at least 1, not {input_size}")
+        if not are_sizes((input_size,)):
+            raise ValueError(f"input_size must be a whole number from 1, not {input_size}")
         self.config: dict[str, Any] = {"input_size": input_size}
         self.bootstrap_kinds: dict[str, str] = {}
         self.scale = InputScale(input_size)
@@ -124,25 +114,19 @@ class BAMS(nn.Module):
             except (TypeError, KeyError) as error:
                 raise ValueError(f"{name}: {error}") from error
             self.bootstrap_kinds[name] = kind
-            self.config[name] = {**_plain(sizes), "bootstrap": kind}
-        self.predictor = MLP(self._predictor_sizes(predictor))
-        self.config["predictor"] = {"hidden_layers": list(self._predictor_sizes(predictor))}
-        self.bootstrap = nn.ModuleDict(
-            {
-                name: _bootstrap_predictor(self.encoders[name].output_size)
-                for name, kind in self.bootstrap_kinds.items()
-                if kind != "none"
-            }
-        )
-
-    def _predictor_sizes(self, predictor: Mapping[str, Any]) -> tuple[int, ...]:
+            sizes["num_channels"] = list(sizes["num_channels"])
+            self.config[name] = {**sizes, "bootstrap": kind}
         if set(predictor) != {"hidden_layers"} or len(predictor["hidden_layers"]) < 2:
             raise ValueError(f"predictor takes hidden_layers, at least two sizes, not {dict(predictor)}")
-        first, *others = predictor["hidden_layers"]
-        joined = self.config["input_size"] + sum(e.output_size for e in self.encoders.values())
+        first, *hidden_layers = predictor["hidden_layers"]
+        joined = input_size + sum(self.sizes.values())
         if first not in (-1, joined):
-            raise ValueError(f"the action predictor's input has {joined} numbers, not {first}; -1 finds it")
-        return (joined, *others)
+            raise ValueError(f"the action predictor's input has {joined} numbers, not {first}; take -1")
+        self.config["predictor"] = {"hidden_layers": [joined, *hidden_layers]}
+        self.predictor = MLP([joined, *hidden_layers])
+        self.bootstrap = nn.ModuleDict(
+            {n: _bootstrap_predictor(self.sizes[n]) for n, kind in self.bootstrap_kinds.items() if kind != "none"}
+        )
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -151,11 +135,11 @@ class BAMS(nn.Module):
 
     @property
     def context(self) -> int:
-        """Frames before a frame that its embeddings depend on."""
+        """Number of earlier frames that the embeddings of a frame depend on."""
         return max(encoder.receptive_field for encoder in self.encoders.values()) - 1
 
     def encode(self, input: Tensor) -> dict[str, Tensor]:
-        """Embeddings alone: (B, T, F) float32, unscaled and finite -> by encoder name (B, T, C)."""
+        """Embeddings by encoder name, (B, T, C), of an input (B, T, F) float32, unscaled and finite."""
         scaled = self.scale(input)
         return {name: encoder(scaled) for name, encoder in self.encoders.items()}
 
@@ -163,9 +147,9 @@ class BAMS(nn.Module):
         """Logits of the histogram of actions.
 
         Args:
-            embs: by encoder name (B, M, C).
+            embs: by encoder name (B, M, C), at any M frames.
             input: (B, M, F), unscaled, at the same frames.
-            keep: (B, parts) 0 or 1: which of the embeddings and, last, the input the predictor may see.
+            keep: (B, encoders + 1), 0 = hide this embedding or, last, the input; all are seen unless given.
 
         Returns:
             (B, M, D*Q).
@@ -182,33 +166,29 @@ class BAMS(nn.Module):
             input: (B, T, F) float32, unscaled features (the first layer scales them).
 
         Raises:
-            ValueError: wrong axes or another dtype, or a value that is NaN or infinite.
+            ValueError: other axes, another dtype, or a value that is NaN or infinite.
         """
-        if input.ndim != 3 or input.shape[-1] != self.config["input_size"] or 0 in input.shape:
-            raise ValueError(
-                f"input has axes {tuple(input.shape)}; expected (tracks, frames, {self.config['input_size']}), "
-                "none of them 0"
-            )
-        if input.dtype != (expected := self.scale.centre.dtype):
-            raise ValueError(f"input is {input.dtype}; expected {expected}, as input.to({expected}) gives it")
+        size, dtype = self.config["input_size"], self.scale.centre.dtype
+        if input.ndim != 3 or input.shape[-1] != size or 0 in input.shape:
+            raise ValueError(f"input has axes {tuple(input.shape)}; expected (tracks, frames, {size}), none of them 0")
+        if input.dtype != dtype:
+            raise ValueError(f"input is {input.dtype}; expected {dtype}, as input.to({dtype}) gives it")
         if not torch.isfinite(input).all():
             raise ValueError(
                 "input holds NaN or infinite values; fill gaps first with bams.features.fill_gaps, "
                 "or take the input from a Dataset, which does"
             )
         embs = self.encode(input)
-        byol_preds = {
-            name: predictor(embs[name].flatten(0, 1)).view_as(embs[name]) for name, predictor in self.bootstrap.items()
-        }
-        return BAMSOutput(embs, self.predict_actions(embs, input), byol_preds)
+        preds = {n: predict(embs[n].flatten(0, 1)).view_as(embs[n]) for n, predict in self.bootstrap.items()}
+        return BAMSOutput(embs, self.predict_actions(embs, input), preds)
 
     @torch.no_grad()
     def start_at(self, log_histogram: Tensor, weight_factor: float = 0.01) -> None:
-        """Let the action predictor begin at a data-wide histogram, so that no step is spent learning it.
+        """Let the action predictor start at a histogram over all recordings, so that no step is spent on learning it.
 
         Args:
-            log_histogram: (D*Q,) float32, log of counts or probabilities; becomes the last bias.
-            weight_factor: what the last weights are multiplied with.
+            log_histogram: (D*Q,) float32, logarithms of counts or probabilities: the last bias.
+            weight_factor: the last weights are multiplied by it.
         """
         last = self.predictor.layers[-1]
         last.bias.copy_(log_histogram)
@@ -219,7 +199,3 @@ def _bootstrap_predictor(size: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Linear(size, 4 * size, bias=False), nn.BatchNorm1d(4 * size), nn.ReLU(), nn.Linear(4 * size, size)
     )
-
-
-def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}

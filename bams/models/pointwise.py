@@ -1,4 +1,4 @@
-"""What is done to each number alone, at less cost than the convolution before it."""
+"""PReLU and dropout that are faster than torch's on a CPU."""
 
 from typing import Any
 
@@ -8,13 +8,13 @@ from torch import Tensor, nn
 
 
 class PReLU(nn.PReLU):
-    """`nn.PReLU` with one slope, the gradient of which torch takes long for on a CPU."""
+    """`nn.PReLU` with one slope; its gradient takes torch long on a CPU."""
 
     def __init__(self, slope: float):
         super().__init__(init=slope)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Any axes, float -> the same."""
+        """Any axes, float -> the same axes and type."""
         if x.device.type == "cpu":
             return _LeakyReLU.apply(x, self.weight)
         return F.prelu(x, self.weight.to(x.dtype))
@@ -37,8 +37,8 @@ class _LeakyReLU(torch.autograd.Function):
 class Dropout(nn.Module):
     """Independent dropout of each element, like `nn.Dropout`, with fewer random numbers on a CPU.
 
-    There, one random number of 64 bits decides on four elements; the probability is exact to 1/65536, and the
-    elements that stay are scaled by what it then is.
+    There, one random number of 64 bits decides on four elements. The probability is rounded to a multiple of 1/65536,
+    and the elements that stay are scaled accordingly.
     """
 
     def __init__(self, probability: float):
@@ -48,17 +48,13 @@ class Dropout(nn.Module):
         self.probability = probability
 
     def forward(self, x: Tensor) -> Tensor:
-        """Any axes, float -> the same."""
+        """Any axes, float -> the same axes and type."""
         if not self.training or self.probability == 0:
             return x
         if x.device.type != "cpu":
             return F.dropout(x, self.probability)
         dropped = min(round(self.probability * 2**16), 2**16 - 1)
         draws = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
-        # laid out in memory as x is, over which it then runs in one pass
+        # with the memory layout of x, so that both are read in one pass
         kept = draws[: x.numel()].as_strided(x.shape, torch.empty_like(x, device="meta").stride()) >= dropped - 2**15
         return x * (kept * torch.tensor(1 / (1 - dropped / 2**16), dtype=x.dtype))
-
-    def extra_repr(self) -> str:
-        """Says the probability in `print(model)`."""
-        return f"probability={self.probability}"

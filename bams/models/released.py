@@ -1,4 +1,4 @@
-"""Weights saved by the released code of the paper."""
+"""Weights that the released code of the paper saved: which architecture they have, and how we name them."""
 
 import re
 from collections.abc import Mapping
@@ -7,28 +7,27 @@ from typing import Any
 import torch
 
 
-def _is_bare(content: Any) -> bool:
+def is_released(content: Any) -> bool:
+    """Whether the content of a file looks like such weights."""
     return isinstance(content, dict) and any(str(key).startswith("encoders.") for key in content)
 
 
-def _released_config(weights: Mapping[str, torch.Tensor], dilations: Mapping[str, int]) -> dict[str, Any]:
-    """The arguments of `BAMS`, from the shapes of the tensors."""
-    names = list(dict.fromkeys(key.split(".")[1] for key in weights if key.startswith("encoders.")))
+def released_config(weights: Mapping[str, torch.Tensor], dilations: Mapping[str, int]) -> dict[str, Any]:
+    """The arguments of `BAMS`, inferred from the names and shapes of weights; these do not tell the `dilations`."""
     config: dict[str, Any] = {}
-    for name in names:
+    for name in dict.fromkeys(key.split(".")[1] for key in weights if key.startswith("encoders.")):
         prefix = f"encoders.{name}.network."
         blocks = 1 + max(int(key[len(prefix) :].split(".")[0]) for key in weights if key.startswith(prefix))
         first = [weights[f"{prefix}{i}.conv1.weight"] for i in range(blocks)]
+        first_biases = re.compile(re.escape(prefix) + r"0\.conv\d+\.bias")
         config["input_size"] = first[0].shape[1]
-        layers = len({key for key in weights if re.fullmatch(re.escape(prefix) + r"0\.conv\d+\.bias", key)})
-        trained = any(key.startswith(f"byol_predictors.{name}.") for key in weights)
         config[name] = {
             "num_channels": [len(weight) for weight in first],
             "kernel_size": first[0].shape[2],
             "dilation": dilations.get(name, 2),
-            "num_layers_per_block": layers,
+            "num_layers_per_block": sum(bool(first_biases.fullmatch(key)) for key in weights),
         }
-        if not trained:
+        if not any(key.startswith(f"byol_predictors.{name}.") for key in weights):
             config[name]["bootstrap"] = "none"
         elif name not in ("short_term", "long_term"):
             config[name]["bootstrap"] = "near"
@@ -37,8 +36,8 @@ def _released_config(weights: Mapping[str, torch.Tensor], dilations: Mapping[str
     return {**config, "predictor": {"hidden_layers": sizes}}
 
 
-def _released_name(key: str) -> str:
-    """A released parameter's name -> ours."""
+def own_name(key: str) -> str:
+    """The name in `BAMS` of a weight, from its released name."""
     key = key.replace("byol_predictors.", "bootstrap.").replace(".network.", ".blocks.")
     key = key.replace(".downsample.", ".residual.").replace(".relu.", ".activation.")
     key = re.sub(r"\.relu(\d+)\.", lambda m: f".activations.{int(m[1]) - 1}.", key)

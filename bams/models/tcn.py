@@ -18,15 +18,11 @@ class TemporalBlock(nn.Module):
     The first convolution is plain, the later ones are weight-normalised.
     """
 
-    def __init__(
-        self, channels_in: int, channels: int, *, kernel_size: int, dilation: int, layers: int, dropout: float
-    ):
+    def __init__(self, channels_in: int, channels: int, kernel_size: int, dilation: int, layers: int, dropout: float):
         super().__init__()
         self.context = (kernel_size - 1) * dilation
-        convs = [
-            nn.Conv1d(channels_in if i == 0 else channels, channels, kernel_size, dilation=dilation)
-            for i in range(layers)
-        ]
+        widths = [channels_in] + [channels] * (layers - 1)
+        convs = [nn.Conv1d(width, channels, kernel_size, dilation=dilation) for width in widths]
         self.convs = nn.ModuleList(conv if i == 0 else weight_norm(conv) for i, conv in enumerate(convs))
         self.activations = nn.ModuleList(PReLU(0.1) for _ in convs)
         self.dropout = Dropout(dropout)
@@ -44,7 +40,7 @@ class TemporalBlock(nn.Module):
 
 
 def _convolve(conv: nn.Conv1d, x: Tensor) -> Tensor:
-    """A convolution over time as one over images of height 1, which with channels last in memory is faster."""
+    """A convolution over time, as one over images of height 1: faster with the channels last in memory."""
     return F.conv2d(x, conv.weight.unsqueeze(2), conv.bias, dilation=(1, *conv.dilation))
 
 
@@ -53,14 +49,14 @@ class TemporalConvNet(nn.Module):
 
     Args:
         input_size: number of input features F.
-        num_channels: output channels of each block; the last is the embedding's size C.
-        kernel_size: frames that one convolution joins.
-        dilation: base of the dilation; block i is dilated by dilation**i frames.
+        num_channels: output channels of each block; the last is the size C of the embedding.
+        kernel_size: frames that one convolution combines.
+        dilation: base of the dilation; the inputs of a convolution in block i are dilation**i frames apart.
         num_layers_per_block: convolutions in a block.
-        dropout: probability of dropping one value, in training.
+        dropout: probability of dropping a value, in training.
 
     Raises:
-        ValueError: a size that makes no network.
+        ValueError: a size that is not a whole number of at least 1, no block, or a dropout that is no probability.
     """
 
     def __init__(
@@ -74,35 +70,28 @@ class TemporalConvNet(nn.Module):
     ):
         super().__init__()
         sizes = (input_size, *num_channels, kernel_size, dilation, num_layers_per_block)
-        if len(num_channels) == 0 or not _are_sizes(sizes):
+        if len(num_channels) == 0 or not are_sizes(sizes):
             raise ValueError(f"an encoder's sizes must be whole numbers of at least 1, not {sizes}")
         self.output_size = num_channels[-1]
-        self.receptive_field = 1 + num_layers_per_block * (kernel_size - 1) * sum(
-            dilation**i for i in range(len(num_channels))
-        )
+        dilations = [dilation**i for i in range(len(num_channels))]
+        self.receptive_field = 1 + num_layers_per_block * (kernel_size - 1) * sum(dilations)
         self.blocks = nn.ModuleList(
-            TemporalBlock(
-                channels_in,
-                channels,
-                kernel_size=kernel_size,
-                dilation=dilation**i,
-                layers=num_layers_per_block,
-                dropout=dropout,
-            )
-            for i, (channels_in, channels) in enumerate(pairwise((input_size, *num_channels)))
+            TemporalBlock(*channels, kernel_size, block_dilation, num_layers_per_block, dropout)
+            for channels, block_dilation in zip(pairwise((input_size, *num_channels)), dilations, strict=True)
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, F) float32 -> (B, T, C) float32."""
-        y = x.transpose(1, 2).unsqueeze(2)  # lies in memory as it did, channels last
+        y = x.transpose(1, 2).unsqueeze(2)  # the memory stays as it is, channels last
         for block in self.blocks:
             y = block(y)
         return y.squeeze(2).transpose(1, 2)
 
     def extra_repr(self) -> str:
-        """Says the receptive field in `print(model)`."""
+        """What `print(model)` says of it."""
         return f"receptive_field={self.receptive_field} frames, output_size={self.output_size}"
 
 
-def _are_sizes(sizes: Iterable[Any]) -> bool:
+def are_sizes(sizes: Iterable[Any]) -> bool:
+    """Whether all are whole numbers of at least 1."""
     return all(isinstance(size, Integral) and size >= 1 for size in sizes)

@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
-from bams.features.geometry import body_length, median
+from bams.recordings.body_length import body_length, median
 from bams.recordings.recording import Recording
 
 JUMP = 1.0  # body lengths in one frame

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bams.features.geometry import median
 from bams.quality.measures import RecordingReport, measure
+from bams.recordings.body_length import median
 from bams.recordings.recording import LISTED, Recording, listed
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bams.features.geometry import median
+from bams.recordings.body_length import median
 
 FAR = 2.0  # times the median distance
 STARTS, FEW_FRAMES, ROUNDS = 8, 400, 6  # of the search for the mean shape, which settles in 5 rounds

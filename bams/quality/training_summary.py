@@ -10,8 +10,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from bams.features.geometry import body_length, median, sample
 from bams.quality.shapes import align, mean_shape
+from bams.recordings.body_length import body_length, median, sample
 from bams.recordings.recording import Recording, check_skeleton
 
 PARTS = 8  # fewer recordings are cut into about this number of pieces, to see how much parts differ

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from bams.features.geometry import body_length
+from bams.recordings.body_length import body_length
 from bams.recordings.recording import Recording, check_rate
 
 FIXED = {"fixed": True}  # may not change when a run is resumed

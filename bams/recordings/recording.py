@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bams.features.geometry import check_keypoints, frames_present
+from bams.features.gaps import check_keypoints, frames_present
 
 LISTED = 5  # names in a message
 

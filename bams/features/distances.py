@@ -1,0 +1,128 @@
+"""Lengths within an animal, and distances between animals."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bams.features.columns import Columns, Features, join
+from bams.features.gaps import difference, fill_gaps, observed
+from bams.features.geometry import norm
+
+# With at most this many keypoints, lengths and distances are between all pairs. With more, lengths are from each
+# keypoint to the centre, and distances from each keypoint to the same and to the nearest one of the other animal.
+MOST_PAIRED = 6
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """Distances between keypoints of an animal and keypoints of the nearest other animal, as features.
+
+    Attributes:
+        points: names of the keypoints; the distances between all pairs of them are inputs.
+        predict: which of these are actions, with P a keypoint of the animal and Q one of the other: P-Q_distance;
+            P-Q_closeness, the logarithm of the distance, which tells small distances apart as well as large ones;
+            P-Q_approach, the change of the distance.
+    """
+
+    points: tuple[str, ...]
+    predict: tuple[str, ...]
+
+
+def body_lengths(held: np.ndarray, seen: np.ndarray, centre: np.ndarray, names: Sequence[str]) -> Columns:
+    """Lengths between points of each body, valid where both ends were observed (see `MOST_PAIRED`)."""
+    if len(names) > MOST_PAIRED:
+        return Columns([f"{name}-centre_length" for name in names], norm(held - centre[:, :, None]), seen)
+    start, end = np.triu_indices(len(names), 1)
+    return Columns(
+        [f"{names[p]}-{names[q]}_length" for p, q in zip(start, end, strict=True)],
+        norm(held[:, :, start] - held[:, :, end]),
+        seen[:, :, start] & seen[:, :, end],
+    )
+
+
+def distances_to_others(
+    held: np.ndarray, seen: np.ndarray, names: Sequence[str], others: int
+) -> tuple[Columns, Columns]:
+    """Distances to the nearest other animals, nearest first, and the changes of these distances.
+
+    Args:
+        held: (A, T, K, d) float32, any unit; NaN = not known.
+        seen: (A, T, K) bool, True = observed.
+        names: K names.
+        others: number of other animals; distances are NaN where there are fewer.
+    """
+    individuals, frames, _, _ = held.shape
+    pairs = _pair_names(names)
+    shape = individuals, frames, others, len(pairs)
+    distance, change = np.full(shape, np.nan, np.float32), np.zeros(shape, np.float32)
+    distance_valid, change_valid = np.zeros(shape, bool), np.zeros(shape, bool)
+    for i in range(individuals if individuals > 1 else 0):
+        found, found_valid = _distances(held, seen, i, [j for j in range(individuals) if j != i])
+        step, step_valid = difference(found, found_valid)
+        closest = np.where(np.isfinite(found), found, np.inf).min(axis=-1)
+        order = np.argsort(closest, axis=0, kind="stable")[:others].T  # (T, others), nearest first
+        nearest = order, np.arange(frames)[:, None]
+        kept = i, slice(None), slice(order.shape[1])
+        distance[kept], distance_valid[kept] = found[nearest], found_valid[nearest]
+        change[kept], change_valid[kept] = step[nearest], step_valid[nearest]
+    each = [f"other{n}_{pair}" for n in range(others) for pair in pairs]
+    return (
+        Columns([f"{name}_distance" for name in each], distance, distance_valid),
+        Columns([f"{name}_approach" for name in each], change, change_valid),
+    )
+
+
+def _pair_names(names: Sequence[str]) -> list[str]:
+    """The names of what `_distances` gives."""
+    if len(names) <= MOST_PAIRED:
+        return [f"{p}-{q}" for p in names for q in names]
+    return [*(f"{p}-{p}" for p in names), *(f"{p}-nearest" for p in names), *(f"nearest-{p}" for p in names)]
+
+
+def _distances(held: np.ndarray, seen: np.ndarray, one: int, rest: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Distances (rest, T, pairs) from one animal to the rest, and where both ends were observed, bool."""
+    far = norm(held[one][None, :, :, None] - held[rest][:, :, None])
+    known = seen[one][None, :, :, None] & seen[rest][:, :, None]
+    if held.shape[2] <= MOST_PAIRED:
+        return far.reshape(*far.shape[:2], -1), known.reshape(*far.shape[:2], -1)
+    near = np.where(np.isfinite(far), far, np.inf)
+    far = np.concatenate([np.diagonal(far, axis1=2, axis2=3), near.min(axis=3), near.min(axis=2)], axis=2)
+    known = np.concatenate([np.diagonal(known, axis1=2, axis2=3), known.any(axis=3), known.any(axis=2)], axis=2)
+    return np.where(np.isfinite(far), far, np.float32(np.nan)), known
+
+
+def with_nearest(features: Features, keypoints: np.ndarray, names: Sequence[str], nearest: Nearest) -> Features:
+    """Add distances to the nearest other animal to features.
+
+    Args:
+        features: of the A individuals of one recording.
+        keypoints: (A, T, K, d) float32 of the same recording, any unit; NaN = not tracked.
+        names: K names.
+        nearest: which distances.
+
+    Raises:
+        ValueError: there is no such keypoint or distance.
+    """
+    _check_known(nearest.points, names, "keypoint {}; the keypoints are")
+    points = keypoints[:, :, [list(names).index(point) for point in nearest.points]]
+    seen = observed(points)
+    distance, approach = distances_to_others(fill_gaps(points, seen), seen, nearest.points, 1)
+    valid = distance.valid & (distance.values > 0)
+    logarithm = np.log(distance.values, out=np.zeros_like(distance.values), where=valid)
+    closeness = Columns([name.replace("_distance", "_closeness") for name in distance.names], logarithm, valid)
+    known = {
+        name.removeprefix("other0_"): Columns([name], kind.values[..., i], kind.valid[..., i])
+        for kind in (distance, closeness, approach)
+        for i, name in enumerate(kind.names)
+    }
+    _check_known(nearest.predict, known, "{} to predict; there are")
+    return join(
+        [Columns(features.input_names, features.inputs), distance],
+        [Columns(features.action_names, features.actions, features.valid), *(known[name] for name in nearest.predict)],
+    )
+
+
+def _check_known(wanted: Iterable[str], known: Iterable[str], sentence: str) -> None:
+    if unknown := sorted(set(wanted) - set(known)):
+        raise ValueError(f"there is no {sentence.format(unknown[0])} {', '.join(known)}")
