@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from bams.features.plain import keypoint_features
+from bams.features.raw import keypoint_features
 from strategies import make_checkpoint, make_model, numbers, outcome
 
 import bams
