@@ -1,7 +1,6 @@
 """Batches of windows: their order, how they are loaded, and the seeds of random draws."""
 
 import signal
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -13,8 +12,10 @@ from bams.compute import distributed
 from bams.compute.devices import pick_workers
 from bams.data.dataset import Dataset
 from bams.training.config import TrainConfig
+from bams.training.interrupts import handled
 
 LARGEST_SHARE = 0.5  # of a GPU's free memory, for the data set
+DEATH_SIGNALS = [signal.SIGCHLD] if hasattr(signal, "SIGCHLD") else []  # Windows has none
 
 
 def derived_seed(seed: int, purpose: int, index: int) -> int:
@@ -53,7 +54,10 @@ def load_batches(
     pin = torch.cuda.is_available() and not placed
     loader = DataLoader(_Batches(dataset), sampler=order, batch_size=None, num_workers=workers, pin_memory=pin)
     try:
-        yield from _started(loader)
+        # this removes torch's own handler of dead workers, which would raise in the middle of a training step
+        with handled(signal.SIG_DFL, *DEATH_SIGNALS):
+            batches = iter(loader)
+        yield from batches
     except RuntimeError as error:
         if "DataLoader worker (pid" not in str(error):
             raise
@@ -79,19 +83,6 @@ class _Batches(torch.utils.data.Dataset):
 def _has_plain_items(dataset: torch.utils.data.Dataset) -> bool:
     """Whether no subclass changes the items of `Dataset`, so that they can be taken from its arrays."""
     return getattr(type(dataset), "__getitem__", None) is Dataset.__getitem__
-
-
-def _started(loader: DataLoader) -> Iterator[dict[str, Tensor]]:
-    """The loader's iterator, without torch's handler of dead workers, which would raise in the middle of a step.
-
-    The iterator itself finds out that a worker has died.
-    """
-    if not hasattr(signal, "SIGCHLD") or threading.current_thread() is not threading.main_thread():
-        return iter(loader)
-    usual = signal.getsignal(signal.SIGCHLD)
-    batches = iter(loader)
-    signal.signal(signal.SIGCHLD, usual or signal.SIG_DFL)
-    return batches
 
 
 def on_device(batch: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:

@@ -46,13 +46,12 @@ def told_to_stop(received: Sequence[int], step: int) -> bool:
 
 
 @contextmanager
-def handled(handler: Callable[[int, FrameType | None], None], *numbers: int) -> Iterator[None]:
+def handled(handler: Callable[[int, FrameType | None], None] | signal.Handlers, *numbers: int) -> Iterator[None]:
     """Let `handler` take these signals; does nothing outside the main thread, where Python allows no handlers."""
     try:
         previous = {number: signal.signal(number, handler) for number in numbers}
     except ValueError:
-        yield
-        return
+        previous = {}
     try:
         yield
     finally:

@@ -13,15 +13,7 @@ from bams.training.run import new_model
 
 @dataclass(frozen=True)
 class Plan:
-    """The arguments of `bams.train` but for the files that it writes.
-
-    Attributes:
-        model: with random weights, or that of the run to go on with.
-        dataset, val_dataset: training windows, and held-out ones (None = none).
-        config: how to train.
-        about: `dataset` (its name), `features` and `settings`, for the checkpoint.
-        resume: the run to go on with, None = a new run.
-    """
+    """The arguments of `bams.train`, except for the files that it writes."""
 
     model: BAMS
     dataset: Dataset
@@ -41,14 +33,10 @@ def plan_training(
     settings: Mapping[str, Any],
     resume: Checkpoint | None = None,
 ) -> Plan:
-    """A plan for a new run, or for going on with `resume`.
+    """A plan for a new model of these `sizes` (see `new_model`), or for going on with the run `resume`.
 
-    Args:
-        name: of the data set.
-        dataset, val_dataset, config, resume: see `Plan`.
-        sizes: encoders by name, and `hidden_layers` of the action predictor without its last size.
-        features: names of inputs and actions, and how they are made.
-        settings: what else the checkpoint keeps.
+    The checkpoint keeps `name` (of the data set), `features` (names of inputs and actions, and how they are made) and
+    `settings` (anything else).
     """
     model = new_model(dataset, sizes, config.seed) if resume is None else resume.model
     about = {"dataset": name, "features": dict(features), "settings": dict(settings)}

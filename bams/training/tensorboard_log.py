@@ -47,18 +47,14 @@ def opened(
 
 
 def log(
-    writer: SummaryWriter | None,
-    group: str,
-    scalars: Mapping[str, float],
-    step: int,
-    figures: Mapping[str, Any] | None = None,
+    writer: SummaryWriter | None, group: str, scalars: Mapping[str, float], step: int, figures: Mapping[str, Any] = {}
 ) -> None:
     """Add a point to each curve, and figures of matplotlib."""
     if writer is not None:
         with _named(writer.log_dir):
             for name, value in scalars.items():
                 writer.add_scalar(f"{group}/{name}", value, step)
-            for name, figure in (figures or {}).items():
+            for name, figure in figures.items():
                 writer.add_figure(f"{group}/{name}", figure, step)
 
 
@@ -67,7 +63,7 @@ class LossCurves:
 
     def __init__(self, writer: SummaryWriter | None, dataset: Any, every: int):
         self.writer, self.dataset, self.every = writer, dataset, every
-        self.recent: list[tuple[list[int], dict[str, Tensor]]] = []
+        self.recent: list[tuple[list[int], Mapping[str, Tensor]]] = []
         self.frames, self.since = 0, time.perf_counter()
 
     def add(
@@ -85,22 +81,20 @@ class LossCurves:
         return {"loss": f"{means['total_loss']:.3f}", "skill": f"{means['hoa_skill']:.3f}"}
 
     def check(self, step: int) -> dict[str, float]:
-        """Means of the losses since the last point; this waits for the device.
-
-        Raises:
-            FloatingPointError: one is not finite.
-        """
+        """Means of the losses since the last point; FloatingPointError if one is not finite. Waits for the device."""
         if not self.recent:
             return {}
-        _, names = self.recent[0]
+        names = list(self.recent[0][1])
         rows = torch.stack([torch.stack(list(losses.values())) for _, losses in self.recent]).cpu()
-        for number, ((windows, _), row) in enumerate(zip(self.recent, rows, strict=True), step - len(rows) + 1):
-            if not torch.isfinite(row).all():
-                terms = ", ".join(name for name, loss in zip(names, row, strict=True) if not torch.isfinite(loss))
-                raise FloatingPointError(
-                    f"{terms} is not finite at step {number} (tracks in the batch{self._tracks(windows)}); look for "
-                    "values in the data that are out of all proportion, or lower --lr"
-                )
+        finite = rows.isfinite()
+        if not finite.all():
+            first = finite.all(dim=1).tolist().index(False)
+            terms = ", ".join(name for name, is_finite in zip(names, finite[first], strict=True) if not is_finite)
+            raise FloatingPointError(
+                f"{terms} is not finite at step {step - len(rows) + 1 + first} (tracks in the batch"
+                f"{self._tracks(self.recent[first][0])}); look for values in the data that are out of all proportion, "
+                "or lower --lr"
+            )
         return dict(zip(names, rows.mean(dim=0).tolist(), strict=True))
 
     def _tracks(self, windows: list[int]) -> str:
