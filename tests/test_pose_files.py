@@ -19,14 +19,11 @@ NODES = ["nose", "tail base"]
 
 def load_one(path, **options) -> Recording:
     (recording,) = load_poses(path, **options)
-    assert recording.keypoints.dtype == np.float32
-    assert recording.keypoints.flags.c_contiguous
+    assert recording.keypoints.dtype == np.float32 and recording.keypoints.flags.c_contiguous
     shape = recording.keypoints.shape
-    assert shape[0] == len(recording.individuals)
-    assert shape[2] == len(recording.keypoint_names)
+    assert (shape[0], shape[2]) == (len(recording.individuals), len(recording.keypoint_names))
     if recording.confidence is not None:
-        assert recording.confidence.dtype == np.float32
-        assert recording.confidence.shape == shape[:3]
+        assert recording.confidence.dtype == np.float32 and recording.confidence.shape == shape[:3]
     lost = np.isnan(recording.keypoints)
     assert (lost.any(axis=-1) == lost.all(axis=-1)).all()
     return recording
@@ -46,12 +43,11 @@ def test_one_animal_of_deeplabcut(tmp_path, kind):
     values = numbers(4, 6)
     path = WRITERS[kind](tmp_path / f"tracks.{kind}", columns(NODES), range(4), values)
     found = load_one(path)
-    expected = values.reshape(4, 2, 3).astype(np.float32)
-    np.testing.assert_array_equal(found.keypoints, expected[None, :, :, :2])
-    np.testing.assert_array_equal(found.confidence, expected[None, :, :, 2])
-    assert (found.individuals, found.keypoint_names) == (["individual0"], NODES)
+    expected = values.reshape(1, 4, 2, 3).astype(np.float32)
+    np.testing.assert_array_equal(found.keypoints, expected[..., :2])
+    np.testing.assert_array_equal(found.confidence, expected[..., 2])
+    assert (found.name, found.individuals, found.keypoint_names) == (path.stem, ["individual0"], NODES)
     assert (found.fps, found.path, found.first_frame) == (None, path, 0)
-    assert found.name == path.stem
 
 
 @pytest.mark.parametrize("kind", WRITERS)
@@ -64,8 +60,7 @@ def test_several_animals_that_start_late_with_rows_missing(tmp_path, kind):
     expected[[0, 1, 4]] = values.reshape(3, 2, 2, 3)
     np.testing.assert_array_equal(found.keypoints, expected[..., :2].swapaxes(0, 1))
     np.testing.assert_array_equal(found.confidence, expected[..., 2].swapaxes(0, 1))
-    assert found.individuals == ["left", "right"]
-    assert found.first_frame == 7
+    assert (found.individuals, found.first_frame) == (["left", "right"], 7)
 
 
 @pytest.mark.parametrize("kind", WRITERS)
@@ -84,8 +79,8 @@ def test_individuals_that_differ_in_keypoints_and_points_of_no_animal(tmp_path, 
 def test_zeros_are_not_tracked_only_where_the_likelihood_is_zero(tmp_path):
     values = np.array([[0, 0, 0, 0, 0, 0.9], [0, 5, 0, 1, np.nan, 0.9]])
     found = load_one(write_csv(tmp_path / "a.csv", columns(NODES), range(2), values))
-    nan = np.nan
-    np.testing.assert_array_equal(found.keypoints[0], [[[nan, nan], [0, 0]], [[0, 5], [nan, nan]]])
+    lost = [np.nan, np.nan]
+    np.testing.assert_array_equal(found.keypoints[0], [[lost, [0, 0]], [[0, 5], lost]])
     np.testing.assert_array_equal(found.confidence[0], np.float32([[0, 0.9], [0, 0.9]]))
 
 
@@ -162,12 +157,14 @@ def test_tracks_of_a_slp_are_individuals(tmp_path):
     assert (found.first_frame, found.name, found.fps) == (5, "flies", None)
 
 
-def test_what_was_corrected_by_hand_replaces_the_prediction(tmp_path):
+def test_what_was_corrected_by_hand_replaces_the_prediction_and_animals_in_no_track_are_left_out(tmp_path, capsys):
     points = numbers(3, 2, 2)
     detections = [{"frame": f, "track": 0, "points": p} for f, p in enumerate(points)]
     detections.append({"frame": 1, "track": 0, "points": points[1] + 50, "by_hand": True, "corrects": 1})
     detections.append({"frame": 2, "points": points[2] + 70, "by_hand": True, "corrects": 2})  # lost its track
+    detections.append({"frame": 1, "points": np.ones((2, 2))})
     found = load_one(write_slp(tmp_path / "a.slp", detections, NODES, ["one"]))
+    assert "dropped 1 of 6 detections: they are in no track" in capsys.readouterr().err
     moved = points + np.array([0, 50, 70])[:, None, None]
     np.testing.assert_array_equal(found.keypoints[0], moved.astype(np.float32))
     np.testing.assert_array_equal(found.confidence[0, :, 0], np.float32([0.5, np.nan, np.nan]))
@@ -184,24 +181,13 @@ def test_several_animals_in_no_track_need_their_number(tmp_path):
     np.testing.assert_array_equal(np.diff(found.keypoints, axis=1), 1)
 
 
-def test_animals_in_no_track_beside_tracks_are_left_out_and_said(tmp_path, capsys):
-    detections = [{"frame": f, "track": 0, "points": p} for f, p in enumerate(numbers(3, 2, 2))]
-    detections.append({"frame": 1, "points": np.ones((2, 2))})
-    found = load_one(write_slp(tmp_path / "a.slp", detections, NODES, ["one"]))
-    assert found.individuals == ["one"]
-    assert "dropped 1 of 4 detections: they are in no track" in capsys.readouterr().err
-
-
-def test_each_video_of_a_slp_is_a_recording(tmp_path):
+def test_each_video_of_a_slp_is_a_recording_and_tracks_of_one_name_are_told_apart(tmp_path):
     detections = [{"frame": f, "video": v, "points": p} for v in (0, 1) for f, p in enumerate(numbers(3, 2, 2) + v)]
     found = load_poses(write_slp(tmp_path / "a.slp", detections, NODES, videos=["x/one.mp4", "C:\\x\\two.mp4"]))
     assert [recording.name for recording in found] == ["a/one", "a/two"]
     np.testing.assert_allclose(found[1].keypoints - found[0].keypoints, 1, rtol=1e-4)
-
-
-def test_tracks_of_the_same_name_or_of_none_are_told_apart(tmp_path):
     detections = [{"frame": f, "track": t, "points": np.ones((2, 2))} for f in range(2) for t in range(3)]
-    found = load_one(write_slp(tmp_path / "a.slp", detections, NODES, ["fly", "fly", ""]))
+    found = load_one(write_slp(tmp_path / "b.slp", detections, NODES, ["fly", "fly", ""]))
     assert found.individuals == ["fly_0", "fly_1", "track2"]
 
 
@@ -270,13 +256,11 @@ def test_real_slp(name):
 def test_27_real_tracklets_of_two_flies_are_joined(capsys):
     found = load_one(NATIVE / "sleap_flypair_predictions.slp", individuals=2)
     assert found.keypoints.shape == (2, 1100, 24, 2)
-    tracked = np.isfinite(found.keypoints).all(axis=-1)
-    assert tracked.any(axis=-1).all()  # both flies in each frame
+    assert np.isfinite(found.keypoints).all(axis=-1).any(axis=-1).all()  # both flies in each frame
     centres = np.nanmean(found.keypoints, axis=2)
     steps = np.linalg.norm(np.diff(centres, axis=1), axis=-1)
     apart = np.linalg.norm(centres[0] - centres[1], axis=-1)
-    assert steps.max() < 25  # pixels; a swap would be a step as long as they are apart
-    assert np.median(apart) > 100
+    assert steps.max() < 25 < 100 < np.median(apart)  # pixels; a swap would be a step as long as they are apart
     assert "dropped 74 of 2274 detections" in capsys.readouterr().err
 
 
@@ -302,12 +286,7 @@ def dataset(frames=5, plural=False, **attributes) -> xr.Dataset:
     position[1, 0, 2, 0] = np.nan
     return xr.Dataset(
         {"position": (axes, position), "confidence": (["time", *axes[2:]], numbers(frames, 3, 2))},
-        coords={
-            "time": np.arange(frames) / 25,
-            "space": ["x", "y"],
-            axes[2]: ["a", "b", "c"],
-            axes[3]: ["id_0", "id_1"],
-        },
+        coords={"time": np.arange(frames) / 25, "space": ["x", "y"], axes[2]: list("abc"), axes[3]: ["id_0", "id_1"]},
         attrs={"fps": 25.0, "time_unit": "seconds", "source_file": "/x/mice.h5"} | attributes,
     )
 
@@ -329,28 +308,18 @@ def test_dataset_of_movement(tmp_path, saved, plural):
     assert (found.name, found.path) == (("tracks", source) if saved else ("mice", None))
 
 
-def test_the_rate_follows_from_times_in_seconds_and_gaps_are_filled():
+def test_the_rate_follows_from_times_in_seconds_but_not_in_frames():
     made = dataset()
     del made.attrs["fps"]
     found = load_one(made.isel(time=[1, 2, 4]))
-    assert found.fps == 25
-    assert found.first_frame == 1
-    assert found.keypoints.shape[1] == 4
+    assert (found.fps, found.first_frame, found.keypoints.shape[1]) == (25, 1, 4)
     assert np.isnan(found.keypoints[:, 2]).all()
-
-
-def test_times_in_frames_give_no_rate():
     made = dataset(time_unit="frames").assign_coords(time=np.arange(5) + 3)
     del made.attrs["fps"]
     found = load_one(made)
     assert (found.fps, found.first_frame) == (None, 3)
     assert load_one(made, fps=30).fps == 30
-
-
-def test_a_dataset_of_one_individual():
-    found = load_one(dataset().sel(individual="id_1"))
-    assert found.keypoints.shape == (1, 5, 3, 2)
-    assert found.individuals == ["individual0"]
+    assert load_one(made.sel(individual="id_1")).individuals == ["individual0"]
 
 
 @pytest.mark.parametrize(
@@ -380,10 +349,7 @@ def test_an_npz_of_several_recordings(tmp_path):
     np.testing.assert_array_equal(second.keypoints, keypoints[1, :, :4].astype(np.float32))
     assert (first.fps, first.keypoint_names, first.confidence) == (30, NODES, None)
     np.savez(tmp_path / "b.npz", keypoints=keypoints, recording_ids=["x", "y"], individual_names=list("uvw"))
-    assert [(one.name, one.individuals) for one in load_poses(tmp_path / "b.npz")] == [
-        ("x", ["u", "v", "w"]),
-        ("y", ["u", "v", "w"]),
-    ]
+    assert [(one.name, *one.individuals) for one in load_poses(tmp_path / "b.npz")] == [tuple("xuvw"), tuple("yuvw")]
 
 
 def test_an_npy_of_one_recording(tmp_path):

