@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from bams.features.raw import keypoint_features
 from strategies import make_checkpoint, make_model, numbers, outcome
 
 import bams
 from bams import BAMS, MLP, BAMSEmbedder, CleaningConfig, FeatureConfig, KeypointsDataset, TemporalConvNet
 from bams.data.labels import as_classes, as_measures
+from bams.features.raw import keypoint_features
 from bams.mabe import files as mabe_files
 from bams.quality.drift import compare
 from bams.quality.report import data_report

@@ -222,9 +222,15 @@ def test_labelled_recordings_are_trained_on_and_read_out(folder: Path, capsys: p
     kinds = {"act": ("classification", "frame"), "sort": ("classification", "sequence")}
     kinds["speed"] = ("regression", "frame")
     assert {row["label"]: (row["kind"], row["level"]) for row in scores} == kinds
-    rows = "short_term, long_term, all embeddings, raw input, raw input and 1 s mean, random weights, chance".split(
-        ", "
-    )
+    rows = [
+        "short_term",
+        "long_term",
+        "all embeddings",
+        "raw input",
+        "raw input and 1 s mean",
+        "random weights",
+        "chance",
+    ]
     assert {row["row"] for row in scores} == set(rows) and all(row in said for row in rows)
     metrics = {"macro F1", "balanced accuracy", "F1 rest", "F1 run"}
     assert {row["metric"] for row in scores if row["label"] == "act"} == metrics
