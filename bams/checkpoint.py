@@ -101,7 +101,7 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
         found.model.to(device)
         return found
     except _MISFITS as error:
-        raise ValueError(f"{path} is a checkpoint with parts missing or of another size: {_short(error)}") from error
+        raise ValueError(f"{path} is a checkpoint with missing or misfitting parts: {files.short(error)}") from error
 
 
 def _content(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -127,21 +127,9 @@ def _from_content(content: Mapping[str, Any]) -> Checkpoint:
 
 
 def _model(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> BAMS:
-    """The model of these sizes with these weights, which takes no memory but theirs.
-
-    Raises:
-        LookupError, TypeError, ValueError, RuntimeError: they do not fit.
-    """
-    encoders = [sizes for name, sizes in config.items() if name not in ("input_size", "predictor")]
-    layers = sum(len(sizes["num_channels"]) * sizes.get("num_layers_per_block", 1) for sizes in encoders)
-    layers += len(config["predictor"]["hidden_layers"]) - 1
-    if layers > len(weights):
-        raise ValueError(f"its {len(weights)} weights are too few for {layers} layers")
+    """The model of these sizes with these weights."""
     with torch.device("meta"):
         model = BAMS(**config)
-    for name, expected in model.state_dict().items():
-        if name in weights and weights[name].dtype != expected.dtype:
-            raise ValueError(f"{name} is {weights[name].dtype}, not {expected.dtype}")
     model.load_state_dict(weights, assign=True)
     return model
 
@@ -157,13 +145,9 @@ def part_of(settings: Mapping[str, Any], cls: type[Part]) -> Part:
 
 
 def kept(*configs: Any) -> dict[str, Any]:
-    """The settings that a checkpoint keeps, by name.
+    """The settings that a checkpoint keeps, by name; classes give their defaults.
 
-    Fields marked `metadata={"kept": False}` are left out: a file must not decide what is opened or written, nor
-    which job runs.
-
-    Args:
-        configs: dataclasses of settings; classes give their defaults.
+    Fields marked `metadata={"kept": False}` are left out: no file decides what is opened or written, or which job runs.
     """
     return {
         setting.name: getattr(config, setting.name)
@@ -174,11 +158,7 @@ def kept(*configs: Any) -> dict[str, Any]:
 
 
 def check_same_run(trained: Checkpoint, *configs: Any) -> None:
-    """Check that the settings marked `metadata={"fixed": True}` are those of the run to resume.
-
-    Raises:
-        ValueError: one differs; the data or the steps would change half-way.
-    """
+    """Raise ValueError if a setting marked `metadata={"fixed": True}` differs from the run to resume."""
     for config in configs:
         for setting in fields(config):
             name, given = setting.name, getattr(config, setting.name)
@@ -252,7 +232,7 @@ def load_released(
         scale = InputScale(config["input_size"]).state_dict(prefix="scale.")
         model = _model(config, renamed | scale)
     except _MISFITS as error:
-        raise ValueError(f"{path} does not fit the released architecture: {_short(error)}") from error
+        raise ValueError(f"{path} does not fit the released architecture: {files.short(error)}") from error
     return model.to(device).eval()
 
 
@@ -264,11 +244,7 @@ def _read(path: str | Path) -> Any:
     try:
         return tensors.read(path)
     except Exception as error:  # zipfile, pickle and torch each raise their own kinds
-        raise ValueError(f"{path} is not a checkpoint, or is damaged: {_short(error)}") from error
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:150]
+        raise ValueError(f"{path} is not a checkpoint, or is damaged: {files.short(error)}") from error
 
 
 def _storable(value: Any) -> Any:

@@ -62,7 +62,8 @@ def main(argv: Sequence[str], load_data: LoadData, load_labels: LoadLabels | Non
         embedder = as_embedder(settings)
         cleaned = embedder.prepare(recordings)
         if job != "all" and not series:  # `all` has reported them already
-            warn(cleaned, embedder.train_config(cleaned).least_frames)
+            for doubt in data_report(cleaned, embedder.train_config(cleaned).least_frames).warnings:
+                print(f"warning: {doubt}", file=sys.stderr)
         plan, training = embedder.plan(cleaned, settings.resume, kept(settings.run, settings.script))
         evaluation = LabelEvaluation(settings, cleaned, plan, labels) if labels else None
         path = cli.run_training(settings, plan, evaluation, cleaned[0].fps)
@@ -78,11 +79,7 @@ def main(argv: Sequence[str], load_data: LoadData, load_labels: LoadLabels | Non
 
 
 def read_recordings(settings: cli.Settings, load_data: LoadData) -> list[Recording]:
-    """The recordings that the settings name, or the parts of them that `segments` names.
-
-    Raises:
-        FileNotFoundError, ImportError, ValueError: there are none, or they cannot be read.
-    """
+    """The recordings that the settings name, or the parts of them that `segments` names."""
     root, config = settings.run.data_root, settings.script
     if not root:
         raise ValueError(
@@ -91,12 +88,6 @@ def read_recordings(settings: cli.Settings, load_data: LoadData) -> list[Recordi
         )
     recordings = load_data(root, config.fps or None, config.individuals or None)
     return cut_segments(recordings, read_segments(config.segments)) if config.segments else recordings
-
-
-def warn(recordings: Sequence[Recording], least_frames: int) -> None:
-    """Say on stderr what is doubtful about recordings."""
-    for doubt in data_report(recordings, least_frames).warnings:
-        print(f"warning: {doubt}", file=sys.stderr)
 
 
 def report(settings: cli.Settings, recordings: Sequence[Recording]) -> None:

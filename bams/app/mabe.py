@@ -114,9 +114,8 @@ def data_folder(settings: cli.Settings, group: Group) -> Path:
 
 def load_clips(group: Group, path: Path) -> tuple[list[str], list[np.ndarray]]:
     """Clip ids, and per clip (A, T, K, 2) float32; NaN = not tracked."""
-    return mabe_files.load_sequences(
-        path, keypoints=group.keypoints, individuals=group.individuals, zero_missing=group.zero_missing
-    )
+    kind = {"keypoints": group.keypoints, "individuals": group.individuals, "zero_missing": group.zero_missing}
+    return mabe_files.load_sequences(path, **kind)
 
 
 def run_train(settings: cli.Settings, group: Group, root: Path) -> None:
@@ -124,16 +123,8 @@ def run_train(settings: cli.Settings, group: Group, root: Path) -> None:
     tables = training_tables(settings, group, root / group.train_file)
     train_set, *held_out = (Dataset.of_table(one, sequence_length=settings.run.sequence_length) for one in tables)
     val_set = held_out[0] if held_out else None
-    plan = plan_training(
-        group.name,
-        train_set,
-        val_set,
-        group.sizes,
-        settings.train,
-        features_of(group),
-        kept(settings.run, settings.script),
-        settings.resume,
-    )
+    about = features_of(group), kept(settings.run, settings.script)
+    plan = plan_training(group.name, train_set, val_set, group.sizes, settings.train, *about, settings.resume)
     cli.run_training(settings, plan)
 
 

@@ -139,15 +139,7 @@ def recording_tracks(
 
 
 def group_tracks(tracks: Sequence[np.ndarray], individuals: int | Sequence[int]) -> list[Sequence[np.ndarray]]:
-    """Tracks by recording.
-
-    Args:
-        tracks: N; the tracks of a recording follow one another.
-        individuals: of each recording, one number for all or S numbers.
-
-    Raises:
-        ValueError: the numbers do not sum up to N.
-    """
+    """Tracks by recording; `individuals` is one number for all recordings or S numbers, which must sum up to N."""
     if np.ndim(individuals) == 0:
         individuals = [int(individuals)] * max(len(tracks) // max(int(individuals), 1), 1)
     if min(individuals, default=0) < 1 or sum(individuals) != len(tracks):

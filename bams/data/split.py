@@ -18,9 +18,6 @@ def choose_parts(
 
     Returns:
         two int arrays of indices.
-
-    Raises:
-        ValueError: every recording is too short, or nobody is in any.
     """
     there = np.array(with_somebody(recordings))
     kept = there[long_enough([recordings[i].shape[1] for i in there], least)]
@@ -50,11 +47,7 @@ def without_absent(recording: np.ndarray) -> np.ndarray:
 
 
 def with_somebody(recordings: Sequence[np.ndarray]) -> list[int]:
-    """Indices of the recordings (A, T, ...) in which an individual is tracked in some frame.
-
-    Raises:
-        ValueError: there is none.
-    """
+    """Indices of the recordings (A, T, ...) in which an individual is tracked in some frame; ValueError for none."""
     kept = [i for i, recording in enumerate(recordings) if ever_tracked(recording).any()]
     if not kept:
         raise ValueError(
@@ -70,11 +63,7 @@ def ever_tracked(recording: np.ndarray) -> np.ndarray:
 
 
 def long_enough(lengths: Sequence[int], least: int) -> np.ndarray:
-    """Indices of the recordings of at least `least` frames; stderr says how many others are left out.
-
-    Raises:
-        ValueError: there is none.
-    """
+    """Indices of the recordings of at least `least` frames; stderr says how many others are left out."""
     kept = np.flatnonzero(np.asarray(lengths) >= least)
     if len(kept) == 0:
         raise ValueError(

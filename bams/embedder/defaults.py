@@ -47,11 +47,7 @@ def make_dataset(recordings: Sequence[Recording], config: FeatureConfig, **optio
 
 
 def hoa_window(seconds: float, recordings: Sequence[Recording]) -> int:
-    """Seconds as a number of frames.
-
-    Raises:
-        ValueError: the rate is not known.
-    """
+    """Seconds as a number of frames; ValueError if the rate is not known."""
     rate = check_same_rate(recordings)
     if rate is None:
         raise ValueError("hoa_window_s needs the frames per second, which no file says: give fps too")

@@ -27,11 +27,7 @@ def with_reference(trained: Checkpoint, recordings: Sequence[Recording], device:
 
 
 def find_drift(trained: Checkpoint, recordings: Sequence[Recording], device: str | torch.device = "cpu") -> DriftReport:
-    """In what recordings, cleaned as those in training, differ from these.
-
-    Raises:
-        ValueError: the model holds no description of its training recordings.
-    """
+    """In what recordings, cleaned as in training, differ from the training recordings."""
     if not trained.reference:
         raise ValueError("the checkpoint does not say what its training recordings look like, so drift is not known")
     return compare(TrainingSummary(**trained.reference), recordings, _some_embeddings(trained, recordings, device))

@@ -100,12 +100,7 @@ class BAMSEmbedder(TransformerMixin, BaseEstimator):
         self.cache_path = cache_path
 
     def fit(self, X: Recordings, y: Any = None) -> Self:  # noqa: N803 - scikit-learn's name
-        """Train on recordings.
-
-        Args:
-            X: recordings of `load_poses`; or arrays (T, K, d) or (A, T, K, d), NaN = not tracked; or one padded
-                array, as `as_recordings` takes it. All have the same keypoints.
-            y: is not used.
+        """Train on recordings, on arrays (T, K, d) or (A, T, K, d), or on one padded array; NaN = not tracked.
 
         Raises:
             ValueError: the recordings do not fit each other, or there is nothing to learn from.
@@ -119,11 +114,7 @@ class BAMSEmbedder(TransformerMixin, BaseEstimator):
         return self
 
     def prepare(self, X: Recordings) -> list[Recording]:  # noqa: N803
-        """Recordings, cleaned, that fit each other.
-
-        Raises:
-            ValueError: their keypoints or rates differ, or they cannot be cleaned so.
-        """
+        """Recordings, cleaned and checked: ValueError if their keypoints or rates differ."""
         cleaned = clean(_as_list(X), self.cleaning or CleaningConfig())
         check_same_skeleton(cleaned)
         check_same_rate(cleaned)
@@ -143,9 +134,6 @@ class BAMSEmbedder(TransformerMixin, BaseEstimator):
             recordings: from `prepare`.
             resume: the run to go on with.
             kept: other settings for the checkpoint to keep.
-
-        Raises:
-            ValueError: there is nothing to learn from.
         """
         config = self.train_config(recordings)
         features = feature_config(self.features or FeatureConfig(), recordings)
@@ -165,11 +153,7 @@ class BAMSEmbedder(TransformerMixin, BaseEstimator):
         return plan_training(CUSTOM, train_set, val_set, network, config, source, settings, resume), training
 
     def train_config(self, recordings: Sequence[Recording]) -> TrainConfig:
-        """How to train on recordings; their frame rate turns `hoa_window_s` into frames.
-
-        Raises:
-            ValueError: a setting makes no sense, or the rate is needed and not known.
-        """
+        """How to train on recordings; their frame rate turns `hoa_window_s` into frames."""
         given = {name: value for name, value in DEFAULTS.items() if name != "sequence_length"}
         given |= {"epochs": self.epochs, "batch_size": self.batch_size, "seed": self.seed, "device": self.device}
         given |= self.settings or {}
@@ -178,13 +162,7 @@ class BAMSEmbedder(TransformerMixin, BaseEstimator):
         return TrainConfig(**given)
 
     def transform(self, X: Recordings) -> list[TrackEmbedding]:  # noqa: N803
-        """Embed recordings, each whole; stderr says in what they differ from those in training, if they do.
-
-        Args:
-            X: as of `fit`.
-
-        Returns:
-            one for each individual of each recording.
+        """Embed each individual of each recording whole; stderr says in what they differ from the training recordings.
 
         Raises:
             ValueError: their keypoints are not those in training.
@@ -231,11 +209,7 @@ class BAMSEmbedder(TransformerMixin, BaseEstimator):
 
 
 def prepare_like(recordings: Sequence[Recording], trained: Checkpoint) -> list[Recording]:
-    """New recordings, cleaned as those that a model was trained on.
-
-    Raises:
-        ValueError: they have other keypoints, or cannot be cleaned so.
-    """
+    """New recordings, cleaned as in training; ValueError if they have other keypoints."""
     cleaned = BAMSEmbedder(cleaning=part_of(trained.settings, CleaningConfig)).prepare(recordings)
     if trained.keypoint_names:
         check_skeleton(trained.keypoint_names, cleaned)
@@ -245,22 +219,17 @@ def prepare_like(recordings: Sequence[Recording], trained: Checkpoint) -> list[R
 def _as_list(recordings: Recordings) -> list[Recording]:
     if isinstance(recordings, np.ndarray):
         return as_recordings(recordings)
-    if isinstance(recordings, str) or not isinstance(recordings, Sequence):
-        raise ValueError(f"recordings are a {type(recordings).__name__}; expected a list of them, or an array")
-    if len(recordings) == 0:
-        raise ValueError("there is no recording")
-    return [
-        one if isinstance(one, Recording) else _as_recording(np.asarray(one), f"recording{i}")
-        for i, one in enumerate(recordings)
-    ]
+    if isinstance(recordings, str) or not isinstance(recordings, Sequence) or len(recordings) == 0:
+        raise ValueError(f"expected a list of recordings, or an array, not {recordings!r}: there is no recording")
+    return [_as_recording(one, f"recording{i}") for i, one in enumerate(recordings)]
 
 
-def _as_recording(keypoints: np.ndarray, name: str) -> Recording:
-    if keypoints.ndim not in (3, 4):
-        raise ValueError(
-            f"{name} has axes {keypoints.shape}; expected (frames, keypoints, coordinates) or (individuals, "
-            "frames, keypoints, coordinates)"
-        )
-    individuals = keypoints if keypoints.ndim == 4 else keypoints[None]
-    (made,) = as_recordings(individuals[None], {"recording_ids": [name]}, [individuals.shape[1]])
-    return made
+def _as_recording(one: Recording | np.ndarray, name: str) -> Recording:
+    if isinstance(one, Recording):
+        return one
+    array = np.asarray(one)
+    if array.ndim not in (3, 4):
+        axes = "(frames, keypoints, coordinates) or (individuals, frames, keypoints, coordinates)"
+        raise ValueError(f"{name} has axes {array.shape}; expected {axes}")
+    array = array if array.ndim == 4 else array[None]
+    return as_recordings(array[None], {"recording_ids": [name]}, [array.shape[1]])[0]
