@@ -38,9 +38,8 @@ def read_table(kind, path):
     table = pandas.read_csv(path, dtype=str, keep_default_na=False)
     cells = table.iloc[:, 2:]
     assert not (cells == "nan").any(axis=None)
-    numbers = cells.map(lambda cell: float(cell or "nan")).astype(
-        {"frame": int} | dict.fromkeys(cells.columns[2:], "f4")
-    )
+    types = {"frame": int} | dict.fromkeys(cells.columns[2:], "f4")
+    numbers = cells.map(lambda cell: float(cell or "nan")).astype(types)
     return pandas.concat([table.iloc[:, :2], numbers], axis=1)
 
 
@@ -48,16 +47,16 @@ def read_back(kind, path):
     """Name of the recording, and by individual frame (T,), time_s (T,) and the channels of all encoders (T, C)."""
     if kind == "hdf5":
         with h5py.File(path) as content:
-            groups = {group.attrs["individual"]: group for group in content.values()}
-            embs = {who: np.concatenate([group[name] for name in ENCODERS], axis=1) for who, group in groups.items()}
-            found = {who: (group["frame"][()], group["time_s"][()], embs[who]) for who, group in groups.items()}
+            found = {}
+            for group in content.values():
+                embs = np.concatenate([group[name] for name in ENCODERS], axis=1)
+                found[group.attrs["individual"]] = group["frame"][()], group["time_s"][()], embs
             return content.attrs["recording"], found
     if kind == "npz":
         with np.load(path, allow_pickle=False) as content:
-            embs = zip(
-                content["individuals"], np.concatenate([content[name] for name in ENCODERS], axis=2), strict=True
-            )
-            found = {str(who): (content["frame"], content["time_s"], emb) for who, emb in embs}
+            embs = np.concatenate([content[name] for name in ENCODERS], axis=2)
+            whose = dict(zip(content["individuals"].tolist(), embs, strict=True))
+            found = {who: (content["frame"], content["time_s"], emb) for who, emb in whose.items()}
             return content["recording"].item(), found
     table = read_table(kind, path)
     assert list(table)[:4] == ["recording", "individual", "frame", "time_s"]
@@ -69,8 +68,7 @@ def read_back(kind, path):
 def assert_same_bits(left, right):
     """The same float32 numbers, -0 told from 0, with all NaN alike."""
     left, right = (np.asarray(array) for array in (left, right))
-    assert left.dtype == right.dtype == np.float32
-    assert left.shape == right.shape
+    assert left.dtype == right.dtype == np.float32 and left.shape == right.shape
     np.testing.assert_array_equal(left, right)
     np.testing.assert_array_equal(np.signbit(left)[~np.isnan(left)], np.signbit(right)[~np.isnan(right)])
 
@@ -88,7 +86,7 @@ def test_columns_are_named_by_encoder_and_number():
 
 
 @pytest.mark.parametrize("fps", [30.0, None])
-@pytest.mark.parametrize("rows", [7, 50, ROWS])
+@pytest.mark.parametrize("rows", [7, ROWS])
 @pytest.mark.parametrize("kind", KINDS)
 def test_files_hold_what_was_given(tmp_path, monkeypatch, kind, rows, fps):
     monkeypatch.setattr(export, "ROWS", rows)
@@ -122,15 +120,6 @@ def test_what_else_is_in_the_files(tmp_path, fps):
     assert table["time_s"].null_count == (0 if fps else 100)
     assert table.column_names == ["recording", "individual", "frame", "time_s", *two_mice()[0].columns]
     assert table.column_names == list(pandas.read_csv(paths["csv"]))
-
-
-def test_no_frames_give_tables_without_rows(tmp_path):
-    nobody = TrackEmbedding("r", "i", {"short_term": np.zeros((0, 2), np.float32)}, fps=25)
-    paths = {kind: write_embeddings(tmp_path, [nobody], kind)[0] for kind in KINDS}
-    assert paths["csv"].read_text() == "recording,individual,frame,time_s,short_0,short_1\n"
-    assert len(pandas.read_parquet(paths["parquet"])) == 0
-    assert h5py.File(paths["hdf5"])["i/short_term"].shape == (0, 2)
-    assert np.load(paths["npz"])["short_term"].shape == (1, 0, 2)
 
 
 # --- parts of recordings, and pooled individuals ---
@@ -182,11 +171,7 @@ LONG = "mouse " * 100
 STEMS = {
     "../../x": "_.._x",
     "": "unnamed",
-    "...": "unnamed",
     "a/b": "a_b",
-    "/etc/passwd": "_etc_passwd",
-    "C:\\tracks\\a": "C__tracks_a",
-    ".hidden": "hidden",
     "Mäuse und 鼠 1": "Mäuse und 鼠 1",
     "Ma\u0308use": "Mäuse",
     'a "quoted", name\nof two lines': "a _quoted_, name_of two lines",
@@ -212,18 +197,14 @@ def test_any_name_makes_one_file_in_the_folder(tmp_path, kind, name):
     assert_same_bits(found[shown][2], track.table())
 
 
-def test_names_that_file_systems_confuse_have_files_of_their_own(tmp_path):
+def test_names_that_file_systems_confuse_have_files_and_groups_of_their_own(tmp_path):
     names = ["a/b", "a_b", "A_B", "a_b_2", "x", "x_group", "Straße", "STRASSE", LONG + "1", LONG + "2", "", "."]
     tracks = [TrackEmbedding(name, "i", random_embs(2, seed)) for seed, name in enumerate(names)]
     tracks.append(TrackEmbedding("x", GROUP, random_embs(2, 99)))
     paths = write_embeddings(tmp_path, tracks, "csv")
     assert len({path.name.lower() for path in paths}) == len(os.listdir(tmp_path)) == len(tracks)
-    for path, track in zip(paths, tracks, strict=True):
-        assert set(read_table("csv", path)["recording"]) == {track.recording}
+    assert [set(read_table("csv", path)["recording"]) for path in paths] == [{track.recording} for track in tracks]
     assert [path.stem.removesuffix("_embeddings") for path in paths[:4]] == ["a_b", "a_b_2", "A_B_3", "a_b_2_2"]
-
-
-def test_individuals_of_like_names_have_groups_of_their_own(tmp_path):
     names = ["a/b", "a_b", "..", "", "x"]
     (path,) = write_embeddings(tmp_path, [TrackEmbedding("r", name, random_embs(2)) for name in names], "hdf5")
     with h5py.File(path) as content:
@@ -237,13 +218,10 @@ def test_individuals_of_like_names_have_groups_of_their_own(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"embs": {}}, "are none"),
         ({"embs": {"short": np.zeros((3, 2))}}, "float64"),
-        ({"embs": {"short": np.zeros(3, np.float32)}}, r"axes \(frames, channels\)"),
         ({"embs": {"a": np.zeros((3, 2), np.float32), "b": np.zeros((4, 2), np.float32)}}, "of the same frames"),
         ({"embs": {"frame": np.zeros((3, 2), np.float32)}}, "an encoder named frame"),
         ({"fps": 0}, "0 frames per second"),
-        ({"fps": float("nan")}, "nan frames per second"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(changes, message):
@@ -255,11 +233,8 @@ def test_arrays_that_do_not_fit_are_refused(changes, message):
     ("other", "message"),
     [
         (TrackEmbedding("r", "b", random_embs(5, sizes=(4, 3)), 0, 30), "other encoders or channels"),
-        (TrackEmbedding("r", "b", {"short": np.zeros((5, 11), np.float32)}, 0, 30), "other encoders or channels"),
         (TrackEmbedding("r", "b", random_embs(5), 0, 25), "25 frames per second, others there 30"),
-        (TrackEmbedding("r", "b", random_embs(5), 0, None), "None frames per second"),
         (TrackEmbedding("r", "a", random_embs(5), 9, 30), "twice at frame 9"),
-        (TrackEmbedding("r", "a", random_embs(6), -5, 30), "twice at frame 0"),
     ],
 )
 def test_tracks_of_a_recording_that_do_not_fit_are_refused_before_anything_is_written(tmp_path, other, message):
@@ -280,18 +255,17 @@ def test_nothing_to_write_unknown_kinds_and_bad_folders_are_errors(tmp_path):
         write_embeddings(tmp_path / "file" / "out", two_mice(), "csv")
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_missing_package_is_named_before_anything_is_written(tmp_path, monkeypatch, kind):
-    module = {"parquet": "pyarrow", "hdf5": "h5py"}.get(kind)
+@pytest.mark.parametrize(("kind", "module"), [("csv", None), ("npz", None), ("parquet", "pyarrow"), ("hdf5", "h5py")])
+def test_a_missing_package_is_named_before_anything_is_written(tmp_path, monkeypatch, kind, module):
     for name in ("pandas", "pyarrow", "h5py"):
         monkeypatch.setitem(sys.modules, name, None)
     if module is None:
         assert write_embeddings(tmp_path / "out", two_mice(), kind)
-        return
-    with pytest.raises(ImportError) as error:
-        write_embeddings(tmp_path / "out", two_mice(), kind)
-    assert str(error.value) == f'writing {kind} needs {module}: pip install "bams[poses]"'
-    assert not (tmp_path / "out").exists()
+    else:
+        with pytest.raises(ImportError) as error:
+            write_embeddings(tmp_path / "out", two_mice(), kind)
+        assert str(error.value) == f'writing {kind} needs {module}: pip install "bams[poses]"'
+        assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -151,11 +151,7 @@ HEAD = b"scorer,n,n\nbodyparts,a,a\ncoords,x,y\n"
         ("a.mat", b"MATLAB 5.0 MAT-file" + bytes(200), "is a MATLAB file"),
         ("a.pickle", pickle.dumps({"a": 1}), "is a Python pickle, which could run code"),
         ("a.csv.gz", b"\x1f\x8b\x08\0" + bytes(20), "is compressed by gzip: unpack it first"),
-        (
-            "a.csv",
-            b"track,frame_idx,nose.x\n",
-            "is a CSV whose first row begins with 'track': expected the header rows",
-        ),
+        ("a.csv", b"track,frame_idx,nose.x\n", "a CSV whose first row begins with 'track': expected the header rows"),
         ("a.csv", b"", "is empty"),
         ("a.csv", HEAD, "it holds no frame"),
         ("a.csv", HEAD + b"0,1,2\n", "it holds 1 frame"),
