@@ -43,45 +43,33 @@ def places(keypoints: np.ndarray) -> list[float | None]:
 
 def plain_without_jumps(keypoints: np.ndarray, limit: float) -> np.ndarray:
     out = keypoints.copy()
-    for a in range(keypoints.shape[0]):
-        for k in range(keypoints.shape[2]):
-            last = None
-            for t in range(keypoints.shape[1]):
-                if np.isnan(keypoints[a, t, k]).any():
-                    continue
-                far = 0 if last is None else np.sqrt(np.sum((keypoints[a, t, k] - keypoints[a, last, k]) ** 2.0))
-                if last is None or far <= limit * (t - last):
-                    last = t
-                else:
-                    out[a, t, k] = NAN
+    for a, k in np.ndindex(keypoints.shape[0], keypoints.shape[2]):
+        last = None
+        for t in np.flatnonzero(np.isfinite(keypoints[a, :, k]).all(axis=-1)):
+            far = 0 if last is None else np.sqrt(np.sum((keypoints[a, t, k] - keypoints[a, last, k]) ** 2.0))
+            if last is None or far <= limit * (t - last):
+                last = t
+            else:
+                out[a, t, k] = NAN
     return out
 
 
 def plain_fill(keypoints: np.ndarray, most: int) -> np.ndarray:
     out = keypoints.copy()
-    individuals, frames, count, _ = keypoints.shape
-    for a in range(individuals):
-        for k in range(count):
-            seen = [t for t in range(frames) if np.isfinite(keypoints[a, t, k]).all()]
-            for before, after in pairwise(seen):
-                for t in range(before + 1, after) if after - before - 1 <= most else ():
-                    share = (t - before) / (after - before)
-                    out[a, t, k] = keypoints[a, before, k] * (1 - share) + keypoints[a, after, k] * share
+    for a, k in np.ndindex(keypoints.shape[0], keypoints.shape[2]):
+        seen = np.flatnonzero(np.isfinite(keypoints[a, :, k]).all(axis=-1))
+        for before, after in pairwise(seen):
+            for t in range(before + 1, after) if after - before - 1 <= most else ():
+                share = (t - before) / (after - before)
+                out[a, t, k] = keypoints[a, before, k] * (1 - share) + keypoints[a, after, k] * share
     return out
 
 
 def plain_length(keypoints: np.ndarray) -> float:
     """Without the rule for pairs that are hardly ever seen together."""
-    best = NAN
-    for p, q in combinations(range(keypoints.shape[2]), 2):
-        apart = [
-            np.linalg.norm(frame[p].astype(float) - frame[q])
-            for animal in keypoints
-            for frame in animal
-            if np.isfinite(frame[[p, q]]).all()
-        ]
-        best = np.fmax(best, np.median(apart)) if apart else best
-    return best
+    frames = keypoints.reshape(-1, *keypoints.shape[2:]).astype(float)
+    apart = (np.linalg.norm(frames[:, p] - frames[:, q], axis=-1) for p, q in combinations(range(frames.shape[1]), 2))
+    return max(np.median(each[np.isfinite(each)]) for each in apart)
 
 
 def test_by_default_nothing_is_done():
@@ -98,6 +86,9 @@ def test_the_length_of_a_body_is_that_between_the_keypoints_farthest_apart():
     keypoints[0, 1, 0] = NAN  # a gap
     keypoints[0, 2, 2] += 400  # a jump of one frame in two of the pair a-c, in one of three of b-c
     assert body_length(np.concatenate([keypoints, keypoints[:, :1]], axis=1)) == 5
+    keypoints = np.zeros((1, 100, 3, 2), np.float32) + np.float32([[0, 0], [2, 0], [50, 0]])
+    keypoints[0, 5:, 2] = NAN  # hardly ever seen
+    assert body_length(keypoints) == 2
     assert np.isnan(body_length(np.full((1, 4, 3, 2), NAN, np.float32)))
     assert np.isnan(body_length(frame[None, None, :1]))
     assert np.isnan(body_length(np.zeros((1, 4, 3, 2), np.float32)))
@@ -110,21 +101,16 @@ def test_the_length_of_a_body_equals_a_loop(seed, dims):
     assert body_length(keypoints * 1024) == pytest.approx(1024 * body_length(keypoints), rel=1e-6)
 
 
-def test_the_length_of_a_body_does_not_hang_on_a_keypoint_that_is_hardly_ever_seen():
-    keypoints = np.zeros((1, 100, 3, 2), np.float32) + np.float32([[0, 0], [2, 0], [50, 0]])
-    keypoints[0, 5:, 2] = NAN
-    assert body_length(keypoints) == 2
-
-
-def test_a_jump_is_taken_out_until_the_track_is_back():
-    track = on_a_line(0, 1, 50, 51, 3, NAN, 4)
-    assert places(without_jumps(track, 2)) == [0, 1, None, None, 3, None, 4]
-
-
-def test_a_track_that_stays_away_is_believed_once_the_animal_could_have_got_there():
-    track = on_a_line(0, *[10.0] * 8)
-    assert places(without_jumps(track, 2)) == [0, *[None] * 4, *[10] * 4]
-    assert places(without_jumps(on_a_line(0, NAN, NAN, NAN, NAN, 10), 2)) == [0, *[None] * 4, 10]
+@pytest.mark.parametrize(
+    ("track", "kept"),
+    [
+        ((0, 1, 50, 51, 3, NAN, 4), [0, 1, None, None, 3, None, 4]),  # until the track is back
+        ((0, *[10.0] * 8), [0, *[None] * 4, *[10] * 4]),  # or the animal could have got there
+        ((0, NAN, NAN, NAN, NAN, 10), [0, *[None] * 4, 10]),
+    ],
+)
+def test_jumps_are_taken_out(track, kept):
+    assert places(without_jumps(on_a_line(*track), 2)) == kept
 
 
 @settings(deadline=None, max_examples=30)
@@ -138,12 +124,6 @@ def test_jumps_equal_a_loop_and_are_causal(seed, limit, dims):
     assert np.array_equal(keypoints, before, equal_nan=True)
 
 
-def test_gaps_are_filled_on_a_line_if_short():
-    track = on_a_line(NAN, 0, NAN, 2, NAN, NAN, 5, NAN)
-    assert places(fill_short_gaps(track, 1)) == [None, 0, 1, 2, None, None, 5, None]
-    assert places(fill_short_gaps(track, 2)) == [None, 0, 1, 2, 3, 4, 5, None]
-
-
 @settings(deadline=None, max_examples=30)
 @given(seed=st.integers(0, 1000), most=st.integers(0, 6))
 def test_filling_equals_a_loop(seed, most):
@@ -151,12 +131,6 @@ def test_filling_equals_a_loop(seed, most):
     before = keypoints.copy()
     np.testing.assert_allclose(fill_short_gaps(keypoints, most), plain_fill(keypoints, most), rtol=1e-5, atol=1e-4)
     assert np.array_equal(keypoints, before, equal_nan=True)
-
-
-@pytest.mark.parametrize("keypoints", [np.full((2, 9, 3, 2), NAN, np.float32), np.ones((1, 1, 3, 2), np.float32)])
-def test_nothing_tracked_and_one_frame_are_taken(keypoints):
-    (found,) = clean([recording(keypoints)], CleaningConfig(max_jump=1, interpolate=3))
-    assert np.array_equal(found.keypoints, keypoints, equal_nan=True)
 
 
 def test_doubtful_positions_are_taken_out_and_those_without_confidence_stay():
