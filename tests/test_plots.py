@@ -38,10 +38,9 @@ def bars(panel) -> list[tuple[float, float, float, str]]:
     """Begin, end, row and colour of each bar, by row and begin."""
     found = []
     for bouts in panel.collections:
-        colour = to_hex(bouts.get_facecolors()[0]) if len(bouts.get_paths()) else ""
         for path in bouts.get_paths():
             (x0, y0), (x1, y1) = path.vertices.min(0), path.vertices.max(0)
-            found.append((x0, x1, round((y0 + y1) / 2, 6), colour))
+            found.append((x0, x1, round((y0 + y1) / 2, 6), to_hex(bouts.get_facecolors()[0])))
     return sorted(found, key=lambda bar: (bar[2], bar[0]))
 
 
@@ -99,7 +98,6 @@ def test_latents_by_another_projector_coloured_by_a_number():
     ("embeddings", "labels", "said"),
     [
         ({}, {}, "found nothing"),
-        ({"a": np.zeros((0, 3))}, {"action": (CLASSES[:0], NAMES)}, "above 0; found a 0, action 0"),
         (EMBEDDINGS, {"action": (CLASSES[1:], NAMES)}, "same length above 0; found short 50, long 50, action 49"),
         ({"a": np.full((50, 3), np.nan)}, {"action": (CLASSES, NAMES)}, r"embedding a \(50, 3\) must be finite"),
         (EMBEDDINGS, {"action": (CLASSES, NAMES[:2])}, "classes -1 to 2, and 2 names"),
@@ -131,18 +129,18 @@ def test_ethogram_of_several_tracks_has_a_row_for_each():
     assert panel.get_xlabel() == "frame"
 
 
-@pytest.mark.parametrize(
-    ("classes", "names", "options", "said"),
-    [
-        (np.zeros((2, 3, 4), int), NAMES, {}, r"axes \(2, 3, 4\)"),
-        (np.zeros(0, int), NAMES, {}, r"axes \(0,\)"),
-        (np.full(5, 3), NAMES, {}, "classes 3 to 3, and 3 names"),
-        (np.zeros((2, 5), int), NAMES, {"track_names": ["a"]}, "1 track_names for 2 tracks"),
-    ],
-)
-def test_ethogram_of_bad_input(classes, names, options, said):
-    with pytest.raises(ValueError, match=said):
-        plot_ethogram(classes, names, **options)
+def test_ethograms_and_recordings_of_bad_input():
+    for classes, options, said in (
+        (np.zeros((2, 3, 4), int), {}, r"axes \(2, 3, 4\)"),
+        (np.full(5, 3), {}, "classes 3 to 3, and 3 names"),
+        (np.zeros((2, 5), int), {"track_names": ["a"]}, "1 track_names for 2 tracks"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            plot_ethogram(classes, NAMES, **options)
+    with pytest.raises(ValueError, match="found e 9, keypoints 8"):
+        plot_recording({"e": np.zeros((9, 3))}, np.zeros((8, 2, 2)))
+    with pytest.raises(ValueError, match="expected embeddings"):
+        plot_recording({}, np.zeros((8, 2, 2)))
 
 
 def test_recording_draws_standardised_channels_and_speeds():
@@ -181,14 +179,10 @@ def test_recording_orders_channels_that_rise_together():
     assert sum(same) == 4
 
 
-def test_recordings_without_data_or_of_bad_input():
+def test_recordings_without_data():
     figure = plot_recording({"e": np.full((9, 3), np.nan)}, np.full((9, 2, 2), np.nan))
     assert figure.axes[0].images[0].get_array().mask.all()
     assert figure.axes[1].get_ylim() == (0, 1)
-    with pytest.raises(ValueError, match="found e 9, keypoints 8"):
-        plot_recording({"e": np.zeros((9, 3))}, np.zeros((8, 2, 2)))
-    with pytest.raises(ValueError, match="expected embeddings"):
-        plot_recording({}, np.zeros((8, 2, 2)))
 
 
 def test_training_curves_are_those_of_the_event_file(tmp_path: Path):

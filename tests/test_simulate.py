@@ -101,20 +101,18 @@ def test_the_tracker_changes_nothing_but_the_keypoints(mice, true):
 
 
 def test_modes_last_10_to_60_seconds(mice):
-    tracks = mice.modes.reshape(-1, FRAMES)
-    lengths = [(b - a) / FPS for track in tracks for _, a, b in runs(track) if a > 0 and b < FRAMES]
-    assert len(lengths) > 50
-    assert 10 <= min(lengths) < max(lengths) / 2 <= 30
+    lengths = [(b - a) / FPS for track in mice.modes.reshape(-1, FRAMES) for _, a, b in runs(track) if a and b < FRAMES]
+    assert len(lengths) > 50 and 10 <= min(lengths) < max(lengths) / 2 <= 30
 
 
 def test_actions_last_a_fifth_to_3_seconds_and_longer_in_strain_1(mice):
     lengths: dict[int, list[float]] = {0: [], 1: []}
-    for c in range(CLIPS):
-        for actions, modes in zip(mice.actions[c], mice.modes[c], strict=True):
-            for _, begin, end in runs(actions):
-                assert (end - begin) / FPS <= 3
-                if begin > 0 and end < FRAMES and modes[end] == modes[end - 1]:
-                    lengths[int(mice.strain[c])].append((end - begin) / FPS)
+    for c, a in np.ndindex(CLIPS, MICE):
+        modes = mice.modes[c, a]
+        for _, begin, end in runs(mice.actions[c, a]):
+            assert (end - begin) / FPS <= 3
+            if begin > 0 and end < FRAMES and modes[end] == modes[end - 1]:
+                lengths[int(mice.strain[c])].append((end - begin) / FPS)
     assert min(lengths[0] + lengths[1]) >= 0.2
     assert np.mean(lengths[1]) / np.mean(lengths[0]) == pytest.approx(1.6, rel=0.05)
 
@@ -273,11 +271,6 @@ def test_any_number_of_individuals_and_frames(clips, individuals, frames):
     ("arguments", "message"),
     [
         ({"clips": 0}, "clips must be a whole number of at least 1, got 0"),
-        ({"clips": 2.5}, "clips must be a whole number"),
-        ({"frames": 0}, "frames must be a whole number"),
-        ({"individuals": -1}, "individuals must be a whole number"),
-        ({"seed": -1}, "seed must be a whole number of at least 0"),
-        ({"jitter": -0.5}, "jitter must be finite and not negative"),
         ({"gaps": float("nan")}, "gaps must be finite and not negative"),
     ],
 )
