@@ -80,7 +80,7 @@ def test_an_error_while_writing_leaves_the_old_file_and_nothing_else(tmp_path, e
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX systems")
-@pytest.mark.parametrize("umask", [0o022, 0o027, 0o077])
+@pytest.mark.parametrize("umask", [0o022, 0o077])
 def test_a_written_file_has_the_permissions_of_any_new_file(tmp_path, umask):
     before = os.umask(umask)
     try:
@@ -96,6 +96,8 @@ def test_a_folder_whose_parent_is_a_file_is_an_error_with_its_path(tmp_path):
         with pytest.raises(OSError, match="cannot make the folder") as error:
             make(folder)
         assert_one_sentence(error, folder)
+    assert files.check_writable(tmp_path / "a" / "b") == tmp_path / "a" / "b"
+    assert os.listdir(tmp_path) == ["blocker"]
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
@@ -108,12 +110,6 @@ def test_a_folder_that_cannot_be_written_is_an_error_with_its_path(tmp_path):
         assert_one_sentence(error, folder)
 
 
-def test_check_writable_leaves_nothing(tmp_path):
-    assert files.check_writable(tmp_path / "a" / "b") == tmp_path / "a" / "b"
-    assert files.check_writable(tmp_path) == tmp_path
-    assert os.listdir(tmp_path) == []
-
-
 def test_a_folder_appears_whole_in_place_of_what_was_there_or_not_at_all(tmp_path):
     with pytest.raises(ValueError, match="no"), files.whole_folder(tmp_path / "a" / "b"):
         raise ValueError("no")
@@ -124,17 +120,14 @@ def test_a_folder_appears_whole_in_place_of_what_was_there_or_not_at_all(tmp_pat
     assert os.listdir(tmp_path / "a") == ["b"] and os.listdir(tmp_path / "a" / "b") == ["new"]
 
 
-def test_plain_arrays_come_back_as_they_were_written(tmp_path):
+def test_what_is_written_comes_back_and_numpy_reads_the_same(tmp_path):
     arrays = {"a": np.arange(6).reshape(2, 3), "b": np.array([np.nan, 1], np.float32), "c": np.array("text")}
     assert_same(files.read_arrays(files.write_arrays(tmp_path / "a.npz", **arrays)), arrays)
-
-
-def test_what_numpy_pickles_is_read_and_what_is_written_numpy_loads(tmp_path):
     np.save(tmp_path / "a.npy", sample())
-    assert_same(files.read_pickled_dict(tmp_path / "a.npy"), sample())
     path = files.write_pickled_dict(tmp_path / "b.npy", sample())
+    for found in (files.read_pickled_dict(tmp_path / "a.npy"), files.read_pickled_dict(path)):
+        assert_same(found, sample())
     assert_same(np.load(path, allow_pickle=True).item(), sample())
-    assert_same(files.read_pickled_dict(path), sample())
 
 
 def pickled_npy(content: object, protocol: int) -> bytes:
@@ -155,7 +148,7 @@ def test_pickles_of_every_protocol_and_of_numpy_1_are_read(tmp_path, protocol, b
         assert_same(files.read_pickled_dict(old), sample())
 
 
-@pytest.mark.parametrize("content", [[1, 2], "text", None, np.arange(3)], ids=str)
+@pytest.mark.parametrize("content", [[1, 2], np.arange(3)], ids=str)
 def test_a_pickle_of_something_else_than_a_dict_is_refused(tmp_path, content):
     path = write(tmp_path / "a.npy", pickled_npy(content, 4))
     with pytest.raises(ValueError, match="not a dict") as error:
@@ -193,7 +186,7 @@ class TestUnreadable:
             assert_one_sentence(error, path)
 
 
-def test_the_same_content_has_the_same_key_and_any_other_another():
+def test_the_same_content_has_the_same_key_and_any_other_another(tmp_path):
     array = np.arange(6, dtype=np.float32)
     key = files.content_key("bins 32", array.reshape(2, 3))
     assert key == files.content_key("bins 32", np.asfortranarray(array.reshape(2, 3))) and key.isalnum()
@@ -206,8 +199,5 @@ def test_the_same_content_has_the_same_key_and_any_other_another():
         *((), (array[:0],), (array[:0].reshape(0, 3),)),
     ]
     assert len({key, *(files.content_key(*parts) for parts in others)}) == len(others) + 1
-
-
-def test_the_key_of_a_file_follows_its_content(tmp_path):
-    one, same, other = (write(tmp_path / name, content) for name, content in (("a", b"x"), ("b", b"x"), ("c", b"y")))
-    assert files.file_key(one) == files.file_key(same) != files.file_key(other)
+    one, same, other = (files.file_key(write(tmp_path / "a", content)) for content in (b"x", b"x", b"y"))
+    assert one == same != other
