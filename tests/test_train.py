@@ -335,18 +335,13 @@ def test_resuming_with_other_data_or_settings_is_refused(tmp_path, change, track
 
 
 def test_checkpoints_are_written_every_so_many_epochs_and_at_the_end(tmp_path):
-    steps = []
-
-    def look() -> None:
-        steps.append(checkpoint.load(tmp_path / "a.pt").progress["step"] if (tmp_path / "a.pt").exists() else None)
-
-    dataset = sine_dataset(4)
-    model = tiny_model(dataset)
+    steps, path = [], tmp_path / "a.pt"
+    model = tiny_model(sine_dataset(4))
     for step in range(1, 6):
+        look = lambda: steps.append(checkpoint.load(path).progress["step"] if path.exists() else None)  # noqa: E731
         at_training_step(model, step, look)
-    run(tmp_path, replace(TINY, epochs=5, checkpoint_every=2), dataset, model)
-    assert steps == [None, None, 2, 2, 4]
-    assert checkpoint.load(tmp_path / "a.pt").progress["step"] == 5
+    run(tmp_path, replace(TINY, epochs=5, checkpoint_every=2), sine_dataset(4), model)
+    assert [*steps, checkpoint.load(path).progress["step"]] == [None, None, 2, 2, 4, 5]
 
 
 # --- data at the edge ---
@@ -361,51 +356,47 @@ def assert_trains_with_finite_losses(folder: Path, dataset: Dataset, config: Tra
     return found
 
 
-@pytest.mark.parametrize("loss", ["normalised", "paper"])
-def test_a_batch_larger_than_the_data(tmp_path, loss):
-    found = assert_trains_with_finite_losses(tmp_path, sine_dataset(3), replace(TINY, batch_size=64, loss=loss))
-    assert [step for step, _ in found["train/total_loss"]] == [1, 2, 3]
-
-
-def keypoint_walks(missing=(), unit: float = 1.0) -> np.ndarray:
+def walks(*missing, unit: float = 1.0) -> Dataset:
     keypoints = np.cumsum(np.random.default_rng(0).standard_normal((5, 40, 3, 2)), axis=1).astype(np.float32) * unit
     for at in missing:
         keypoints[at] = np.nan
-    return keypoints
+    return KeypointsDataset(keypoints, hoa_bins=BINS)
+
+
+def one_track() -> Dataset:
+    x = np.concatenate([sines(1), np.full((1, 40, 1), 7, np.float32)], axis=-1)
+    return Dataset(x, x, None, hoa_bins=BINS)
 
 
 ALL = slice(None)
-GAPS = [(0, slice(15, None)), (1, slice(10, 20)), (2, ALL, 0), 3]  # padding, a gap, a keypoint and a track never seen
-EDGES = {"gaps": keypoint_walks(GAPS), "no keypoint 1": keypoint_walks([(ALL, ALL, 1)])}
-EDGES |= {f"unit {unit}": keypoint_walks(unit=unit) for unit in (1e-4, 1e4)}
+EDGES = {
+    "padding, a gap, a keypoint and a track missing": walks((0, slice(15, None)), (1, slice(10, 20)), (2, ALL, 0), 3),
+    "a keypoint that no track has": walks((ALL, ALL, 1)),
+    "tiny": walks(unit=1e-4),
+    "huge": walks(unit=1e4),
+    "one track, a constant channel": one_track(),
+    "a batch larger than the data": sine_dataset(3),
+}
 
 
 @pytest.mark.parametrize("loss", ["normalised", "paper"])
 @pytest.mark.parametrize("kind", EDGES)
-def test_keypoints_at_the_edge_train_with_finite_losses(tmp_path, kind, loss):
-    assert_trains_with_finite_losses(tmp_path, KeypointsDataset(EDGES[kind], hoa_bins=BINS), replace(TINY, loss=loss))
-
-
-def test_one_track_and_a_constant_channel(tmp_path):
-    x = np.concatenate([sines(1), np.full((1, 40, 1), 7, np.float32)], axis=-1)
-    found = assert_trains_with_finite_losses(tmp_path, Dataset(x, x, None, hoa_bins=BINS))
+def test_data_at_the_edge_train_with_finite_losses(tmp_path, kind, loss):
+    found = assert_trains_with_finite_losses(tmp_path, EDGES[kind], replace(TINY, loss=loss))
     assert found["train/byol_loss_short_term"][0][1] > 0
+    assert found["train/total_loss"][-1][0] == 3 * -(-len(EDGES[kind]) // 4)
 
 
-@pytest.mark.parametrize("tracks", [4, 32, 40])
+@pytest.mark.parametrize("tracks", [4, 40])
 def test_a_batch_in_which_only_one_track_has_views(tracks):
     """BatchNorm still sees enough pairs, however many tracks without an observation are in the batch."""
-    x = sines(tracks)
     valid = np.zeros((tracks, 40), bool)
     valid[2] = True
-    dataset = Dataset(x, x, valid, hoa_bins=BINS)
-    model = tiny_model(dataset).train()
-    pairs = []
+    dataset = Dataset(sines(tracks), sines(tracks), valid, hoa_bins=BINS)
+    model, pairs = tiny_model(dataset).train(), []
     model.bootstrap["short_term"].register_forward_pre_hook(lambda _, args: pairs.append(len(args[0])))
-    batch = whole_batch(dataset)
-    values = TrainingStep(model, HoALoss(BINS, 6, 8, torch.tensor([0.05, 0.05])), TINY)(batch, 0, tracks)
-    values["total_loss"].backward()
-    assert all(torch.isfinite(value) for value in values.values())
+    step = TrainingStep(model, HoALoss(BINS, 6, 8, torch.tensor([0.05, 0.05])), TINY)
+    assert all(torch.isfinite(value) for value in step(whole_batch(dataset), 0, tracks).values())
     assert pairs[0] >= 32
 
 
@@ -415,11 +406,9 @@ def test_windows_without_context_have_no_loss_and_no_skill(tmp_path):
 
 
 def test_encoders_without_bootstrap(tmp_path):
-    dataset = sine_dataset()
-    model = tiny_model(dataset, bootstrap="none")
-    run(tmp_path, dataset=dataset, model=model)
+    kept = run(tmp_path, model=tiny_model(sine_dataset(), bootstrap="none")).model
     assert not [tag for tag in curves(tmp_path) if "byol" in tag]
-    assert checkpoint.load(tmp_path / "a.pt").model.bootstrap_kinds == {"short_term": "none", "long_term": "none"}
+    assert kept.bootstrap_kinds == {"short_term": "none", "long_term": "none"}
 
 
 # --- not finite ---
