@@ -75,56 +75,38 @@ def write_analysis(path: Path, tracks: np.ndarray, nodes: Sequence[str], names: 
     return path
 
 
+def _rows(rows: Sequence[tuple], fields: str) -> np.ndarray:
+    """A table with fields that are written as name:type."""
+    return np.array(rows, [tuple(field.split(":")) for field in fields.split()])
+
+
 def write_slp(
-    path: Path,
-    detections: Sequence[dict],
-    nodes: Sequence[str],
-    tracks: Sequence[str] = (),
-    videos: Sequence[str] = ("video.mp4",),
+    path: Path, detections: Sequence[dict], nodes: Sequence[str], tracks: Sequence[str] = (), videos=("video.mp4",)
 ) -> Path:
     """A .slp of SLEAP.
 
     A detection has `frame`, `points` (K, 2), and if wanted `track` (its index), `video`, `by_hand`, and
     `corrects` (the index of a detection).
     """
-    skeleton = {
-        "directed": True,
-        "graph": {"name": "skeleton", "num_edges_inserted": 0},
-        "links": [],
-        "multigraph": True,
-        "nodes": [{"id": i} for i in range(len(nodes))],
-    }
-    metadata = {
-        "version": "2.0.0",
-        "skeletons": [skeleton],
-        "nodes": [{"name": node, "weight": 1.0} for node in nodes],
-        "videos": [],
-        "tracks": [],
-        "suggestions": [],
-        "negative_anchors": {},
-        "provenance": {},
-    }
-    point = [("x", "<f8"), ("y", "<f8"), ("visible", "?"), ("complete", "?")]
-    frame_type = [("frame_id", "<u8"), ("video", "<u4"), ("frame_idx", "<u8")]
-    frame_type += [("instance_id_start", "<u8"), ("instance_id_end", "<u8")]
-    instance_type = [("instance_id", "<i8"), ("instance_type", "u1"), ("frame_id", "<u8"), ("skeleton", "<u4")]
-    instance_type += [("track", "<i4"), ("from_predicted", "<i8"), ("score", "<f4")]
-    instance_type += [("point_id_start", "<u8"), ("point_id_end", "<u8"), ("tracking_score", "<f4")]
+    skeleton = {"directed": True, "graph": {"name": "skeleton", "num_edges_inserted": 0}, "links": []}
+    skeleton |= {"multigraph": True, "nodes": [{"id": i} for i in range(len(nodes))]}
+    metadata = {"version": "2.0.0", "skeletons": [skeleton], "nodes": [{"name": node, "weight": 1.0} for node in nodes]}
+    metadata |= {"videos": [], "tracks": [], "suggestions": [], "negative_anchors": {}, "provenance": {}}
+    places = [[one.get("video", 0), one["frame"]] for one in detections]
+    order = sorted(range(len(detections)), key=lambda i: places[i])
     instances, frames, points = [], [], {True: [], False: []}
-    places = sorted({(one.get("video", 0), one["frame"]) for one in detections})
-    order = sorted(range(len(detections)), key=lambda i: (detections[i].get("video", 0), detections[i]["frame"]))
-    for place_id, (video, frame) in enumerate(places):
-        start = len(instances)
-        for i in [i for i in order if (detections[i].get("video", 0), detections[i]["frame"]) == (video, frame)]:
-            one, mine = detections[i], points[detections[i].get("by_hand", False)]
-            first = len(mine)
-            for x, y in one["points"]:
-                mine.append((x, y, not np.isnan(x), True, *([] if one.get("by_hand") else [0.5])))
-            corrects = order.index(one["corrects"]) if "corrects" in one else -1
-            kind = 0 if one.get("by_hand") else 1
-            end = len(mine)
-            instances.append((len(instances), kind, place_id, 0, one.get("track", -1), corrects, 0.9, first, end, 0.0))
-        frames.append((place_id, video, frame, start, len(instances)))
+    for i in order:
+        one, by_hand = detections[i], detections[i].get("by_hand", False)
+        if not frames or frames[-1][1:3] != places[i]:
+            frames.append([len(frames), *places[i], len(instances), 0])
+        mine, first = points[by_hand], len(points[by_hand])
+        mine += [(x, y, not np.isnan(x), True, *([] if by_hand else [0.5])) for x, y in one["points"]]
+        corrects = order.index(one["corrects"]) if "corrects" in one else -1
+        about = len(instances), 0 if by_hand else 1, len(frames) - 1, 0, one.get("track", -1), corrects
+        instances.append((*about, 0.9, first, len(mine), 0.0))
+        frames[-1][4] = len(instances)
+    point = "x:f8 y:f8 visible:? complete:?"
+    instance = "instance_id:i8 instance_type:u1 frame_id:u8 skeleton:u4 track:i4 from_predicted:i8 score:f4"
     with h5py.File(path, "w") as file:
         file.create_group("metadata").attrs.update(format_id=1.2, json=np.bytes_(json.dumps(metadata)))
         backends = [{"backend": {"filename": name, "shape": [9, 9, 9, 1]}} for name in videos]
@@ -132,8 +114,9 @@ def write_slp(
         names = [json.dumps([0, name]).encode() for name in tracks]
         file["tracks_json"] = np.array(names) if names else np.zeros(0)
         file["suggestions_json"] = np.zeros(0)
-        file["frames"] = np.array(frames, frame_type)
-        file["instances"] = np.array(instances, instance_type)
-        file["points"] = np.array(points[True], point)
-        file["pred_points"] = np.array(points[False], [*point, ("score", "<f8")])
+        starts = "instance_id_start:u8 instance_id_end:u8"
+        file["frames"] = _rows([tuple(row) for row in frames], f"frame_id:u8 video:u4 frame_idx:u8 {starts}")
+        file["instances"] = _rows(instances, f"{instance} point_id_start:u8 point_id_end:u8 tracking_score:f4")
+        file["points"] = _rows(points[True], point)
+        file["pred_points"] = _rows(points[False], f"{point} score:f8")
     return path

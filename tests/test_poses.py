@@ -76,25 +76,17 @@ def test_what_is_called_tracks_in_a_folder_is_never_left_out_and_nothing_there_i
         refused(tmp_path / name, "there is no file", FileNotFoundError)
 
 
-@pytest.mark.parametrize("other", ["a.h5", "a_filtered.csv"])
-def test_the_same_recording_twice_in_a_folder_is_refused(tmp_path, other):
-    tracks_csv(tmp_path / "a.csv")
-    tracks_csv(tmp_path / other)
-    refused(str(tmp_path), "seem to be the same recording; give a pattern")
-    assert len(load_poses(tmp_path / other)) == 1
-    assert len(load_poses(f"{tmp_path}/a.csv")) == 1
-
-
 def test_names_differ(tmp_path):
     for folder in ("day1", "day2"):
         (tmp_path / folder).mkdir()
-        tracks_csv(tmp_path / folder / "mouse.1.csv")
-        tracks_csv(tmp_path / folder / "mouse.2.csv")
+        paths = [tracks_csv(tmp_path / folder / f"mouse.{i}.csv") for i in (1, 2)]
     assert [one.name for one in load_poses(tmp_path / "day1")] == ["mouse.1", "mouse.2"]
     both = load_poses([tmp_path / "day1", tmp_path / "day2"])
     assert [one.name for one in both] == ["day1/mouse.1", "day1/mouse.2", "day2/mouse.1", "day2/mouse.2"]
-    path = tmp_path / "day1" / "mouse.1.csv"
-    refused([path, path], "mouse.1 is given more than once")
+    refused([*paths, paths[0]], "mouse.1 is given more than once")
+    tracks_csv(tmp_path / "day1" / "mouse.1_filtered.csv")
+    refused(str(tmp_path / "day1"), "seem to be the same recording; give a pattern")
+    assert len(load_poses(f"{tmp_path}/day1/mouse.1.csv")) == 1
 
 
 # --- rates and skeletons -----------------------------------------------------------------------
@@ -223,21 +215,17 @@ def test_pickles_in_an_h5_of_deeplabcut_run_nothing(tmp_path):
     assert proof.exists()
 
 
-def one_of_each(folder: Path) -> list[Path]:
-    detections = [{"frame": f, "track": 0, "points": np.ones((2, 2))} for f in range(4)]
-    np.savez(folder / "f.npz", keypoints=numbers(1, 5, 2, 2))
-    return [
-        tracks_csv(folder / "a.csv"),
-        write_fixed(folder / "b.h5", columns(NODES), range(4), numbers(4, 6)),
-        write_table(folder / "c.h5", columns(NODES), range(4), numbers(4, 6)),
-        write_slp(folder / "d.slp", detections, NODES, ["one"]),
-        write_analysis(folder / "e.analysis.h5", numbers(1, 2, 2, 5), NODES, ["one"]),
-        folder / "f.npz",
-    ]
-
-
 def test_truncated_files_are_refused_in_one_sentence(tmp_path):
-    for path in one_of_each(tmp_path):
+    detections = [{"frame": f, "track": 0, "points": np.ones((2, 2))} for f in range(4)]
+    np.savez(tmp_path / "f.npz", keypoints=numbers(1, 5, 2, 2))
+    for path in (
+        tracks_csv(tmp_path / "a.csv"),
+        write_fixed(tmp_path / "b.h5", columns(NODES), range(4), numbers(4, 6)),
+        write_table(tmp_path / "c.h5", columns(NODES), range(4), numbers(4, 6)),
+        write_slp(tmp_path / "d.slp", detections, NODES, ["one"]),
+        write_analysis(tmp_path / "e.analysis.h5", numbers(1, 2, 2, 5), NODES, ["one"]),
+        tmp_path / "f.npz",
+    ):
         assert load_poses(path)
         whole = path.read_bytes()
         for length in {1, 7, 50, *np.random.default_rng(1).integers(1, len(whole) - 40, 12).tolist()}:
