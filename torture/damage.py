@@ -1,5 +1,6 @@
 """Files with changed bytes, or without their end: refused with a sentence that names the file, or read rightly."""
 
+import faulthandler
 import random
 import runpy
 import signal
@@ -62,6 +63,7 @@ def count(name: str, kind: Kind, cases: int, seed: int, tally: Tally) -> None:
 
 def _read_all(kind: Kind, cases: int, seed: int, outcomes: Path) -> None:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    faulthandler.disable()  # a crash is counted, not printed
     original, known = kind.path.read_bytes(), kind.read(kind.path)
     with outcomes.open("w", buffering=1) as written:
         for what, content in damaged(original, cases, seed):
