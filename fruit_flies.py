@@ -22,11 +22,7 @@ FEATURES = OrientedTable(
     points=POINTS,
     centre="centroid",
     orientation="orientation",
-    measures={
-        "axis_lengths": ("major", "minor"),
-        "areas": ("body", "foreground"),
-        "contrasts": ("first", "second"),
-    },
+    measures={"axis_lengths": ("major", "minor"), "areas": ("body", "foreground"), "contrasts": ("first", "second")},
     order=(*POINTS, "centroid", "orientation", "axis_lengths", "areas", "contrasts"),
     nearest=Nearest(points=("centroid",), predict=("centroid-centroid_distance", "centroid-centroid_approach")),
 )

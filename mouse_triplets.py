@@ -19,10 +19,7 @@ TRAIN_FILE, TEST_FILE = "mouse_triplet_train.npy", "mouse_triplet_test.npy"
 
 FEATURES = PoseTable(
     keypoints=simulate.KEYPOINTS,
-    bodies=(
-        Body("head", origin="neck", front="nose"),
-        Body("rear", origin="tail_base", front="centre_back"),
-    ),
+    bodies=(Body("head", origin="neck", front="nose"), Body("rear", origin="tail_base", front="centre_back")),
     segments=(
         Segment("spine", start="tail_base", end="neck", body="rear"),
         Segment("left_forepaw", start="neck", end="left_forepaw", body="rear"),

@@ -206,10 +206,7 @@ def check_features(expected: Mapping[str, list[str]], found: Mapping[str, list[s
 
 
 def load_released(
-    path: str | Path,
-    *,
-    dilations: Mapping[str, int] | None = None,
-    device: str | torch.device = "cpu",
+    path: str | Path, *, dilations: Mapping[str, int] | None = None, device: str | torch.device = "cpu"
 ) -> BAMS:
     """Rebuild a model from the bare weights that the paper's released code saves.
 

@@ -261,10 +261,7 @@ def test_any_features_can_be_joined_with_distances_to_the_nearest():
 
 @pytest.mark.parametrize(
     ("points", "predict", "said"),
-    [
-        (("a", "x"), (), "there is no keypoint x"),
-        (("a",), ("a-b_distance",), "there is no a-b_distance to predict"),
-    ],
+    [(("a", "x"), (), "there is no keypoint x"), (("a",), ("a-b_distance",), "there is no a-b_distance to predict")],
 )
 def test_distances_of_unknown_points_are_refused(points, predict, said):
     keypoints = animals(9)

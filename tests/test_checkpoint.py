@@ -52,12 +52,7 @@ def tiny_checkpoint(model: BAMS | None = None, **changes) -> Checkpoint:
         "marginal_loss": np.array([0.1, 0.2], np.float32),
         "features": {"inputs": ("x", "y"), "actions": ["speed"], "keypoints": None},
         "settings": {"epochs": 3, "lr": 1e-3, "lr_milestones": (1, 2), "ckpt_path": Path("a") / "b.pt"},
-        "progress": {
-            "epoch": 2,
-            "step": 11,
-            "optimizer": optimizer.state_dict(),
-            "scheduler": scheduler.state_dict(),
-        },
+        "progress": {"epoch": 2, "step": 11, "optimizer": optimizer.state_dict(), "scheduler": scheduler.state_dict()},
         "versions": {"torch": torch.__version__.split("+")[0]},
     }
     return Checkpoint(model=model, **{**content, **changes})
@@ -106,12 +101,7 @@ def test_all_that_travels_with_the_model_comes_back(tmp_path):
         np.testing.assert_array_equal(getattr(loaded.statistics, name), value)
     np.testing.assert_array_equal(loaded.marginal_loss, given.marginal_loss)
     assert loaded.features == {"inputs": ["x", "y"], "actions": ["speed"], "keypoints": None}
-    assert loaded.settings == {
-        "epochs": 3,
-        "lr": 1e-3,
-        "lr_milestones": [1, 2],
-        "ckpt_path": str(Path("a") / "b.pt"),
-    }
+    assert loaded.settings == {"epochs": 3, "lr": 1e-3, "lr_milestones": [1, 2], "ckpt_path": str(Path("a") / "b.pt")}
     assert loaded.versions == given.versions
     assert (loaded.progress["epoch"], loaded.progress["step"]) == (2, 11)
     for name in ("optimizer", "scheduler"):

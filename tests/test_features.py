@@ -83,10 +83,7 @@ def test_rotate_is_multiplication_by_a_unit_number():
 
 def test_egocentric_is_division_by_the_heading():
     rng = np.random.default_rng(0)
-    points, origin = (
-        rng.normal(size=(2, 3, 4, 2)).astype(np.float32),
-        rng.normal(size=(2, 3, 2)).astype(np.float32),
-    )
+    points, origin = (rng.normal(size=(2, 3, 4, 2)).astype(np.float32), rng.normal(size=(2, 3, 2)).astype(np.float32))
     heading = rng.uniform(-np.pi, np.pi, (2, 3)).astype(np.float32)
     found = egocentric(points, origin, heading)
     assert found.dtype == np.float32

@@ -159,10 +159,7 @@ def test_loss_equals_the_loop(normalised):
 
 @settings(max_examples=40, deadline=None)
 @given(
-    seed=st.integers(0, 10_000),
-    frames=st.integers(1, 20),
-    window=st.integers(1, 25),
-    skip_frames=st.integers(0, 22),
+    seed=st.integers(0, 10_000), frames=st.integers(1, 20), window=st.integers(1, 25), skip_frames=st.integers(0, 22)
 )
 def test_total_weight_equals_the_loop(seed, frames, window, skip_frames):
     _, valid = random_batch(seed, frames=frames)

@@ -41,10 +41,7 @@ def test_call_of_the_papers_scripts_unpacks_as_a_triple():
     )
     embs, hoa_pred, byol_preds = model(torch.randn(2, 40, input_size))
     assert {name: emb.shape for name, emb in embs.items()} == {"short_term": (2, 40, 32), "long_term": (2, 40, 32)}
-    assert {name: p.shape for name, p in byol_preds.items()} == {
-        "short_term": (2, 40, 32),
-        "long_term": (2, 40, 32),
-    }
+    assert {name: p.shape for name, p in byol_preds.items()} == {"short_term": (2, 40, 32), "long_term": (2, 40, 32)}
     assert hoa_pred.shape == (2, 40, target_size * hoa_bins)
     assert hoa_pred.dtype == embs["short_term"].dtype == byol_preds["long_term"].dtype == torch.float32
     assert model.bootstrap_kinds == {"short_term": "near", "long_term": "far"}

@@ -20,14 +20,7 @@ from strategies import (
     share_of_examples,
 )
 
-from bams import (
-    BAMSEmbedder,
-    KeypointsDataset,
-    StreamingEncoder,
-    checkpoint,
-    compute_representations,
-    pool_individuals,
-)
+from bams import BAMSEmbedder, KeypointsDataset, StreamingEncoder, checkpoint, compute_representations, pool_individuals
 from bams.embed import offline
 
 

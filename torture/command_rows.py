@@ -164,5 +164,5 @@ RIGHT = {
         Row("--data_root 'tracks/[ab].csv' --fps 30"),
         Row("--data_root bad/ragged.csv"),
         Row(f"{EMBED} own.pt --data_root all_nan.npy"),
-    ],
+    ]
 }

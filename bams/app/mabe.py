@@ -250,8 +250,4 @@ def _probe(group: Group) -> Features:
     return recording_features(clip, group.features)
 
 
-JOBS = {
-    "train": run_train,
-    "compute_representations": run_compute_representations,
-    "evaluate": run_evaluate,
-}
+JOBS = {"train": run_train, "compute_representations": run_compute_representations, "evaluate": run_evaluate}

@@ -14,10 +14,7 @@ from bams.models.bams import BAMS
 
 
 def embed_recordings(
-    model: BAMS,
-    recordings: Iterable[np.ndarray],
-    make_inputs: MakeInputs,
-    device: str | torch.device = "cpu",
+    model: BAMS, recordings: Iterable[np.ndarray], make_inputs: MakeInputs, device: str | torch.device = "cpu"
 ) -> Iterator[np.ndarray]:
     """Embeddings of recordings, pooled over the individuals, one recording after the other.
 

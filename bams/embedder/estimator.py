@@ -24,13 +24,7 @@ from bams.features.config import FeatureConfig
 from bams.features.recording import as_data
 from bams.quality.drift import DriftReport
 from bams.recordings.cleaning import CleaningConfig, clean
-from bams.recordings.recording import (
-    Recording,
-    as_recordings,
-    check_same_rate,
-    check_same_skeleton,
-    check_skeleton,
-)
+from bams.recordings.recording import Recording, as_recordings, check_same_rate, check_same_skeleton, check_skeleton
 from bams.training.config import TrainConfig
 from bams.training.loop import train
 from bams.training.plan import Plan, plan_training
@@ -121,10 +115,7 @@ class BAMSEmbedder(TransformerMixin, BaseEstimator):
         return cleaned
 
     def plan(
-        self,
-        recordings: Sequence[Recording],
-        resume: Checkpoint | None = None,
-        kept: Mapping[str, Any] | None = None,
+        self, recordings: Sequence[Recording], resume: Checkpoint | None = None, kept: Mapping[str, Any] | None = None
     ) -> tuple[Plan, list[Recording]]:
         """What `fit` trains, and the recordings of its training windows.
 
