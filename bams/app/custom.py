@@ -48,8 +48,8 @@ def main(argv: Sequence[str], load_data: LoadData, load_labels: LoadLabels | Non
         load_labels: reads their labels, which are read out of the embedding during and after training.
     """
     config = CustomConfig if load_labels is None else LabelConfig
-    jobs = JOBS if load_labels is None else JOBS[:2]
-    settings = cli.parse(argv, "BAMS on recordings of your own.", CUSTOM, config, DEFAULTS, jobs)
+    jobs = JOBS if load_labels is None else JOBS[:3]
+    settings = cli.parse(argv, "BAMS on your own recordings.", CUSTOM, config, DEFAULTS, jobs)
     recordings = read_recordings(settings, load_data)
     job, path, kind = settings.run.job, Path(settings.run.ckpt_path or ""), _kind(settings, recordings)
     if job in ("compute_representations", "all") and kind != "arrays":
