@@ -55,15 +55,11 @@ def parse(
 
     Args:
         argv: the command line without the program's name.
-        description: what `--help` says first.
-        name: of the data set, which a run to go on with must have been on.
+        description: the first line of `--help`.
+        name: of the data set; a run to go on with must have been on it.
         script_config: a dataclass of this script's own settings.
         defaults: where this script's defaults differ.
-        jobs: those that this script has.
-
-    Raises:
-        ValueError: a flag, a setting or its value is wrong, as one sentence.
-        OSError: the folders of checkpoints or curves cannot be written.
+        jobs: the jobs of this script.
     """
     classes = [RunConfig, TrainConfig, *([script_config] if script_config else [])]
     values = read_settings(argv, description, classes, defaults or {})
@@ -86,17 +82,7 @@ def parse(
 
 
 def run_training(settings: Settings, plan: Plan, evaluate: Evaluate | None = None, fps: float | None = None) -> Path:
-    """The job `train` of every script: train, and say what lies where.
-
-    Args:
-        settings: from `parse`.
-        plan: what to train.
-        evaluate: see `bams.train`.
-        fps: frames per second, if known.
-
-    Returns:
-        the checkpoint's path.
-    """
+    """The job `train` of every script: train, say what lies where, and return the checkpoint's path."""
     run, resume = settings.run, settings.resume
     _, epochs = steps_and_epochs(plan.config, len(plan.dataset))
     same_data = resume is not None and resume.progress["windows"] == len(plan.dataset)
@@ -114,11 +100,7 @@ def run_training(settings: Settings, plan: Plan, evaluate: Evaluate | None = Non
 
 
 def load_trained(settings: Settings, name: str) -> Checkpoint:
-    """The checkpoint `--ckpt_path`, of the data set `name`.
-
-    Raises:
-        FileNotFoundError, ValueError: it is missing, damaged, or of other data.
-    """
+    """The checkpoint `--ckpt_path`, of the data set `name`."""
     trained = checkpoint.load(settings.run.ckpt_path)
     check_dataset(trained, name, settings.run.ckpt_path)
     return trained

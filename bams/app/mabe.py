@@ -185,11 +185,7 @@ def run_compute_representations(settings: cli.Settings, group: Group, root: Path
 
 
 def clip_rows(group: Group, root: Path, ids: Sequence[str], lengths: Sequence[int]) -> mabe_files.FrameMap:
-    """The rows of each clip in a submission: from the folder's frame map, else in file order.
-
-    Raises:
-        ValueError: the frame map does not fit the clips.
-    """
+    """The rows of each clip in a submission: from the folder's frame map, else in file order."""
     for found in (root / name for name in group.frame_maps if (root / name).exists()):
         rows = mabe_files.read_frame_map(found)
         mabe_files.check_frame_map(rows, ids, lengths, str(found))
