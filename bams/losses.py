@@ -18,17 +18,13 @@ LEAST_MARGINAL_LOSS = 1e-7  # below: the action is always in one bin, and there 
 def histogram_of_actions(
     actions: Tensor, valid: Tensor, *, bins: int, window: int, frames: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """The target h: how often each action is in each bin in the `window` frames after a frame.
+    """The target h: how often each action is in each bin in the `window` frames after a frame, t+1 ... t+W.
 
-    Args:
-        actions: (B, T, D) uint8, bins.
-        valid: (B, T, D) bool, True = observed.
-        bins, window: Q, and W in frames: t+1 ... t+W.
-        frames: (M,) int64, the frames t; all T unless given.
+    `actions` are (B, T, D) uint8 bins; `valid` is (B, T, D) bool, True = observed; `frames` are the t, (M,) int64; all
+    T unless given.
 
-    Returns:
-        h (B, M, D, Q) float32, which sums to 1, or is 0 where nothing was observed; and its weight w (B, M, D) float32,
-        the share of the W frames that exist and are valid.
+    Returns h (B, M, D, Q) float32, which sums to 1, or is 0 where nothing was observed; and its weight w (B, M, D)
+    float32, the share of the W frames that exist and are valid.
     """
     batch, total, size = actions.shape
     frames = torch.arange(total, device=actions.device) if frames is None else frames
@@ -73,7 +69,6 @@ class HoALoss:
     """Loss of the action predictor.
 
     Attributes:
-        bins, window: Q, and W in frames.
         skip_frames: the first frames of a track, where the encoders lack context, have no weight.
         marginal: (D,) float32, the marginal loss m of each action feature (see `marginal_loss`).
         normalised: minimise the weighted mean of l / m; else of l, as the paper does.
@@ -94,9 +89,7 @@ class HoALoss:
     def sums(self, logits: Tensor, actions: Tensor, valid: Tensor, frames: Tensor) -> HoASums:
         """The sums over one batch; that of w * l is estimated from the predicted frames, without bias.
 
-        Args:
-            logits: (B, M, D*Q) float32, at `frames`, which `predicted_frames` drew.
-            actions, valid, frames: as of `histogram_of_actions`.
+        `logits` are (B, M, D*Q) at `frames`, which `predicted_frames` drew; else as `histogram_of_actions`.
         """
         batch, total, size = actions.shape
         target, weight = histogram_of_actions(actions, valid, bins=self.bins, window=self.window, frames=frames)
@@ -133,14 +126,10 @@ def marginal_loss(
 ) -> Tensor:
     """The marginal loss m: the weighted mean of l if the histogram of all recordings is predicted everywhere.
 
-    Args:
-        counts: (D, Q), valid frames in each bin over the whole data set.
-        batches: `actions` and `valid` of some tracks, as of `histogram_of_actions`.
-        window, skip_frames: as of `HoALoss`.
-        most_frames: take at most this many frames of a batch, over all its tracks, evenly spaced.
+    `counts` (D, Q) are valid frames in each bin over the whole data set; `batches` are `actions` and `valid` of some
+    tracks, of which at most `most_frames` frames are taken, evenly spaced.
 
-    Returns:
-        (D,) float32; 0 for a feature that is always in one bin or never observed.
+    Returns (D,) float32; 0 for a feature that is always in one bin or never observed.
     """
     size, bins = counts.shape
     marginal = counts / counts.sum(-1, keepdim=True).clamp(min=1)
@@ -168,22 +157,11 @@ def sample_kept_parts(tracks: int, encoders: int, share: float, generator: torch
     return keep
 
 
-class Views(NamedTuple):
-    """Pairs of frames (P,): `track`, `first` and `second` int64, and bool whether the pair is `usable`."""
+def sample_views(admissible: Tensor, back: int, ahead: int, draws: Tensor) -> tuple[Tensor, ...]:
+    """Draw pairs of frames of the same track: track, first and second (P,) int64, and whether usable (P,) bool.
 
-    track: Tensor
-    first: Tensor
-    second: Tensor
-    usable: Tensor
-
-
-def sample_views(admissible: Tensor, back: int, ahead: int, draws: Tensor) -> Views:
-    """Draw pairs of frames of the same track; without an admissible frame in the track they are not usable.
-
-    Args:
-        admissible: (B, T) bool, frames that may be drawn.
-        back, ahead: the second frame is drawn from the admissible frames at most this far before or after the first.
-        draws: (2, B, pairs) float, uniform from 0 to below 1, for the first and the second frames.
+    `admissible` is (B, T) bool; pairs of a track without an admissible frame are not usable. The second frame is at
+    most `back` before or `ahead` after the first. `draws` (2, B, pairs) are uniform from 0 to below 1.
     """
     batch, total = admissible.shape
     rank = F.pad(torch.cumsum(admissible, dim=1), (1, 0))  # admissible frames before each frame, and in all
@@ -191,9 +169,8 @@ def sample_views(admissible: Tensor, back: int, ahead: int, draws: Tensor) -> Vi
     low = torch.gather(rank, 1, (first - back).clamp(0, total))
     high = torch.gather(rank, 1, (first + ahead + 1).clamp(0, total))
     second = _nth_admissible(rank, low, high, draws[1])
-    track = torch.arange(batch, device=admissible.device).unsqueeze(1).expand_as(first)
-    usable = (rank[:, -1:] > 0).expand_as(first)
-    return Views(*(part.flatten() for part in (track, first, second, usable)))
+    track = torch.arange(batch, device=admissible.device).unsqueeze(1)
+    return tuple(part.expand_as(first).flatten() for part in (track, first, second, rank[:, -1:] > 0))
 
 
 def _nth_admissible(rank: Tensor, low: Tensor, high: Tensor, draw: Tensor) -> Tensor:

@@ -88,12 +88,11 @@ def test_views_are_admissible_and_near(seed: int, batch: int, total: int, near: 
     generator = torch.Generator().manual_seed(seed)
     admissible = torch.rand(batch, total, generator=generator) < share
     draws = torch.rand(2, batch, 3, generator=generator)
-    found = outcome(lambda: sample_views(admissible, near, near, draws), refused=False)
-    usable = found.usable
+    track, *views, usable = outcome(lambda: sample_views(admissible, near, near, draws), refused=False)
     assert (usable.view(batch, 3).all(1) == admissible.any(1)).all()
-    for frames in (found.first, found.second):
-        assert admissible[found.track[usable], frames[usable]].all()
-    assert ((found.first - found.second).abs()[usable] <= near).all()
+    for frames in views:
+        assert admissible[track[usable], frames[usable]].all()
+    assert ((views[0] - views[1]).abs()[usable] <= near).all()
     kept = outcome(lambda: sample_kept_parts(batch, 2, min(share, 0.99), generator), refused=False)
     assert kept.shape == (batch, 3) and (kept[:, :2].sum(1) >= 1).all()
 

@@ -21,13 +21,8 @@ def animal_features(
     displacement of the centre in the own frame; the turn of the heading; which keypoints were observed; per other
     animal, nearest first, the distances to it. Actions: what `config.predict` names.
 
-    Args:
-        keypoints: (A, T, K, d) float32, any unit, height last if d is 3; NaN = not tracked.
-        config: which features and actions.
-        names: K names of the keypoints; keypoint0, ... unless given.
-
-    Raises:
-        ValueError: there are not K names, no such keypoints for the heading, or nothing to predict.
+    `keypoints` are (A, T, K, d) float32, any unit, height last if d is 3; NaN = not tracked. The K `names` are
+    keypoint0, ... unless given.
     """
     individuals, _, count, dims = keypoints.shape
     config = config or FeatureConfig(others=min(FeatureConfig.others, individuals - 1))
@@ -68,11 +63,9 @@ def animal_features(
 def body_heading(held: np.ndarray, centre: np.ndarray, ends: tuple[int, int] | None = None) -> np.ndarray:
     """Where each animal looks (A, T), in radians in the plane of the first two coordinates; NaN = not known.
 
-    Args:
-        held: (A, T, K, d) float32, any unit, the last observations carried forward; NaN = not known.
-        centre: (A, T, d) float32, mean of the held keypoints.
-        ends: two keypoints, from back to front, as indices. Unless given, the heading is the principal axis of the
-            body, towards the keypoints that are listed first.
+    It is the direction between `ends`, the indices of two keypoints from back to front. Unless they are given, it is
+    the principal axis of the body, towards the keypoints that are listed first. `held` is (A, T, K, d) float32, the
+    last observations carried forward; `centre` (A, T, d) their mean.
     """
     if ends is not None:
         back, front = ends
@@ -96,6 +89,5 @@ def _heading_keypoints(heading: str, names: Sequence[str], dims: int) -> tuple[i
         raise ValueError(f"heading is {heading!r}, but keypoints of one coordinate have none; leave it out")
     parts = heading.split(":")
     if len(parts) != 2 or parts[0] == parts[1] or not set(parts) <= set(names):
-        known = ", ".join(map(str, names))
-        raise ValueError(f"heading is {heading!r}; expected two keypoints as back:front, of {known}")
+        raise ValueError(f"heading is {heading!r}; expected two keypoints as back:front, of {', '.join(names)}")
     return names.index(parts[0]), names.index(parts[1])

@@ -36,9 +36,8 @@ class Columns(NamedTuple):
 def join(inputs: Sequence[Columns], actions: Sequence[Columns]) -> Features:
     """Put all inputs side by side, and all actions; actions that are not valid become 0."""
     values = _side_by_side([part.values for part in actions], np.float32)
-    valid = _side_by_side(
-        [np.broadcast_to(with_axes_of(part.values, part.valid), part.values.shape) for part in actions], bool
-    )
+    valids = [np.broadcast_to(with_axes_of(part.values, part.valid), part.values.shape) for part in actions]
+    valid = _side_by_side(valids, bool)
     return Features(
         _side_by_side([part.values for part in inputs], np.float32),
         np.where(valid, values, np.float32(0)),

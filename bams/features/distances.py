@@ -44,16 +44,15 @@ def body_lengths(held: np.ndarray, seen: np.ndarray, centre: np.ndarray, names: 
 def distances_to_others(
     held: np.ndarray, seen: np.ndarray, names: Sequence[str], others: int
 ) -> tuple[Columns, Columns]:
-    """Distances to the nearest other animals, nearest first, and the changes of these distances.
+    """Distances to the nearest `others` animals, nearest first (NaN where there are fewer), and their changes.
 
-    Args:
-        held: (A, T, K, d) float32, any unit; NaN = not known.
-        seen: (A, T, K) bool, True = observed.
-        names: K names.
-        others: number of other animals; distances are NaN where there are fewer.
+    `held` is (A, T, K, d) float32, NaN = not known; `seen` is (A, T, K) bool, True = observed.
     """
-    individuals, frames, _, _ = held.shape
-    pairs = _pair_names(names)
+    individuals, frames = held.shape[:2]
+    if len(names) <= MOST_PAIRED:
+        pairs = [f"{p}-{q}" for p in names for q in names]
+    else:
+        pairs = [*(f"{p}-{p}" for p in names), *(f"{p}-nearest" for p in names), *(f"nearest-{p}" for p in names)]
     shape = individuals, frames, others, len(pairs)
     distance, change = np.full(shape, np.nan, np.float32), np.zeros(shape, np.float32)
     distance_valid, change_valid = np.zeros(shape, bool), np.zeros(shape, bool)
@@ -73,13 +72,6 @@ def distances_to_others(
     )
 
 
-def _pair_names(names: Sequence[str]) -> list[str]:
-    """The names of what `_distances` gives."""
-    if len(names) <= MOST_PAIRED:
-        return [f"{p}-{q}" for p in names for q in names]
-    return [*(f"{p}-{p}" for p in names), *(f"{p}-nearest" for p in names), *(f"nearest-{p}" for p in names)]
-
-
 def _distances(held: np.ndarray, seen: np.ndarray, one: int, rest: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """Distances (rest, T, pairs) from one animal to the rest, and where both ends were observed, bool."""
     far = norm(held[one][None, :, :, None] - held[rest][:, :, None])
@@ -93,17 +85,7 @@ def _distances(held: np.ndarray, seen: np.ndarray, one: int, rest: Sequence[int]
 
 
 def with_nearest(features: Features, keypoints: np.ndarray, names: Sequence[str], nearest: Nearest) -> Features:
-    """Add distances to the nearest other animal to features.
-
-    Args:
-        features: of the A individuals of one recording.
-        keypoints: (A, T, K, d) float32 of the same recording, any unit; NaN = not tracked.
-        names: K names.
-        nearest: which distances.
-
-    Raises:
-        ValueError: there is no such keypoint or distance.
-    """
+    """Add distances to the nearest other animal to the features of a recording, of keypoints (A, T, K, d) float32."""
     _check_known(nearest.points, names, "keypoint {}; the keypoints are")
     points = keypoints[:, :, [list(names).index(point) for point in nearest.points]]
     seen = observed(points)

@@ -4,16 +4,11 @@ import numpy as np
 
 
 def check_keypoints(keypoints: np.ndarray) -> np.ndarray:
-    """One track (T, K, d) or (T, F) as float32.
-
-    Raises:
-        ValueError: not numbers, infinite values, no frame, or another number of axes or coordinates.
-    """
+    """One track (T, K, d) or (T, F) as float32; ValueError for infinite values, other axes or no frame."""
     keypoints = np.asarray(keypoints)
     if keypoints.ndim not in (2, 3) or 0 in keypoints.shape:
-        raise ValueError(
-            f"a track has axes {keypoints.shape}; expected (frames, keypoints, coordinates) or (frames, features)"
-        )
+        wanted = "(frames, keypoints, coordinates) or (frames, features)"
+        raise ValueError(f"a track has axes {keypoints.shape}; expected {wanted}")
     if keypoints.dtype.kind not in "fiub":
         raise ValueError(f"keypoints are of type {keypoints.dtype}, not numbers")
     if keypoints.ndim == 3 and keypoints.shape[-1] not in (1, 2, 3):
@@ -34,9 +29,8 @@ def frames_present(track: np.ndarray) -> int:
 def tracked_presence(recording: np.ndarray) -> np.ndarray:
     """Keypoints (A, T, K, d) or series (A, T, F) -> (A, T) bool, True from the first to the last tracked frame."""
     tracked = (observed(recording) if recording.ndim == 4 else np.isfinite(recording)).any(axis=-1)
-    begun = np.logical_or.accumulate(tracked, axis=-1)
     to_come = np.logical_or.accumulate(tracked[:, ::-1], axis=-1)[:, ::-1]
-    return begun & to_come
+    return np.logical_or.accumulate(tracked, axis=-1) & to_come
 
 
 def observed(keypoints: np.ndarray) -> np.ndarray:
@@ -45,14 +39,9 @@ def observed(keypoints: np.ndarray) -> np.ndarray:
 
 
 def fill_gaps(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """Carry the last observation forward; causal, so that online use gives the same numbers.
+    """Carry the last observation of (N, T, ...) float32 forward; NaN before the first observation.
 
-    Args:
-        values: (N, T, ...) float32.
-        valid: bool, with the axes of `values` or only the first of them; True = observed.
-
-    Returns:
-        float32 with the axes of `values`; NaN before the first observation.
+    `valid` is bool, with the axes of `values` or only the first of them; True = observed.
     """
     frame = np.arange(values.shape[1]).reshape(1, -1, *[1] * (valid.ndim - 2))
     last = with_axes_of(values, np.maximum.accumulate(np.where(valid, frame, -1), axis=1))
@@ -61,11 +50,9 @@ def fill_gaps(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
 
 
 def difference(values: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Change from the frame before, of arrays as `fill_gaps` takes them.
+    """Change from the frame before, of arrays as `fill_gaps` takes them, and where it is valid.
 
-    Returns:
-        change, float32 with the axes of `values`, 0 where not valid; and its validity, with the axes of `valid`: True
-        where both frames were observed, so never in the first frame.
+    Valid where both frames were observed, so never in the first frame; elsewhere the change is 0.
     """
     both = np.zeros_like(valid)
     both[:, 1:] = valid[:, 1:] & valid[:, :-1]

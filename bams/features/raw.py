@@ -22,14 +22,10 @@ def series_features(series: np.ndarray) -> Features:
 
 
 def keypoint_features(keypoints: np.ndarray, names: Sequence[str] | None = None) -> Features:
-    """Features of any skeleton, each animal on its own.
+    """Features of any skeleton, each animal on its own, from keypoints (N, T, K, d) float32, NaN = not tracked.
 
     Inputs: the body's centre; each keypoint relative to it; each keypoint's displacement; whether each keypoint was
     observed. Actions: the displacements, coordinate by coordinate.
-
-    Args:
-        keypoints: (N, T, K, d) float32, any unit; NaN = not tracked.
-        names: K names of the keypoints; keypoint0, ... unless given.
     """
     names, dims = names_of(keypoints, names), keypoints.shape[-1]
     seen = observed(keypoints)

@@ -23,15 +23,9 @@ PARTS: dict[str, type] = {"bodies": Body, "segments": Segment, "nearest": Neares
 
 
 def recording_features(recording: np.ndarray, source: FeatureSource, names: Sequence[str] | None = None) -> Features:
-    """Features of each individual of a recording.
+    """Features of each individual of a recording, (A, T, K, d) keypoints or (A, T, F) series, float32, NaN = missing.
 
-    Args:
-        recording: (A, T, K, d) keypoints or (A, T, F) series, float32, any unit; NaN = missing.
-        source: which features.
-        names: K names of the keypoints, for a `FeatureConfig`; a table has its own.
-
-    Raises:
-        ValueError: the recording does not fit `source`.
+    The K `names` are for a `FeatureConfig`; a table has its own. ValueError if the recording does not fit `source`.
     """
     if isinstance(source, FeatureConfig):
         return series_features(recording) if recording.ndim == 3 else animal_features(recording, source, names)

@@ -35,8 +35,6 @@ class PoseTable:
 
     Attributes:
         keypoints: K names in the order of the arrays.
-        bodies: give position, orientation, motion and turning.
-        segments: give length, angle and their changes.
         moving_segments: names of the segments whose changes are also actions.
         nearest: distances to the nearest other animal; None = no such features.
     """
@@ -54,14 +52,7 @@ def pose_features(keypoints: np.ndarray, table: PoseTable) -> Features:
     Inputs, per body: position, orientation (cosine and sine), displacement forward and sideways, turn; per segment:
     length, angle to its body (cosine and sine), change of both; per keypoint: observed. Actions, per body: speed,
     heading, turn of the heading, turn of the orientation; per moving segment: change of length and of angle. A heading
-    without displacement is not valid.
-
-    Args:
-        keypoints: (N, T, K, 2) float32, any unit; NaN = not tracked.
-        table: the bodies and segments.
-
-    Raises:
-        ValueError: the array has another number of keypoints.
+    without displacement is not valid. `keypoints` are (N, T, K, 2) float32, any unit; NaN = not tracked.
     """
     if keypoints.shape[2] != len(table.keypoints):
         raise ValueError(f"the array has {keypoints.shape[2]} keypoints; the table names {len(table.keypoints)}")
@@ -110,8 +101,7 @@ class OrientedTable:
 
     Attributes:
         points: names of the pairs that are positions of keypoints.
-        centre: name of the pair that is the position of the animal.
-        orientation: name of the pair that is the cosine and sine of its orientation.
+        centre, orientation: names of the pairs for its position, and for the cosine and sine of its orientation.
         measures: names of all other pairs, each with the names of both numbers; these are inputs, never actions.
         order: all K names in the order of the arrays.
         nearest: distances to the nearest other animal; None = no such features.
@@ -130,14 +120,8 @@ def oriented_features(pairs: np.ndarray, table: OrientedTable) -> Features:
 
     Inputs: position, orientation (cosine and sine), displacement forward and sideways, turn; per keypoint: its change
     and its place in the own frame; both numbers of each measure; per pair: observed. Actions: displacement forward and
-    sideways, turn, and the change of each keypoint in the own frame.
-
-    Args:
-        pairs: (N, T, K, 2) float32; positions in any unit; NaN = not tracked.
-        table: what the pairs are.
-
-    Raises:
-        ValueError: the table has another number of pairs than the array.
+    sideways, turn, and the change of each keypoint in the own frame. `pairs` are (N, T, K, 2) float32, NaN = not
+    tracked.
     """
     if pairs.shape[2] != len(table.order):
         raise ValueError(f"the array has {pairs.shape[2]} pairs; the table names {len(table.order)}")

@@ -16,12 +16,9 @@ CLIP = 3.0  # inputs farther than this many scales from the centre are jumps of 
 
 
 class BAMSOutput(NamedTuple):
-    """What `BAMS.forward` gives.
+    """Embeddings and bootstrap predictions by encoder name, (B, T, C), and logits of the histogram of actions.
 
-    Attributes:
-        embs: by encoder name, (B, T, C) float32: the embedding of every frame.
-        hoa_pred: (B, T, D*Q) float32 logits of the histogram of actions, D-major.
-        byol_preds: by encoder name, (B, T, C) float32: the bootstrap predictor's output.
+    All are float32 at every frame; the logits are (B, T, D*Q), D-major.
     """
 
     embs: dict[str, Tensor]
@@ -50,18 +47,13 @@ class InputScale(nn.Module):
 
 
 class MLP(nn.Module):
-    """Linear layers with a PReLU between them, one slope per layer.
-
-    `hidden_layers` are the sizes from the input to the output: ValueError unless two or more whole numbers from 1.
-    """
+    """Linear layers with a PReLU between them, one slope per layer; `hidden_layers` are sizes from input to output."""
 
     def __init__(self, hidden_layers: Sequence[int]):
         super().__init__()
         if len(hidden_layers) < 2 or not are_sizes(hidden_layers):
             raise ValueError(f"hidden_layers must be two or more whole numbers from 1, not {tuple(hidden_layers)}")
-        layers: list[nn.Module] = []
-        for size_in, size_out in pairwise(hidden_layers):
-            layers += [nn.Linear(size_in, size_out), PReLU(0.1)]
+        layers = [layer for sizes in pairwise(hidden_layers) for layer in (nn.Linear(*sizes), PReLU(0.1))]
         self.layers = nn.Sequential(*layers[:-1])
 
     def forward(self, x: Tensor) -> Tensor:
@@ -73,7 +65,7 @@ class BAMS(nn.Module):
     """Embeddings of every frame at several timescales, trained by predicting the actions that come next.
 
     Args:
-        input_size: number of input features F.
+        input_size: number of input features.
         predictor: `hidden_layers`, the sizes of the action predictor from its input (-1: as large as all embeddings
             and the input together) to its output D*Q.
         encoders: by name, the arguments of `TemporalConvNet`, and `bootstrap`: 'near', 'far' or 'none' (unless given,
@@ -89,17 +81,12 @@ class BAMS(nn.Module):
         >>> embs, hoa_pred, byol_preds = model(torch.zeros(2, 100, 67))
         >>> embs["long_term"].shape
         torch.Size([2, 100, 32])
-
-    Raises:
-        ValueError: no encoder, an unknown argument, or a size that does not fit.
     """
 
     def __init__(self, input_size: int, *, predictor: Mapping[str, Any], **encoders: Mapping[str, Any]):
         super().__init__()
         if not encoders:
             raise ValueError("BAMS needs at least one encoder, for example short_term=dict(num_channels=(64, 64))")
-        if not are_sizes((input_size,)):
-            raise ValueError(f"input_size must be a whole number from 1, not {input_size}")
         self.config: dict[str, Any] = {"input_size": input_size}
         self.bootstrap_kinds: dict[str, str] = {}
         self.scale = InputScale(input_size)
@@ -144,15 +131,9 @@ class BAMS(nn.Module):
         return {name: encoder(scaled) for name, encoder in self.encoders.items()}
 
     def predict_actions(self, embs: Mapping[str, Tensor], input: Tensor, keep: Tensor | None = None) -> Tensor:
-        """Logits of the histogram of actions.
+        """Logits of the histogram of actions (B, M, D*Q), from embeddings and unscaled input of the same M frames.
 
-        Args:
-            embs: by encoder name (B, M, C), at any M frames.
-            input: (B, M, F), unscaled, at the same frames.
-            keep: (B, encoders + 1), 0 = hide this embedding or, last, the input; all are seen unless given.
-
-        Returns:
-            (B, M, D*Q).
+        `keep` is (B, encoders + 1), 0 = hide this embedding or, last, the input; all are seen unless given.
         """
         parts = [*embs.values(), self.scale(input)]
         if keep is not None:
@@ -160,24 +141,15 @@ class BAMS(nn.Module):
         return self.predictor(torch.cat(parts, dim=-1))
 
     def forward(self, input: Tensor) -> BAMSOutput:
-        """All outputs for all frames.
-
-        Args:
-            input: (B, T, F) float32, unscaled features (the first layer scales them).
-
-        Raises:
-            ValueError: other axes, another dtype, or a value that is NaN or infinite.
-        """
+        """All outputs for all frames of an input (B, T, F) float32, unscaled and finite."""
         size, dtype = self.config["input_size"], self.scale.centre.dtype
         if input.ndim != 3 or input.shape[-1] != size or 0 in input.shape:
             raise ValueError(f"input has axes {tuple(input.shape)}; expected (tracks, frames, {size}), none of them 0")
         if input.dtype != dtype:
             raise ValueError(f"input is {input.dtype}; expected {dtype}, as input.to({dtype}) gives it")
         if not torch.isfinite(input).all():
-            raise ValueError(
-                "input holds NaN or infinite values; fill gaps first with bams.features.fill_gaps, "
-                "or take the input from a Dataset, which does"
-            )
+            fills = "fill gaps first with bams.features.fill_gaps, or take the input from a Dataset, which does"
+            raise ValueError(f"input holds NaN or infinite values; {fills}")
         embs = self.encode(input)
         preds = {n: predict(embs[n].flatten(0, 1)).view_as(embs[n]) for n, predict in self.bootstrap.items()}
         return BAMSOutput(embs, self.predict_actions(embs, input), preds)
@@ -186,9 +158,7 @@ class BAMS(nn.Module):
     def start_at(self, log_histogram: Tensor, weight_factor: float = 0.01) -> None:
         """Let the action predictor start at a histogram over all recordings, so that no step is spent on learning it.
 
-        Args:
-            log_histogram: (D*Q,) float32, logarithms of counts or probabilities: the last bias.
-            weight_factor: the last weights are multiplied by it.
+        The last bias becomes `log_histogram` (D*Q,); the last weights are multiplied by `weight_factor`.
         """
         last = self.predictor.layers[-1]
         last.bias.copy_(log_histogram)

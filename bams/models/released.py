@@ -19,13 +19,12 @@ def released_config(weights: Mapping[str, torch.Tensor], dilations: Mapping[str,
         prefix = f"encoders.{name}.network."
         blocks = 1 + max(int(key[len(prefix) :].split(".")[0]) for key in weights if key.startswith(prefix))
         first = [weights[f"{prefix}{i}.conv1.weight"] for i in range(blocks)]
-        first_biases = re.compile(re.escape(prefix) + r"0\.conv\d+\.bias")
         config["input_size"] = first[0].shape[1]
         config[name] = {
             "num_channels": [len(weight) for weight in first],
             "kernel_size": first[0].shape[2],
             "dilation": dilations.get(name, 2),
-            "num_layers_per_block": sum(bool(first_biases.fullmatch(key)) for key in weights),
+            "num_layers_per_block": sum(key.startswith(f"{prefix}0.conv") and key.endswith(".bias") for key in weights),
         }
         if not any(key.startswith(f"byol_predictors.{name}.") for key in weights):
             config[name]["bootstrap"] = "none"

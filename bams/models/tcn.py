@@ -54,9 +54,6 @@ class TemporalConvNet(nn.Module):
         dilation: base of the dilation; the inputs of a convolution in block i are dilation**i frames apart.
         num_layers_per_block: convolutions in a block.
         dropout: probability of dropping a value, in training.
-
-    Raises:
-        ValueError: a size that is not a whole number of at least 1, no block, or a dropout that is no probability.
     """
 
     def __init__(

@@ -65,10 +65,9 @@ def training_step(
     near, far = (0, config.near_frames), (config.far_frames or total, config.far_frames or total)
     for name, predictor in model.bootstrap.items():
         reach = near if model.bootstrap_kinds[name] == "near" else far
-        views = losses.sample_views(admissible, *reach, _to(device, draws.views[name]))
-        first, second = (embs[name][views.track, frame].float() for frame in (views.first, views.second))
-        pairs = summed(views.usable.sum())
-        loss = summed(losses.bootstrap_loss(predictor(first), second, views.usable, pairs))
+        track, *views, usable = losses.sample_views(admissible, *reach, _to(device, draws.views[name]))
+        first, second = (embs[name][track, view].float() for view in views)
+        loss = summed(losses.bootstrap_loss(predictor(first), second, usable, summed(usable.sum())))
         values[f"byol_loss_{name}"] = loss.detach()
         total_loss = total_loss + config.bootstrap_weight * loss
     return values | {"total_loss": total_loss}
