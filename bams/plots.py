@@ -14,7 +14,6 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, which colour-blind people can tell apart
@@ -41,23 +40,29 @@ def plot_latents(
 
     Args:
         embeddings: by name, (frames, C) float, finite, C > 1; a column of panels each. Rows may be means over frames.
-        labels: by name, values (frames,) and class names; a row of panels each. Classes are int, -1 = not labelled.
-            Numbers are float, NaN = not known, and have None instead of names.
+        labels: by name, a row of panels each: classes (frames,) int, -1 = not labelled, and their names; or numbers
+            (frames,) float, NaN = not known, and None.
         projector: scikit-learn's fit_transform to two columns, copied for each embedding; PCA by default.
         most_points: so many frames are projected and drawn, a random choice that `seed` decides.
-        axes: labels x embeddings of them. ValueError: any of these do not fit together.
     """
     lengths = {name: len(embedding) for name, embedding in embeddings.items()}
     frames = _common_length(lengths | {name: len(values) for name, (values, _) in labels.items()})
     shown = np.random.default_rng(seed).permutation(frames)[:most_points]
     panels = _panels(axes, len(labels), len(embeddings), figsize=(3.6 * len(embeddings) + 1.3, 3.4 * len(labels)))
     for column, (name, embedding) in enumerate(embeddings.items()):
-        points, titles = _project(name, embedding[shown], projector)
+        if not np.isfinite(embedding[shown]).all():
+            raise ValueError(f"embedding {name} has NaN or infinite values: leave out frames without an animal")
+        fitted = PCA(n_components=2, random_state=0) if projector is None else clone(projector)
+        with np.errstate(invalid="ignore"):  # a constant embedding has no variance to share out
+            points = np.asarray(fitted.fit_transform(embedding[shown].astype(np.float64)))
+        kind = "component" if isinstance(fitted, PCA) else type(fitted).__name__
+        shares = getattr(fitted, "explained_variance_ratio_", (np.nan, np.nan))
+        said = [f" ({share:.0%} of the variance)" if np.isfinite(share) else "" for share in shares]
         for panel, (label, (values, class_names)) in zip(panels[:, column], labels.items(), strict=True):
             _scatter(panel, points, label, np.asarray(values)[shown], class_names, column == len(embeddings) - 1)
-            panel.set(xticks=[], yticks=[], ylabel=titles[1])
+            panel.set(xticks=[], yticks=[], ylabel=f"{kind} 2{said[1]}")
         panels[0, column].set_title(name)
-        panels[-1, column].set_xlabel(titles[0])
+        panels[-1, column].set_xlabel(f"{kind} 1{said[0]}")
     return panels[0, 0].figure
 
 
@@ -75,21 +80,18 @@ def plot_ethogram(
     Args:
         classes: (T,) int of one track, drawn with a row for each class; or (N, T) int, with a row for each track,
             coloured by class. -1 = not labelled, left blank.
-        class_names: names of the classes, any number of them.
         track_names: N names; numbers by default.
         fps: frames per second; without it time is in frames.
         first_frame: number in the recording of the first of the T frames.
-        axes: one. ValueError: classes or tracks have no names, or any of these do not fit together.
     """
     classes = np.asarray(classes)
     if classes.ndim not in (1, 2) or classes.size == 0:
         raise ValueError(f"classes have axes {classes.shape}; expected (frames,) or (tracks, frames), none 0")
-    by_class = classes.ndim == 1
     _check_classes(classes, class_names)
-    rows = list(class_names) if by_class else list(track_names or range(1, len(classes) + 1))
-    if not by_class and len(rows) != len(classes):
-        raise ValueError(f"there are {len(rows)} track_names for {len(classes)} tracks")
-    panel = _panels(axes, 1, 1, figsize=(10, 0.7 + 0.3 * len(rows)))[0, 0]
+    by_class = classes.ndim == 1
+    rows = class_names if by_class else track_names or range(1, len(classes) + 1)
+    count = len(class_names if by_class else classes)
+    panel = _panels(axes, 1, 1, figsize=(10, 0.7 + 0.3 * count))[0, 0]
     edges = _times(panel, classes.shape[-1], fps, first_frame)
     for k, colour in enumerate(class_colours(len(class_names))):
         for row, track in [(k, classes)] if by_class else enumerate(classes):
@@ -97,10 +99,10 @@ def plot_ethogram(
             spans = np.hstack([ends[:, :1], np.diff(ends)])
             label = class_names[k] if row == 0 and (classes == k).any() else None
             panel.broken_barh(spans, (row - 0.4, 0.8), facecolors=colour, linewidth=0, label=label)
-    panel.set(yticks=range(len(rows)), yticklabels=rows, ylim=(len(rows) - 0.4, -0.6))
+    panel.set(yticks=range(count), yticklabels=rows, ylim=(count - 0.4, -0.6))
     panel.tick_params(axis="y", length=0)
     if not by_class:
-        panel.legend(ncols=1 + len(class_names) // (4 + len(rows)), **BESIDE)
+        panel.legend(ncols=1 + len(class_names) // (4 + count), **BESIDE)
     return panel.figure
 
 
@@ -119,31 +121,34 @@ def plot_recording(
 
     Args:
         embeddings: by name, (T, C) float; NaN = no embedding, left blank.
-        keypoints: (T, K, d) float, NaN = not tracked: lines break there.
-        fps, first_frame: as of `plot_ethogram`.
-        unit: of the keypoints, for example 'px'.
-        axes: one for each embedding and one for the speed. ValueError: lengths differ.
+        keypoints: (T, K, d) float, in `unit`, for example 'px'; NaN = not tracked: lines break there.
     """
     frames = _common_length({name: len(array) for name, array in {**embeddings, "keypoints": keypoints}.items()})
     heights = [1.8] * len(embeddings) + [1.3]
     panels = _panels(axes, len(heights), 1, figsize=(10, sum(heights) + 0.3), height_ratios=heights)[:, 0]
-    for panel, (name, embedding) in zip(panels, embeddings.items(), strict=False):
+    for panel in panels:
         edges = _times(panel, frames, fps, first_frame)
+    for panel, (name, embedding) in zip(panels, embeddings.items(), strict=False):
         channels = embedding.shape[1]
         place = {"extent": (edges[0], edges[-1], channels, 0), "aspect": "auto"}
         image = panel.imshow(_standardised_channels(embedding).T, cmap="PuOr_r", vmin=-2.5, vmax=2.5, **place)
         panel.set(yticks=[], ylabel=f"{name}\n{channels} channels", xlabel="")
         panel.tick_params(labelbottom=False)
     panels[0].figure.colorbar(image, ax=list(panels), label="deviations from the mean", aspect=40, pad=0.01)
-    _draw_speed(panels[-1], np.asarray(keypoints), _times(panels[-1], frames, fps, first_frame), fps, unit)
-    return panels[0].figure
+    speed = np.linalg.norm(np.diff(keypoints, axis=0).astype(np.float64), axis=-1) * (fps or 1)
+    median = np.ma.median(np.ma.masked_invalid(speed), axis=1).filled(np.nan)
+    panel, middles = panels[-1], edges[1:-1]
+    panel.plot(middles, speed, color="#9A9A9A", linewidth=0.5, alpha=0.6)
+    panel.plot([], [], color="#9A9A9A", label="each keypoint")
+    panel.plot(middles, median, color=COLOURS[0], linewidth=1.2, label="median")
+    top = np.nanpercentile(speed, 99) if np.isfinite(speed).any() else 0.0  # the maximum may be a jump of the tracker
+    panel.set(ylabel=f"speed\n({unit} per {'s' if fps else 'frame'})", ylim=(0, 1.3 * top if top > 0 else 1.0))
+    panel.legend(loc="upper right", ncols=2, edgecolor="none", borderaxespad=0)
+    return panel.figure
 
 
 def plot_training_curves(run: str | Path, *, axes: Any = None) -> "Figure":
-    """Training curves of a run over its steps, in three panels: skill, bootstrap losses and total loss.
-
-    `run` is the folder of TensorBoard files that the training prints; FileNotFoundError if it holds no curves.
-    """
+    """Skill, bootstrap losses and total loss over the steps of a run, whose folder of TensorBoard files is `run`."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     found = EventAccumulator(str(run), size_guidance={"scalars": 0})
@@ -155,9 +160,9 @@ def plot_training_curves(run: str | Path, *, axes: Any = None) -> "Figure":
         drawn = [tag for tag in tags if tag.startswith(starts)]
         for tag, colour in zip(drawn, class_colours(len(drawn)), strict=True):
             steps, values = np.array([(point.step, point.value) for point in found.Scalars(tag)]).T
-            name = {"train/hoa_skill": "training", "val/hoa_skill": "held out"}.get(tag, tag.replace("_", " "))
-            look = {"marker": "o" if tag.startswith("val/") else "", "markersize": 4, "linewidth": 1.4}
-            panel.plot(steps, values, color=colour, label=name.removeprefix("train/byol loss "), **look)
+            plain = tag.removeprefix("train/byol_loss_").replace("_", " ")
+            name = {"train/hoa_skill": "training", "val/hoa_skill": "held out"}.get(tag, plain)
+            panel.plot(steps, values, "o-" if name == "held out" else "-", color=colour, label=name, markersize=4)
         panel.set(title=title, xlabel="step")
         if len(drawn) > 1:
             panel.legend(frameon=False)
@@ -171,8 +176,7 @@ def plot_confusion(confusion: np.ndarray, class_names: Sequence[str], *, title: 
     size = max(3.0, 1.4 + 0.7 * count)
     panel = _panels(axes, 1, 1, figsize=(size + 0.6, size))[0, 0]
     panel.imshow(confusion, vmin=0, vmax=1, cmap="Blues")
-    for true, predicted in zip(*np.nonzero(np.isfinite(confusion)), strict=True):
-        share = confusion[true, predicted]
+    for (true, predicted), share in np.ma.ndenumerate(np.ma.masked_invalid(confusion)):
         colour = "white" if share > 0.5 else "black"
         panel.text(predicted, true, f"{share:.2f}", ha="center", va="center", color=colour, fontsize=8)
     panel.set_xticks(range(count), class_names, rotation=45, ha="right", rotation_mode="anchor")
@@ -209,34 +213,17 @@ def _common_length(lengths: Mapping[str, int]) -> int:
 
 
 def _check_classes(classes: np.ndarray, names: Sequence[str]) -> None:
-    if classes.dtype.kind not in "biu":
-        raise ValueError(f"classes are {classes.dtype}; expected whole numbers, -1 = not labelled")
-    if classes.min() < -1 or classes.max() >= len(names):
-        raise ValueError(f"there are classes {classes.min()} to {classes.max()}, and {len(names)} names for them")
+    if not np.isin(classes, range(-1, len(names))).all():
+        raise ValueError(f"classes are {np.unique(classes)}; expected 0 to {len(names) - 1}, or -1 = not labelled")
 
 
-def _project(name: str, embedding: np.ndarray, projector: Any) -> tuple[np.ndarray, list[str]]:
-    """Points (frames, 2) of an embedding (frames, C), and the titles of their two axes."""
-    if not np.isfinite(embedding).all() or min(embedding.shape) < 2:
-        about = f"embedding {name} {embedding.shape} must be finite, with at least two frames and channels"
-        raise ValueError(f"{about}: leave out frames without an animal")
-    fitted = clone(projector) if projector is not None else PCA(n_components=2, random_state=0)
-    with np.errstate(invalid="ignore"):  # a constant embedding has no variance to share out
-        points = np.asarray(fitted.fit_transform(embedding.astype(np.float64)))
-    kind = "component" if isinstance(fitted, PCA) else type(fitted).__name__
-    shares = getattr(fitted, "explained_variance_ratio_", (np.nan, np.nan))
-    said = [f" ({share:.0%} of the variance)" if np.isfinite(share) else "" for share in shares]
-    return points, [f"{kind} 1{said[0]}", f"{kind} 2{said[1]}"]
-
-
-def _scatter(panel: "Axes", points: np.ndarray, label: str, values: np.ndarray, names: Sequence[str] | None, key: bool):
+def _scatter(panel: Any, points: np.ndarray, label: str, values: np.ndarray, names: Sequence[str] | None, key: bool):
     """Draw points (frames, 2) coloured by classes or numbers; with `key`, also a legend or colour bar."""
     options = {"s": np.clip(20_000 / len(points), 4, 45), "linewidths": 0, "rasterized": True}
     if names is None:
         known = np.isfinite(values)
-        colours = {"c": values[known], "cmap": "cividis"}
-        if known.any():
-            colours["vmin"], colours["vmax"] = np.percentile(values[known], [1, 99])
+        low, high = np.percentile(values[known], (1, 99)) if known.any() else (0, 1)
+        colours = {"c": values[known], "cmap": "cividis", "vmin": low, "vmax": high}
     else:
         _check_classes(values, names)
         known = values != -1
@@ -254,23 +241,11 @@ def _scatter(panel: "Axes", points: np.ndarray, label: str, values: np.ndarray, 
         panel.legend(title=label, alignment="left", ncols=1 + len(names) // 15, **BESIDE)
 
 
-def _times(panel: "Axes", frames: int, fps: float | None, first_frame: int) -> np.ndarray:
+def _times(panel: Any, frames: int, fps: float | None, first_frame: int) -> np.ndarray:
     """The edges of the frames, (frames + 1,), in seconds or frames; also set as the panel's x axis."""
     edges = (first_frame + np.arange(frames + 1)) / (fps or 1)
     panel.set(xlim=(edges[0], edges[-1]), xlabel="time (s)" if fps else "frame")
     return edges
-
-
-def _draw_speed(panel: "Axes", keypoints: np.ndarray, edges: np.ndarray, fps: float | None, unit: str) -> None:
-    """Draw the speed of each keypoint of (T, K, d), and their median, between the middles of the frames."""
-    speed = np.linalg.norm(np.diff(keypoints, axis=0).astype(np.float64), axis=-1) * (fps or 1)
-    median = np.ma.median(np.ma.masked_invalid(speed), axis=1).filled(np.nan)
-    panel.plot(edges[1:-1], speed, color="#9A9A9A", linewidth=0.5, alpha=0.6)
-    panel.plot([], [], color="#9A9A9A", label="each keypoint")
-    panel.plot(edges[1:-1], median, color=COLOURS[0], linewidth=1.2, label="median")
-    top = np.nanpercentile(speed, 99) if np.isfinite(speed).any() else 0.0  # the maximum may be a jump of the tracker
-    panel.set(ylabel=f"speed\n({unit} per {'s' if fps else 'frame'})", ylim=(0, 1.3 * top if top > 0 else 1.0))
-    panel.legend(loc="upper right", ncols=2, edgecolor="none", borderaxespad=0)
 
 
 def _standardised_channels(embedding: np.ndarray) -> np.ndarray:
@@ -281,5 +256,4 @@ def _standardised_channels(embedding: np.ndarray) -> np.ndarray:
         return centred
     centred[known] = StandardScaler().fit_transform(embedding[known].astype(np.float64))
     *_, directions = np.linalg.svd(centred[known], full_matrices=False)
-    first, second = directions[0], directions[min(1, len(directions) - 1)]
-    return centred[:, np.argsort(np.arctan2(second, first))]
+    return centred[:, np.argsort(np.arctan2(directions[min(1, len(directions) - 1)], directions[0]))]

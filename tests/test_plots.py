@@ -99,9 +99,9 @@ def test_latents_by_another_projector_coloured_by_a_number():
     [
         ({}, {}, "found nothing"),
         (EMBEDDINGS, {"action": (CLASSES[1:], NAMES)}, "same length above 0; found short 50, long 50, action 49"),
-        ({"a": np.full((50, 3), np.nan)}, {"action": (CLASSES, NAMES)}, r"embedding a \(50, 3\) must be finite"),
-        (EMBEDDINGS, {"action": (CLASSES, NAMES[:2])}, "classes -1 to 2, and 2 names"),
-        (EMBEDDINGS, {"action": (CLASSES * 1.0, NAMES)}, "float64; expected whole numbers"),
+        ({"a": np.full((50, 3), np.nan)}, {"action": (CLASSES, NAMES)}, "embedding a has NaN"),
+        (EMBEDDINGS, {"action": (CLASSES, NAMES[:2])}, r"classes are \[-1  0  1  2\]; expected 0 to 1"),
+        (EMBEDDINGS, {"action": (CLASSES + 0.5, NAMES)}, "expected 0 to 2"),
     ],
 )
 def test_latents_of_bad_input(embeddings, labels, said):
@@ -132,8 +132,8 @@ def test_ethogram_of_several_tracks_has_a_row_for_each():
 def test_ethograms_and_recordings_of_bad_input():
     for classes, options, said in (
         (np.zeros((2, 3, 4), int), {}, r"axes \(2, 3, 4\)"),
-        (np.full(5, 3), {}, "classes 3 to 3, and 3 names"),
-        (np.zeros((2, 5), int), {"track_names": ["a"]}, "1 track_names for 2 tracks"),
+        (np.full(5, 3), {}, r"classes are \[3\]; expected 0 to 2"),
+        (np.zeros((2, 5), int), {"track_names": ["a"]}, r"locations \(2\).* does not match the number of labels \(1\)"),
     ):
         with pytest.raises(ValueError, match=said):
             plot_ethogram(classes, NAMES, **options)

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields
 from types import NoneType
-from typing import Any, Literal, NoReturn, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 import yaml
 
@@ -22,26 +22,14 @@ FORM = "write each setting on a line, as epochs: 3"
 def read_settings(argv: Sequence[str], description: str, classes: Sequence[type], defaults: Mapping[str, Any]) -> dict:
     """The value of each setting, by name: from the flags, else the files that `--config` names, else the defaults.
 
-    Args:
-        argv: the command line without the program's name.
-        description: the first line of `--help`.
-        classes: dataclasses, whose fields are the settings; no two have a field of the same name.
-        defaults: by name, where they differ from the dataclasses' own.
-
-    Raises:
-        ValueError: a flag, a setting or its value is wrong; one sentence says which.
-        FileNotFoundError: there is no such file of settings.
+    The fields of the dataclasses `classes` are the settings; `defaults` are by name, where they differ from theirs.
+    ValueError, in one sentence, if a flag, a setting or its value is wrong.
     """
     kinds = {field.name: field.type for cls in classes for field in fields(cls)}
     usual = {field.name: field.default for cls in classes for field in fields(cls)} | dict(defaults)
-    parser = _Parser(
-        argv,
-        kinds,
-        usage="%(prog)s --job JOB [--setting value ...]",
-        description=description,
-        allow_abbrev=False,
-        argument_default=argparse.SUPPRESS,
-    )
+    options = {"allow_abbrev": False, "argument_default": argparse.SUPPRESS, "exit_on_error": False}
+    usage = "%(prog)s --job JOB [--setting value ...]"
+    parser = argparse.ArgumentParser(usage=usage, description=description, **options)
     parser.add_argument("--config", action="append", help="YAML file with any of these settings")
     parser.add_argument("--print_config", action="store_true", help="print all settings as YAML, and end")
     for cls in classes:
@@ -51,7 +39,18 @@ def read_settings(argv: Sequence[str], description: str, classes: Sequence[type]
             optional = {"nargs": "?", "const": "true"} if kinds[name] is bool else {}
             text = (text + shown).replace("%", "%%")
             group.add_argument(f"--{name}", help=text, metavar=_metavar(kinds[name]), **optional)
-    given = vars(parser.parse_args(argv))
+    try:
+        found, unknown = parser.parse_known_args(argv)
+    except argparse.ArgumentError as error:
+        said = "needs a value after it" if error.message.startswith("expected") else "takes no value"
+        raise ValueError(f"{error.argument_name} {said}; --help lists all flags") from error
+    if unknown and not unknown[0].startswith(tuple(DASHES)):
+        hint = "put patterns and names with spaces in quotes (--help lists all flags)"
+        raise ValueError(f"{unknown[0]!r} stands without a flag before it; {hint}")
+    if unknown:
+        name = unknown[0].partition("=")[0]
+        raise ValueError(f"this script has no flag {name}{_meant(name, kinds, '--')}")
+    given = vars(found)
     from_files: dict[str, Any] = {}
     for path in given.pop("config", []):
         from_files |= _read_yaml(path, kinds)
@@ -76,27 +75,6 @@ def expected(kind: Any) -> str:
     return WORDS.get(kind, "text, in quotes if it looks like a number")
 
 
-class _Parser(argparse.ArgumentParser):
-    """argparse, with errors that are sentences and raised."""
-
-    def __init__(self, argv: Sequence[str], kinds: Mapping[str, Any], **options: Any):
-        super().__init__(**options)
-        self.argv, self.kinds = argv, kinds
-
-    def error(self, message: str) -> NoReturn:
-        if message.endswith("expected one argument"):
-            raise ValueError(f"{message.split()[1].rstrip(':')} needs a value after it; --help lists all flags")
-        unknown = message.removeprefix("unrecognized arguments: ")
-        first = next((word for word in self.argv if unknown.startswith(word)), unknown)
-        if not first.startswith(tuple(DASHES)):
-            raise ValueError(
-                f"{first!r} stands without a flag before it; put patterns and names with spaces in quotes (--help "
-                "lists all flags)"
-            )
-        name = first.partition("=")[0]
-        raise ValueError(f"this script has no flag {name}{_meant(name, self.kinds, '--')}")
-
-
 def _from_flag(name: str, text: str, kind: Any) -> Any:
     try:
         value = yaml.safe_load(text) if get_origin(kind) is tuple or kind is bool else text
@@ -106,11 +84,7 @@ def _from_flag(name: str, text: str, kind: Any) -> Any:
 
 
 def _converted(value: Any, kind: Any) -> Any:
-    """The value as one of its kind.
-
-    Raises:
-        ValueError: it is of another kind.
-    """
+    """The value as one of its kind; ValueError if it is of another."""
     if get_origin(kind) is Literal:
         if value in get_args(kind):
             return value
@@ -129,11 +103,7 @@ def _converted(value: Any, kind: Any) -> Any:
 
 
 def _read_yaml(path: str, kinds: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings in a file, each named once.
-
-    Raises:
-        FileNotFoundError, ValueError: there is no such file, it is not YAML, or a setting in it is wrong.
-    """
+    """The settings in a file, each named once."""
     if not path:
         raise ValueError("--config is empty; name a YAML file with settings, or leave it out")
     try:
@@ -153,14 +123,13 @@ def _read_yaml(path: str, kinds: Mapping[str, Any]) -> dict[str, Any]:
         mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or short(error)
         where = f" in line {mark.line + 1}" if mark else ""
         raise ValueError(f"{path} cannot be read as YAML ({problem}{where}): {FORM}") from error
-    found = {}
     for name, value in values.items():
         try:
-            found[name] = _converted(value, kinds[name])
+            values[name] = _converted(value, kinds[name])
         except ValueError as error:
             said = "has no value" if value is None else f"is {str(value)!r}"
             raise ValueError(f"{name} in {path} {said}; expected {expected(kinds[name])}") from error
-    return found
+    return values
 
 
 def help_texts(cls: type) -> dict[str, str]:

@@ -38,11 +38,8 @@ class Group:
     Attributes:
         name: of the data set; checkpoints are named after it.
         download: its name in `download_mabe.sh`, which also names the animals.
-        train_file, test_file: names of the sequences files.
         evaluator_files: default names of the files of labels, splits and tasks.
         frame_maps: names under which a frame map may lie beside them.
-        individuals: A of the files.
-        keypoints: K of the files.
         zero_missing: whether two zeros mean missing (see `load_sequences`).
         features: what the network sees and predicts of a clip.
         sizes: encoders by name, and `hidden_layers` of the action predictor without its last size.
@@ -87,11 +84,7 @@ def run(argv: Sequence[str], group: Group, defaults: Mapping[str, Any]) -> None:
 
 
 def data_folder(settings: cli.Settings, group: Group) -> Path:
-    """The folder with the training and test files, simulated first if asked for; `evaluate` does without the files.
-
-    Raises:
-        FileNotFoundError: they are not there.
-    """
+    """The folder with the training and test files, simulated first if asked for; `evaluate` does without the files."""
     root = Path(settings.run.data_root)
     names = group.train_file, group.test_file
     if settings.script.simulate:
@@ -101,14 +94,11 @@ def data_folder(settings: cli.Settings, group: Group) -> Path:
             print(f"simulating 2 x {settings.script.simulated_clips} clips of {group.download} in {root}")
             group.simulate(root, settings.script.simulated_clips)
         else:
-            said = f"using the simulated clips in {root}; delete that folder to simulate others"
-            print(said, file=sys.stderr)
+            print(f"using the simulated clips in {root}; delete that folder to simulate others", file=sys.stderr)
     missing = [str(root / name) for name in names if not (root / name).exists()]
     if missing and (settings.run.job != "evaluate" or settings.script.baselines):
-        raise FileNotFoundError(
-            f"{' and '.join(missing)} not found: fetch them with ./download_mabe.sh {group.download} (or name "
-            "their folder with --data_root), or add --simulate to use simulated files"
-        )
+        fetch = f"fetch them with ./download_mabe.sh {group.download} (or name their folder with --data_root)"
+        raise FileNotFoundError(f"{' and '.join(missing)} not found: {fetch}, or add --simulate to use simulated files")
     return root
 
 
@@ -129,25 +119,20 @@ def run_train(settings: cli.Settings, group: Group, root: Path) -> None:
 
 
 def training_tables(settings: cli.Settings, group: Group, path: Path) -> list[Table]:
-    """Features of the training clips and, if there are any, of the held-out clips.
-
-    They are kept in `cache_path`, or in `cache` beside the file, for the next start with the same content and settings.
-    """
+    """Features of the training clips and any held-out clips, kept in `cache_path`, or in `cache` beside the file."""
     cache = Path(settings.run.cache_path or path.parent / "cache")
     fitted = settings.resume.statistics if settings.resume is not None else None
-
     run, train = settings.run, settings.train
 
     def build(folder: Path) -> None:
         print(f"making the features of {path}, to be kept in {cache}")
-        statistics = fitted
-        clips = load_clips(group, path)[1]
+        statistics, clips = fitted, load_clips(group, path)[1]
         parts = choose_parts(clips, train.least_frames, run.val_share, train.seed)
         for name, chosen in zip(TABLES, parts, strict=True):
             if len(chosen):
                 tracked = (without_absent(clips[i]) for i in tqdm(chosen, name))
                 tracks, part = recording_tracks(tracked, group.features), files.make_folder(folder / name)
-                made = build_table(tracks, bins=settings.run.hoa_bins, statistics=statistics, folder=part)
+                made = build_table(tracks, bins=run.hoa_bins, statistics=statistics, folder=part)
                 statistics = made.statistics
         files.write_json(folder / "tables.json", {name: (folder / name).exists() for name in TABLES})
 
@@ -196,15 +181,12 @@ def clip_rows(group: Group, root: Path, ids: Sequence[str], lengths: Sequence[in
 
 def run_evaluate(settings: cli.Settings, group: Group, root: Path) -> None:
     """Score a submission as the evaluator of MABe 2022 does."""
-    kinds = ("labels", "splits", "tasks")
-    defaults = {kind: root / name for kind, name in zip(kinds, group.evaluator_files, strict=True)}
+    defaults = dict(zip(("labels", "splits", "tasks"), map(root.joinpath, group.evaluator_files), strict=True))
     others = baselines(settings, group, root) if settings.script.baselines else {}
     mabe_report.run_evaluate(settings.script, defaults, group.most_columns, others)
 
 
-def baselines(
-    settings: cli.Settings, group: Group, root: Path
-) -> dict[str, Callable[[mabe_files.FrameMap], np.ndarray]]:
+def baselines(settings: cli.Settings, group: Group, root: Path) -> dict[str, Callable[..., np.ndarray]]:
     """Baselines of the test clips, by name: each makes a table of embeddings for a frame map."""
     ids, clips = load_clips(group, root / group.test_file)
     trained = load_trained(settings, group)
@@ -214,12 +196,10 @@ def baselines(
         device = pick_device(settings.train.device)
         return embed_table(model, clips, [rows[name] for name in ids], trained.inputs, device)
 
-    def embed_input(rows: mabe_files.FrameMap) -> np.ndarray:
-        return embed(InputAlone(trained.model), rows)
-
+    alone = InputAlone(trained.model)
     return {
-        "input": lambda rows: standardise(embed_input(rows)),
-        "PCA of the input": lambda rows: principal_components(embed_input(rows), group.most_columns),
+        "input": lambda rows: standardise(embed(alone, rows)),
+        "PCA of the input": lambda rows: principal_components(embed(alone, rows), group.most_columns),
         "random weights": lambda rows: standardise(embed(random_weights(trained.model), rows)),
     }
 
@@ -235,8 +215,8 @@ def load_trained(settings: cli.Settings, group: Group) -> Checkpoint:
 def features_of(group: Group) -> dict[str, Any]:
     """Names of inputs and actions, and how they are made, for the checkpoint."""
     made = _probe(group)
-    names = {"inputs": list(made.input_names), "actions": list(made.action_names)}
-    return {**names, "source": as_data(group.features)}
+    inputs, actions = list(made.input_names), list(made.action_names)
+    return {"inputs": inputs, "actions": actions, "source": as_data(group.features)}
 
 
 def _probe(group: Group) -> Features:
