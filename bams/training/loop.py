@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils.data import Dataset
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
@@ -29,12 +30,12 @@ Evaluate = Callable[[BAMS, int], tuple[Mapping[str, float], Mapping[str, Any]]]
 
 def train(
     model: BAMS,
-    dataset: torch.utils.data.Dataset,
+    dataset: Dataset,
     config: TrainConfig,
     *,
     ckpt_path: str | Path,
     log_dir: str | Path,
-    val_dataset: torch.utils.data.Dataset | None = None,
+    val_dataset: Dataset | None = None,
     resume: Checkpoint | None = None,
     about: Mapping[str, Any] | None = None,
     evaluate: Evaluate | None = None,
@@ -90,11 +91,7 @@ def train(
 
 
 def _score(
-    run: Run,
-    dataset: torch.utils.data.Dataset,
-    val_dataset: torch.utils.data.Dataset | None,
-    evaluate: Evaluate | None,
-    writer: SummaryWriter | None,
+    run: Run, dataset: Dataset, val_dataset: Dataset | None, evaluate: Evaluate | None, writer: SummaryWriter | None
 ) -> dict[str, str]:
     """Log the scores after an epoch; returns what the progress bar shows of them."""
     shown = {}
@@ -113,7 +110,7 @@ def _score(
 
 @torch.no_grad()
 def validate(
-    model: BAMS, dataset: torch.utils.data.Dataset, hoa: HoALoss, config: TrainConfig, device: torch.device
+    model: BAMS, dataset: Dataset, hoa: HoALoss, config: TrainConfig, device: torch.device
 ) -> dict[str, float]:
     """HoA skill and plain distance over a whole data set, at every frame."""
     model.eval()

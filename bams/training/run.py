@@ -30,27 +30,19 @@ LAST_RATE = 0.02  # share of the learning rates that is left at the end
 
 @dataclass
 class Run:
-    """A training run.
-
-    Attributes:
-        scheduler: of the learning rates, by step.
-        hoa: the loss of the action predictor; `held_out` that for held-out recordings, once it is needed.
-        config: how to train; the precision is not 'auto'.
-        about: `dataset` (its name), `features` and `settings`, for the checkpoint.
-        per_epoch, steps, step: steps in an epoch, steps of the whole run, and steps done.
-    """
+    """A training run."""
 
     model: BAMS
     optimizer: torch.optim.Optimizer
     scheduler: torch.optim.lr_scheduler.LRScheduler
     hoa: HoALoss
-    config: TrainConfig
+    config: TrainConfig  # its precision is not 'auto'
     device: torch.device
-    about: dict[str, Any]
-    per_epoch: int
-    steps: int
-    step: int = 0
-    held_out: HoALoss | None = None
+    about: dict[str, Any]  # `dataset` (its name), `features` and `settings`, for the checkpoint
+    per_epoch: int  # steps in an epoch
+    steps: int  # of the whole run
+    step: int = 0  # steps done
+    held_out: HoALoss | None = None  # the loss for held-out recordings, once it is needed
 
     def update(self, loss: Tensor) -> float:
         """Take one step of the optimiser; returns the learning rate that it used."""
@@ -64,12 +56,9 @@ class Run:
 
 
 def new_model(dataset: Dataset, sizes: Mapping[str, Any], seed: int) -> BAMS:
-    """A model for the features of a data set, with random weights.
+    """A model for the features of a data set, with random weights that follow from the seed.
 
-    Args:
-        dataset: has the features.
-        sizes: encoders by name, and `hidden_layers` of the action predictor without its last size.
-        seed: the weights follow from it.
+    `sizes` has the encoders by name, and `hidden_layers` of the action predictor without its last size.
     """
     torch.manual_seed(seed)
     encoders = {name: options for name, options in sizes.items() if name != "hidden_layers"}
@@ -92,8 +81,12 @@ def begin(
     device = pick_device(distributed.own_device(config.device))
     config = replace(config, precision=pick_precision(config.precision, device))
     per_epoch, epochs = steps_and_epochs(config, len(dataset))
+    statistics, normalised = dataset.statistics, config.loss == "normalised"
     if resume is None:
-        _start_model(model, dataset, config.loss)
+        model.scale.set(torch.from_numpy(statistics.centre), torch.from_numpy(statistics.scale))
+        if normalised:  # the action predictor starts at the data-wide histogram
+            counts = torch.from_numpy(statistics.counts) + 1
+            model.start_at(torch.log(counts / counts.sum(-1, keepdim=True)).flatten())
         marginal = measure_marginal(dataset, dataset, config, MARGINAL_BATCHES, MARGINAL_FRAMES)
     else:
         marginal = torch.from_numpy(resume.marginal_loss)
@@ -105,31 +98,19 @@ def begin(
     fused = device.type == "cuda"
     optimizer = torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay, fused=fused)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(learning_rate_factor, config, per_epoch, epochs))
-    bins, normalised = dataset.statistics.bins, config.loss == "normalised"
-    hoa = HoALoss(bins, config.hoa_window, config.skip_frames, marginal.to(device), normalised)
+    hoa = HoALoss(statistics.bins, config.hoa_window, config.skip_frames, marginal.to(device), normalised)
     about = {"dataset": "unnamed", "features": {}, "settings": {}, **(about or {})}
     about["settings"] = {**about["settings"], **kept(config), "epochs": epochs}
     run = Run(model, optimizer, scheduler, hoa, config, device, about, per_epoch, per_epoch * epochs)
     if resume is not None:
-        if resume.progress["windows"] != len(dataset):
-            raise ValueError(
-                f"the run to resume had {resume.progress['windows']} training windows, these data give "
-                f"{len(dataset)}: resume with the same data and settings"
-            )
+        if (windows := resume.progress["windows"]) != len(dataset):
+            given = f"{windows} training windows, these data give {len(dataset)}"
+            raise ValueError(f"the run to resume had {given}: resume with the same data and settings")
         check_same_run(resume, config)
         optimizer.load_state_dict(resume.progress["optimizer"])
         scheduler.load_state_dict(resume.progress["scheduler"])
         run.step = resume.progress["step"]
     return run
-
-
-def _start_model(model: BAMS, dataset: torch.utils.data.Dataset, loss: str) -> None:
-    """Set the input scale, and let the action predictor start at the data-wide histogram."""
-    statistics = dataset.statistics
-    model.scale.set(torch.from_numpy(statistics.centre), torch.from_numpy(statistics.scale))
-    if loss == "normalised":
-        counts = torch.from_numpy(statistics.counts)
-        model.start_at(torch.log((counts + 1) / (counts + 1).sum(-1, keepdim=True)).flatten())
 
 
 def measure_marginal(
@@ -162,25 +143,14 @@ def learning_rate_factor(config: TrainConfig, per_epoch: int, epochs: int, step:
 
 
 def save_run(run: Run, dataset: torch.utils.data.Dataset, path: str | Path) -> Checkpoint:
-    """Write the run's checkpoint (the first process does) and return it.
-
-    Raises:
-        FloatingPointError: a weight is not finite; the last checkpoint stays.
-    """
+    """Write the run's checkpoint, in the first process, and return it; FloatingPointError if a weight is not finite."""
     if not all(torch.isfinite(p).all() for p in run.model.parameters()):
         raise FloatingPointError(f"weights are not finite after step {run.step}; lower --lr")
     progress = {"epoch": run.step // run.per_epoch, "step": run.step, "windows": len(dataset)}
     progress |= {"optimizer": run.optimizer.state_dict(), "scheduler": run.scheduler.state_dict()}
     versions = {"python": platform.python_version()} | {name: version(name) for name in ("bams", "torch", "numpy")}
-    marginal = run.hoa.marginal.cpu().numpy()
-    done = Checkpoint(
-        run.model,
-        statistics=dataset.statistics,
-        marginal_loss=marginal,
-        progress=progress,
-        versions=versions,
-        **run.about,
-    )
+    fitted = {"statistics": dataset.statistics, "marginal_loss": run.hoa.marginal.cpu().numpy()}
+    done = Checkpoint(run.model, progress=progress, versions=versions, **fitted, **run.about)
     if distributed.is_first():
         checkpoint.save(path, done)
     return done
