@@ -89,6 +89,8 @@ class BAMS(nn.Module):
             raise ValueError("BAMS needs at least one encoder, for example short_term=dict(num_channels=(64, 64))")
         self.config: dict[str, Any] = {"input_size": input_size}
         self.bootstrap_kinds: dict[str, str] = {}
+        if not are_sizes((input_size,)):
+            raise ValueError(f"input_size must be a whole number of at least 1, not {input_size}")
         self.scale = InputScale(input_size)
         self.encoders = nn.ModuleDict()
         for name, options in encoders.items():
