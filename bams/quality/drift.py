@@ -39,12 +39,11 @@ def compare(
 ) -> DriftReport:
     """How new recordings differ from those that a model was trained on.
 
-    Small differences, and differences no larger than among the training recordings, are not reported.
+    Small differences, and differences no larger than among the training recordings, are not reported. The embeddings of
+    the new recordings, (..., C) by encoder, NaN = no frame, are compared if the reference has embeddings too.
 
-    Args:
-        reference: of the training recordings, from `describe`, with `embeddings` set if these are to be compared.
-        recordings: the new recordings; ValueError if there is none, or their keypoints are not those of training.
-        embeddings: of the new recordings, by encoder, (..., C); NaN = no frame.
+    Raises:
+        ValueError: there is no recording, or the keypoints are not those of training.
     """
     check_skeleton(reference.keypoint_names, recordings)
     new = describe(recordings)
@@ -115,13 +114,10 @@ def _tracking_findings(reference: TrainingSummary, new: TrainingSummary, order: 
         ("are missing more often", more, missing, reference.missing, ".0%"),
         ("have lower confidences", less, confidence, reference.confidence, ".2f"),
     ):
-        said = [
-            f"{name} ({h:{form}} against {t:{form}})"
-            for name, h, t in zip(reference.keypoint_names, here, there, strict=True)
-        ]
-        if which.any():
-            said = ", ".join(said[k] for k in np.flatnonzero(which))
-            found.append(f"keypoints {kind}: {said}; does the tracker know these animals and this light?")
+        names = reference.keypoint_names
+        said = [f"{names[k]} ({here[k]:{form}} against {there[k]:{form}})" for k in np.flatnonzero(which)]
+        if said:
+            found.append(f"keypoints {kind}: {', '.join(said)}; does the tracker know these animals and this light?")
     return found
 
 
@@ -129,10 +125,10 @@ def _embedding_findings(
     reference: Mapping[str, tuple[np.ndarray, np.ndarray]], new: Mapping[str, tuple[np.ndarray, np.ndarray]]
 ) -> list[str]:
     found = []
-    for name in reference.keys() & new.keys():
+    for name in sorted(reference.keys() & new.keys()):
         mean, deviation = reference[name]
         varies = deviation > 0
         shift = math.sqrt(np.mean(((new[name][0] - mean)[varies] / deviation[varies]) ** 2)) if varies.any() else 0
         if shift > LEAST_EMBEDDING:
             found.append(f"embeddings of {name} are {shift:.2f} standard deviations from those of training")
-    return sorted(found)
+    return found

@@ -20,40 +20,25 @@ SWAP_LEAST = 0.25  # body lengths from where it was
 
 @dataclass(frozen=True)
 class RecordingReport:
-    """What one recording looks like.
-
-    Attributes:
-        name, individuals, keypoint_names, fps: as in the recording.
-        frames, dims: T and d.
-        tracked: (A, K) float, share of the frames.
-        longest_gap: (A, K) int, most frames in a row that are not tracked.
-        steps: (K,) int, pairs of consecutive frames in both of which a keypoint is tracked, over all individuals.
-        jumps: (K,) int, steps longer than a body.
-        travel: (K,) float, body lengths, 90th percentile of the distance of a keypoint from its median place, for the
-            individual that moves most; NaN = never tracked.
-        body_length: in the tracker's unit, see `bams.features.geometry.body_length`; NaN = not known.
-        confidence: (3, K) float, 5th, 50th and 95th percentiles; NaN = not given.
-        swaps: number of frames at which two individuals seem to have changed places.
-    """
+    """What one recording looks like."""
 
     name: str
     individuals: list[str]
     keypoint_names: list[str]
     fps: float | None
-    frames: int
-    dims: int
-    tracked: np.ndarray
-    longest_gap: np.ndarray
-    steps: np.ndarray
-    jumps: np.ndarray
-    travel: np.ndarray
-    body_length: float
-    confidence: np.ndarray
-    swaps: int
+    frames: int  # T
+    dims: int  # d
+    tracked: np.ndarray  # (A, K) float, share of the frames
+    longest_gap: np.ndarray  # (A, K) int, most frames in a row that are not tracked
+    steps: np.ndarray  # (K,) int, pairs of consecutive frames with the keypoint tracked in both, over all individuals
+    jumps: np.ndarray  # (K,) int, steps longer than a body
+    travel: np.ndarray  # (K,) float, body lengths, see `_travel`; NaN = never tracked
+    body_length: float  # in the tracker's unit, see `bams.recordings.body_length`; NaN = not known
+    confidence: np.ndarray  # (3, K) float, 5th, 50th and 95th percentiles; NaN = not given
+    swaps: int  # frames at which two individuals seem to have changed places
 
 
 def measure(recording: Recording) -> RecordingReport:
-    """What one recording looks like."""
     keypoints, count = recording.keypoints, len(recording.keypoint_names)
     seen = np.isfinite(keypoints).all(axis=-1)
     length = body_length(keypoints)
@@ -87,12 +72,8 @@ def longest_gaps(seen: np.ndarray) -> np.ndarray:
 def suspected_swaps(keypoints: np.ndarray, length: float) -> np.ndarray:
     """Frames, sorted, at which two individuals seem to have changed places since the frame before.
 
-    Each is less than half as far from where the other was as from where it was itself, and that is at least a
-    quarter of a body length. Distances are means over the keypoints that both have in both frames.
-
-    Args:
-        keypoints: (A, T, K, d), any unit; NaN = not tracked.
-        length: of a body, same unit; NaN = not known: no frame is found.
+    Each is less than half as far from where the other was as from where it was itself, and that is at least a quarter
+    of a body `length` (NaN: no frame is found). Distances are means over the keypoints that both have in both frames.
     """
     there = np.isfinite(keypoints).all(axis=-1).any(axis=-1)
     found = np.zeros(keypoints.shape[1], bool)
@@ -114,12 +95,12 @@ def _mean_moves(now: np.ndarray, before: np.ndarray) -> np.ndarray:
 
 
 def _travel(keypoints: np.ndarray) -> np.ndarray:
-    """How far each keypoint gets from its median place, (K,), for the individual that moves most."""
+    """90th percentile of the distance of each keypoint from its median place, (K,), for whichever animal moves most."""
     distances = [np.linalg.norm(track - median(track), axis=-1) for track in keypoints.astype(float)]
-    return np.fmax.reduce([_quantiles(far, (TRAVEL_QUANTILE,))[0] for far in distances])
+    return np.fmax.reduce([_quantiles(far, TRAVEL_QUANTILE) for far in distances])
 
 
-def _quantiles(values: np.ndarray, quantiles: tuple[float, ...] = QUANTILES) -> np.ndarray:
+def _quantiles(values: np.ndarray, quantiles: float | tuple[float, ...] = QUANTILES) -> np.ndarray:
     """Quantiles over the known rows of (n, K); NaN where no row is known."""
     known = np.isfinite(values).any(axis=0)
     found = np.nanquantile(np.where(known, values, 0), quantiles, axis=0)

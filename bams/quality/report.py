@@ -1,6 +1,6 @@
 """What recordings look like before anything is learnt from them, and what to correct first."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -90,13 +90,26 @@ def _all_keypoints(reports: Sequence[RecordingReport]) -> list[str]:
 def _warnings(reports: Sequence[RecordingReport], least_frames: int) -> list[str]:
     nobody = [(one.name, "") for one in reports if not one.tracked.any()]
     tracked = [one for one in reports if one.tracked.any()]
-    longest = max(one.frames for one in reports)
+    never = _parts(tracked, "keypoint_names", lambda one: ~one.tracked.any(axis=0))
+    rare = _parts(tracked, "individuals", lambda one: one.tracked.mean(axis=1) < HARDLY)
+    little = [(one.name, "") for one in tracked if one.tracked.mean() < LITTLE]
+    jumping = _parts(tracked, "keypoint_names", lambda one: one.jumps > MANY_JUMPS * one.steps)
+    still = _parts(tracked, "keypoint_names", _stand_still)
+    swapped = [(one.name, "") for one in tracked if one.swaps]
+    tracklets = "if they are tracklets, --individuals says how many animals there are"
+    many = f"more than {MANY_JUMPS:.0%} of the steps are longer than a body"
+    swaps = f"individuals seem to change places at {sum(one.swaps for one in tracked)} frames"
     found = [
         *_sentence("nobody is ever tracked", nobody, "leave these recordings out"),
-        *_tracking_warnings(tracked),
-        *_movement_warnings(tracked),
+        *_sentence("keypoints never tracked", never, "leave them out; --keypoints names those to keep"),
+        *_sentence(f"individuals tracked in less than {HARDLY:.0%} of the frames", rare, tracklets),
+        *_sentence(f"less than {LITTLE:.0%} is tracked", little, "a better tracker, or a lower threshold, would help"),
+        *_sentence(many, jumping, "--max_jump removes jumps, --min_confidence doubtful positions"),
+        *_sentence("keypoints that do not move", still, "if they mark the arena, leave them out with --keypoints"),
+        *_sentence(swaps, swapped, "correct the identities in the tracker"),
         *_common_warnings(tracked),
     ]
+    longest = max(one.frames for one in reports)
     if longest < least_frames:
         found.append(
             f"all recordings are too short to learn from: the longest has {longest} frames, {least_frames} are "
@@ -105,41 +118,18 @@ def _warnings(reports: Sequence[RecordingReport], least_frames: int) -> list[str
     return found
 
 
-def _tracking_warnings(reports: Sequence[RecordingReport]) -> list[str]:
-    never = [
-        (r.name, k) for r in reports for k, one in zip(r.keypoint_names, r.tracked.T, strict=True) if not one.any()
-    ]
-    rare = [
-        (r.name, i) for r in reports for i, one in zip(r.individuals, r.tracked, strict=True) if one.mean() < HARDLY
-    ]
-    little = [(one.name, "") for one in reports if one.tracked.mean() < LITTLE]
-    tracklets = "if they are tracklets, --individuals says how many animals there are"
-    return [
-        *_sentence("keypoints never tracked", never, "leave them out; --keypoints names those to keep"),
-        *_sentence(f"individuals tracked in less than {HARDLY:.0%} of the frames", rare, tracklets),
-        *_sentence(f"less than {LITTLE:.0%} is tracked", little, "a better tracker, or a lower threshold, would help"),
-    ]
+def _stand_still(one: RecordingReport) -> np.ndarray:
+    return (one.steps > 0) & (one.travel <= STILL * np.nanmax(one.travel, initial=0))
 
 
-def _movement_warnings(reports: Sequence[RecordingReport]) -> list[str]:
-    jumping, still = [], []
-    for one in reports:
-        most = np.nanmax(one.travel, initial=0)
-        for k, name in enumerate(one.keypoint_names):
-            jumping += [(one.name, name)] if one.jumps[k] > MANY_JUMPS * one.steps[k] else []
-            still += [(one.name, name)] if one.steps[k] and one.travel[k] <= STILL * most else []
-    many = f"more than {MANY_JUMPS:.0%} of the steps are longer than a body"
-    swapped = [(one.name, "") for one in reports if one.swaps]
-    swaps = f"individuals seem to change places at {sum(one.swaps for one in reports)} frames"
-    return [
-        *_sentence(many, jumping, "--max_jump removes jumps, --min_confidence doubtful positions"),
-        *_sentence("keypoints that do not move", still, "if they mark the arena, leave them out with --keypoints"),
-        *_sentence(swaps, swapped, "correct the identities in the tracker"),
-    ]
+def _parts(
+    reports: Sequence[RecordingReport], names: str, mask: Callable[[RecordingReport], np.ndarray]
+) -> list[tuple[str, str]]:
+    """Pairs of a recording and a keypoint or individual in the mask; `names` is the field with their names."""
+    return [(r.name, part) for r in reports for part, is_in in zip(getattr(r, names), mask(r), strict=True) if is_in]
 
 
 def _common_warnings(reports: Sequence[RecordingReport]) -> list[str]:
-    """What differs between recordings."""
     found = []
     lengths = [one.body_length for one in reports if one.body_length > 0]
     if lengths and max(lengths) > OTHER_UNIT * min(lengths):
@@ -159,7 +149,7 @@ def _common_warnings(reports: Sequence[RecordingReport]) -> list[str]:
     return found
 
 
-def _sentence(problem: str, cases: Iterable[tuple[str, str]], advice: str) -> list[str]:
+def _sentence(problem: str, cases: Sequence[tuple[str, str]], advice: str) -> list[str]:
     """One sentence about cases, pairs of a recording and a part of it or ""; no sentence if there is no case."""
     by_recording: dict[str, list[str]] = {}
     for recording, part in cases:

@@ -20,12 +20,8 @@ SIDED, SPREADS = 2, 3
 def align(frames: np.ndarray, shape: np.ndarray) -> np.ndarray:
     """Frames moved, and turned in the plane of the first two coordinates, onto a shape by least squares.
 
-    Args:
-        frames: (n, K, d), any unit; NaN = not tracked.
-        shape: (K, d), same unit; NaN = not known.
-
-    Returns:
-        (n, K, d) float64; NaN = not tracked, or no keypoint of the shape is tracked in the frame.
+    Frames (n, K, d) and shape (K, d), NaN = not tracked, give (n, K, d) float64; frames without any keypoint of the
+    shape are NaN.
     """
     both = (np.isfinite(frames) & np.isfinite(shape)).all(axis=-1, keepdims=True)
     count = both.sum(axis=1, keepdims=True)
@@ -46,11 +42,7 @@ def align(frames: np.ndarray, shape: np.ndarray) -> np.ndarray:
 def mean_shape(frames: np.ndarray) -> np.ndarray:
     """The mean shape of frames by generalised Procrustes analysis, in which outliers have bounded weight.
 
-    Args:
-        frames: (n, K, d), any unit; NaN = not tracked.
-
-    Returns:
-        (K, d) float64, same unit, with the mean of the keypoints at 0; NaN = never tracked.
+    Frames (n, K, d), NaN = not tracked, give (K, d) float64 with the keypoints' mean at 0; NaN = never tracked.
     """
     if not len(frames):
         return np.full(frames.shape[1:], np.nan)
@@ -78,23 +70,14 @@ def _middle(aligned: np.ndarray, around: np.ndarray) -> np.ndarray:
 
 
 class ShapeChange(NamedTuple):
-    """The difference between two body shapes.
-
-    Attributes:
-        mirrored: whether the other shape is a mirror image.
-        exchanged: exchanges of two keypoints; each is a list of the pairs that explain it equally well.
-        order: (K,) int, maps each keypoint of the shape to that of the other one.
-        moved: (K,) bool, keypoints that are elsewhere.
-        distance: (K,) float, how far, in the unit of the shape.
-        scale: size of the other shape relative to the shape, by the keypoints that did not move; NaN = not known.
-    """
+    """The difference between two body shapes."""
 
     mirrored: bool
-    exchanged: list[list[tuple[int, int]]]
-    order: np.ndarray
-    moved: np.ndarray
-    distance: np.ndarray
-    scale: float
+    exchanged: list[list[tuple[int, int]]]  # for each exchange, the pairs of keypoints that explain it equally well
+    order: np.ndarray  # (K,) int, maps each keypoint of the shape to that of the other one
+    moved: np.ndarray  # (K,) bool, keypoints that are elsewhere
+    distance: np.ndarray  # (K,) float, how far, in the unit of the shape
+    scale: float  # size relative to the shape, by the keypoints that did not move; NaN = not known
 
 
 def find_change(
@@ -102,13 +85,9 @@ def find_change(
 ) -> ShapeChange:
     """The fewest changes that explain the difference between two shapes of any size.
 
-    A mirror image is tried first, then exchanges of keypoints, the best first, then keypoints that are elsewhere.
-
-    Args:
-        shape, other: (K, d), any units; NaN = not known.
-        tolerance: (K,) in the unit of the shape, distance up to which a keypoint has not moved.
-        spread: (K,) in the unit of the shape, of frames around it; with it, a body that bends to the other side is not
-            taken for a mirror image.
+    A mirror image is tried first, then exchanges of keypoints, the best first, then keypoints that are elsewhere. A
+    keypoint within its tolerance (K,) has not moved. With the spread (K,) of frames around the shape, a body that bends
+    to the other side is not taken for a mirror image. Both are in the unit of the shape; NaN = not known.
     """
     kept = np.isfinite(shape).all(axis=-1) & np.isfinite(other).all(axis=-1)
     order, exchanged, mirrored = np.arange(len(shape)), [], False

@@ -24,39 +24,24 @@ class TrainingSummary:
     """What recordings look like, in numbers, names and arrays that a checkpoint can keep.
 
     A deviation is a robust standard deviation over parts: the recordings, or pieces of them where there are few.
-
-    Attributes:
-        keypoint_names: K names.
-        recordings, parts: how many there are.
-        fps: frames per second, None = not known, or recordings differ.
-        body_length, body_length_deviation: median, in the tracker's unit, and deviation of the logarithm; NaN = not
-            known.
-        shape: (K, d) float64, body lengths, in no particular direction; NaN = never tracked.
-        spread: (K,) float64, body lengths, median distance of a keypoint to its place in the shape.
-        shape_deviation: (K,) float64, body lengths, of the keypoint's place.
-        speed, speed_deviation: 95th percentile of the steps of keypoints, body lengths per frame, and deviation of the
-            logarithm.
-        confidence, confidence_deviation: (K,) float64, median; NaN = not given.
-        missing, missing_deviation: (K,) float64, share of the frames of all individuals that are ever tracked.
-        embeddings: mean and standard deviation over frames, each (C,), by encoder; see `describe_embeddings`.
     """
 
     keypoint_names: tuple[str, ...]
     recordings: int
     parts: int
-    fps: float | None
-    body_length: float
-    body_length_deviation: float
-    shape: np.ndarray
-    spread: np.ndarray
-    shape_deviation: np.ndarray
-    speed: float
-    speed_deviation: float
-    confidence: np.ndarray
+    fps: float | None  # None = not known, or recordings differ
+    body_length: float  # median, in the tracker's unit; NaN = not known
+    body_length_deviation: float  # of the logarithm
+    shape: np.ndarray  # (K, d) float64, in no particular direction; NaN = never tracked
+    spread: np.ndarray  # (K,) float64, median distance of a keypoint to its place in the shape
+    shape_deviation: np.ndarray  # (K,) float64, of the keypoint's place
+    speed: float  # 95th percentile of the steps of keypoints, per frame
+    speed_deviation: float  # of the logarithm
+    confidence: np.ndarray  # (K,) float64, median; NaN = not given
     confidence_deviation: np.ndarray
-    missing: np.ndarray
+    missing: np.ndarray  # (K,) float64, share of the frames of all individuals that are ever tracked
     missing_deviation: np.ndarray
-    embeddings: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    embeddings: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)  # see `describe_embeddings`
 
 
 def describe(recordings: Sequence[Recording]) -> TrainingSummary:
@@ -72,7 +57,9 @@ def describe(recordings: Sequence[Recording]) -> TrainingSummary:
     length = _over_parts(np.log(lengths))
     shape = _shape([part for part, _ in parts], lengths)
     speed = _over_parts(np.log(np.where(speeds > 0, speeds, np.nan)))
-    confidence = _over_parts(np.stack([_confidence(given, len(names)) for _, given in parts]))
+    unknown = np.full((1, len(names)), np.nan)
+    confidences = [unknown if given is None else given.reshape(-1, len(names)).astype(float) for _, given in parts]
+    confidence = _over_parts(np.stack([median(given) for given in confidences]))
     missing = _over_parts(np.stack([_missing(part) for part, _ in parts]))
     length, speed = ((float(np.exp(middle)), float(deviation)) for middle, deviation in (length, speed))
     fps = rates.pop() if len(rates) == 1 else None
@@ -80,11 +67,7 @@ def describe(recordings: Sequence[Recording]) -> TrainingSummary:
 
 
 def describe_embeddings(embeddings: Mapping[str, np.ndarray]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Mean and standard deviation of each channel over all frames, (C,) float64; NaN if there is no frame.
-
-    Args:
-        embeddings: by encoder, (..., C) float; NaN = no frame.
-    """
+    """Mean and standard deviation (C,) float64 over the frames of (..., C), by encoder; NaN = no frame."""
     found = {}
     for name, embedding in embeddings.items():
         frames = np.asarray(embedding, float).reshape(-1, embedding.shape[-1])
@@ -131,12 +114,6 @@ def _missing(keypoints: np.ndarray) -> np.ndarray:
     seen = np.isfinite(keypoints).all(axis=-1)
     there = seen[seen.any(axis=(1, 2))]
     return 1 - there.mean(axis=(0, 1)) if len(there) else np.ones(seen.shape[2])
-
-
-def _confidence(confidence: np.ndarray | None, count: int) -> np.ndarray:
-    if confidence is None:
-        return np.full(count, np.nan)
-    return median(confidence.reshape(-1, count).astype(float))
 
 
 def _over_parts(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
