@@ -34,7 +34,6 @@ def write_embeddings(
     Tracks of one individual in one recording are parts, and are put together by frame.
 
     Args:
-        folder: is made if it does not exist.
         embeddings: in any order; individuals keep this order in the files.
         kind: `csv` or `parquet`: a row per individual and frame, with the columns recording, individual, frame (its
             number in the recording), time_s (empty if `fps` is not known) and those of `TrackEmbedding.table`. CSV is
@@ -64,7 +63,7 @@ def write_embeddings(
 
 
 def check_kind(kind: str) -> None:
-    """Raise ValueError for an unknown kind of files, ImportError if a package for it is not installed."""
+    """Raise ValueError for an unknown kind of files, ImportError for a package that it needs."""
     if kind not in KINDS:
         raise ValueError(f"there is no kind {kind!r} of files; choose from {', '.join(KINDS)}")
     for package in KINDS[kind][1]:
@@ -172,7 +171,6 @@ def _write_npz(file: BinaryIO, tracks: Tracks) -> None:
 
 
 def _side_by_side(tracks: Tracks, encoder: str, frame: np.ndarray) -> np.ndarray:
-    """(A, T, C) float32 of one encoder at the frames (T,); NaN where an individual has none."""
     found = np.full((len(tracks), len(frame), _first(tracks).embs[encoder].shape[1]), np.nan, np.float32)
     for rows, parts in zip(found, tracks.values(), strict=True):
         for part in parts:

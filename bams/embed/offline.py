@@ -18,13 +18,8 @@ def embed_blocks(
 ) -> Iterator[dict[str, np.ndarray]]:
     """Embed tracks that come block by block; the embeddings equal those of whole tracks, without dropout.
 
-    Args:
-        model: in either mode, which stays.
-        blocks: (A, n, F) float32 each, unscaled and finite: the next frames of the same A tracks.
-        device: where to compute; the model is moved there.
-
-    Yields:
-        by encoder name, (A, n, C) float32 of the next block.
+    Blocks (A, n, F) float32, unscaled and finite, are the next frames of the same A tracks; each yields (A, n, C)
+    float32 by encoder name. The model is moved to the device; its mode stays.
     """
     training = model.training
     model.to(device).eval()
@@ -44,15 +39,7 @@ def embed_blocks(
 def embed_tracks(
     model: BAMS, tracks: Iterable[np.ndarray], device: str | torch.device = "cpu"
 ) -> Iterator[dict[str, np.ndarray]]:
-    """Embed whole tracks of any length, one after the other.
-
-    Args:
-        model, device: as of `embed_blocks`.
-        tracks: (T, F) float32 each, unscaled and finite, as `Dataset.track_input` gives them.
-
-    Yields:
-        by encoder name, (T, C) float32 of the next track.
-    """
+    """Embed whole tracks (T, F) float32, unscaled and finite; each yields (T, C) float32 by encoder name."""
     for track in tracks:
         blocks = (track[None, first : first + BLOCK] for first in range(0, len(track), BLOCK))
         parts = list(embed_blocks(model, blocks, device))
@@ -65,10 +52,8 @@ def embed_recording(
     """Embed a recording of any length, features and embeddings block by block.
 
     Args:
-        model, device: as of `embed_blocks`.
         recording: (A, T, K, d) keypoints or (A, T, F) series, NaN = not tracked.
-        make_inputs: makes finite inputs; those of a frame may depend on the frame, the frame before, and the last
-            observed positions.
+        make_inputs: makes finite inputs of a frame from it, the frame before, and the last observed positions.
 
     Yields:
         the frames of a block, and by encoder name their embeddings (A, n, C) float32.
@@ -81,7 +66,6 @@ def embed_recording(
 
 
 def _input_blocks(recording: np.ndarray, make_inputs: MakeInputs, spans: Sequence[slice]) -> Iterator[np.ndarray]:
-    """Inputs of each span."""
     before = recording[:, :0]
     for span in spans:
         frames = np.concatenate([before, recording[:, span]], axis=1)
@@ -90,21 +74,14 @@ def _input_blocks(recording: np.ndarray, make_inputs: MakeInputs, spans: Sequenc
 
 
 def carry_over(recording: np.ndarray) -> np.ndarray:
-    """What the inputs of later frames need of the frames so far.
-
-    Args:
-        recording: (A, T, K, d) or (A, T, F), NaN = not tracked; it may begin with what was carried over before.
+    """What the inputs of later frames need of the frames so far (A, T, ...), which may begin with an earlier result.
 
     Returns:
         (A, 2, ...): the last observed positions before the last frame, then the last frame; (A, 1, ...) if T is 1.
     """
-    return np.concatenate([last_seen(recording[:, :-1]), recording[:, -1:]], axis=1)
-
-
-def last_seen(recording: np.ndarray) -> np.ndarray:
-    """The last observed position of each keypoint, or value: (A, T, ...) -> (A, 1, ...), NaN = never observed."""
-    seen = observed(recording) if recording.ndim == 4 else np.isfinite(recording)
-    return fill_gaps(recording, seen)[:, -1:]
+    earlier = recording[:, :-1]
+    seen = observed(earlier) if earlier.ndim == 4 else np.isfinite(earlier)
+    return np.concatenate([fill_gaps(earlier, seen)[:, -1:], recording[:, -1:]], axis=1)
 
 
 def compute_representations(
@@ -117,10 +94,8 @@ def compute_representations(
     """
     tracks = [dataset.track_input(i) for i in range(dataset.n_tracks)]
     shape = len(tracks), max(map(len, tracks))
-    result: dict[str, np.ndarray] = {}
+    result = {name: np.full((*shape, size), np.nan, np.float32) for name, size in model.sizes.items()}
     for i, embs in enumerate(embed_tracks(model, tracks, device)):
         for name, emb in embs.items():
-            if name not in result:
-                result[name] = np.full((*shape, emb.shape[1]), np.nan, np.float32)
             result[name][i, : len(emb)] = emb
     return result

@@ -82,14 +82,10 @@ class StreamingEncoder:
         self._windows: dict[str, list[list[np.ndarray]]] = {}
 
     def embed(self, keypoints: np.ndarray) -> dict[str, np.ndarray]:
-        """Embed the next frame.
+        """Embed the next frame: (A, C) float32 by encoder name.
 
         Args:
-            keypoints: (A, K, d) keypoints or (A, F) of a series, float32, any unit; NaN = not tracked. An absent
-                individual is NaN, so that A stays the same.
-
-        Returns:
-            by encoder name, (A, C) float32.
+            keypoints: (A, K, d) or (A, F) float32, any unit; NaN = not tracked, also for an individual that is absent.
 
         Raises:
             ValueError: the frame does not fit the earlier frames or the model, or has infinite values; it is skipped.
@@ -107,10 +103,8 @@ class StreamingEncoder:
     def _checked(self, keypoints: np.ndarray) -> np.ndarray:
         axes = np.shape(keypoints)
         if len(axes) not in (2, 3) or 0 in axes:
-            raise ValueError(
-                f"a frame has axes {axes}; expected (individuals, keypoints, coordinates) or (individuals, features), "
-                "none of them 0"
-            )
+            expected = "(individuals, keypoints, coordinates) or (individuals, features), none of them 0"
+            raise ValueError(f"a frame has axes {axes}; expected {expected}")
         if self._before is not None and axes != (first := (len(self._before), *self._before.shape[2:])):
             raise ValueError(
                 f"a frame has axes {axes}, the frames before it {first}: give NaN for absent individuals, and call "
@@ -147,16 +141,13 @@ def _as_matrix(conv: nn.Conv1d) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _begin(blocks: Sequence[Block], tracks: int) -> list[list[np.ndarray]]:
-    """The frames that each convolution joins, all 0 before the first frame, as the network pads.
-
-    A convolution of dilation n is n convolutions without dilation that take turns, so its windows are (dilation,
-    tracks, kernel size * channels in) float32, oldest frame first.
-    """
+    """The frames that each convolution joins, oldest first, all 0 before the first frame, as the network pads."""
+    # a convolution of dilation n is n convolutions without dilation that take turns
     return [[np.zeros((b.dilation, tracks, len(layer.weight)), np.float32) for layer in b.layers] for b in blocks]
 
 
 def _encode(blocks: Sequence[Block], windows: Sequence[Sequence[np.ndarray]], x: np.ndarray, frame: int) -> np.ndarray:
-    """Embed one frame: scaled input (tracks, F) -> (tracks, C); the windows move on by this frame, number `frame`."""
+    """Embed scaled inputs (tracks, F) -> (tracks, C) of one frame, and move the windows on by it."""
     for block, block_windows in zip(blocks, windows, strict=True):
         y = x
         for layer, layer_windows in zip(block.layers, block_windows, strict=True):

@@ -18,13 +18,8 @@ def embed_recordings(
 ) -> Iterator[np.ndarray]:
     """Embeddings of recordings, pooled over the individuals, one recording after the other.
 
-    Args:
-        model, make_inputs, device: as of `embed_recording`.
-        recordings: (A, T, K, d) float32 each; NaN = not tracked.
-
-    Yields:
-        (T, 2*C) float32 of the next recording, C of all encoders joined: mean, then range. Where nobody is present
-        all individuals are pooled, so that every number is finite.
+    Each (A, T, K, d) float32, NaN = not tracked, yields (T, 2*C) float32, C of all encoders joined: mean, then range.
+    Where nobody is present all individuals are pooled, so that every number is finite.
     """
     for recording in recordings:
         present = tracked_presence(recording)
@@ -37,12 +32,7 @@ def embed_recordings(
 def pool_individuals(embs: np.ndarray, present: np.ndarray) -> np.ndarray:
     """Mean over the individuals present, joined with their range; free of order and number.
 
-    Args:
-        embs: (A, T, C) float32, embeddings of the individuals of one recording.
-        present: (A, T) bool.
-
-    Returns:
-        (T, 2*C) float32; NaN where nobody is present.
+    Embeddings (A, T, C) float32 and `present` (A, T) bool give (T, 2*C) float32; NaN where nobody is present.
     """
     there = present[..., None]
     count = there.sum(axis=0)
@@ -75,13 +65,8 @@ def embed_table(
 ) -> np.ndarray:
     """One table of the pooled embeddings of all recordings, see `embed_recordings`.
 
-    Args:
-        model, recordings, make_inputs, device: as there; each of several processes embeds its share.
-        spans: the rows (start, end) of each recording; together they fill the table.
-        table: (frames, 2*C) float32 to fill, common to all processes; made in memory unless given.
-
-    Returns:
-        the table.
+    Each of several processes embeds its share. The spans are the rows (start, end) of each recording in the table,
+    (frames, 2*C) float32, which is common to all processes; it is made in memory unless given.
     """
     if table is None:
         table = np.empty((max(end for _, end in spans), 2 * sum(model.sizes.values())), np.float32)

@@ -85,40 +85,26 @@ class TrackEmbedding:
 def embed(
     trained: Checkpoint, recordings: Sequence[Recording], device: str | torch.device = "cpu", pooled: bool = False
 ) -> Iterator[list[TrackEmbedding]]:
-    """Embeddings of whole recordings of any length, one recording after the other.
+    """Embeddings of recordings, cleaned as those in training were, for each its individuals in their order.
 
-    Args:
-        trained: a model of your own recordings.
-        recordings: cleaned as those in training were.
-        device: where to compute.
-        pooled: whether recordings with several individuals also have an embedding of the group, see
-            `bams.pool_individuals`; NaN where nobody is present.
-
-    Yields:
-        for a recording, the embeddings of its individuals in their order, then that of the group.
+    If `pooled`, that of the group follows where there are several individuals; NaN where nobody is present.
 
     Raises:
         ValueError: the recordings have other features than those in training.
     """
     for recording in recordings:
-        yield _embed_one(trained, recording, device, pooled and len(recording.individuals) > 1)
-
-
-def _embed_one(
-    trained: Checkpoint, recording: Recording, device: str | torch.device, pooled: bool
-) -> list[TrackEmbedding]:
-    shape, sizes = recording.keypoints.shape[:2], trained.model.sizes
-    embs = {name: np.empty((*shape, size), np.float32) for name, size in sizes.items()}
-    groups = {name: np.empty((shape[1], 2 * size), np.float32) for name, size in sizes.items()} if pooled else {}
-    present = tracked_presence(recording.keypoints)
-    make_inputs = partial(trained.inputs, names=recording.keypoint_names or None)
-    for span, block in embed_recording(trained.model, recording.keypoints, make_inputs, device):
-        for name, values in block.items():
-            embs[name][:, span] = values
-            if pooled:
-                groups[name][span] = pool_individuals(values, present[:, span])
-    found = [(one, {name: embs[name][i] for name in embs}) for i, one in enumerate(recording.individuals)]
-    return [
-        TrackEmbedding(recording.name, individual, of_one, recording.first_frame, recording.fps)
-        for individual, of_one in [*found, *([(GROUP, groups)] if pooled else [])]
-    ]
+        (individuals, frames), sizes = recording.keypoints.shape[:2], trained.model.sizes
+        embs = {name: np.empty((individuals, frames, size), np.float32) for name, size in sizes.items()}
+        tracks = [(one, {name: embs[name][i] for name in embs}) for i, one in enumerate(recording.individuals)]
+        groups: dict[str, np.ndarray] = {}
+        if pooled and individuals > 1:
+            groups = {name: np.empty((frames, 2 * size), np.float32) for name, size in sizes.items()}
+            tracks.append((GROUP, groups))
+        present = tracked_presence(recording.keypoints)
+        make_inputs = partial(trained.inputs, names=recording.keypoint_names or None)
+        for span, block in embed_recording(trained.model, recording.keypoints, make_inputs, device):
+            for name, values in block.items():
+                embs[name][:, span] = values
+                if groups:
+                    groups[name][span] = pool_individuals(values, present[:, span])
+        yield [TrackEmbedding(recording.name, *track, recording.first_frame, recording.fps) for track in tracks]

@@ -85,12 +85,9 @@ def _shape_findings(names: Sequence[str], change: ShapeChange) -> list[str]:
 def _scale_findings(reference: TrainingSummary, new: TrainingSummary, change: ShapeChange) -> list[str]:
     ratio = new.body_length / reference.body_length * change.scale
     least = max(math.log(LEAST_SCALE), _tolerance(reference, new, "body_length_deviation"))
-    if not abs(math.log(ratio)) > least:  # NaN: not known
-        return []
-    return [
-        f"bodies are {ratio:.2f} times as long as in training: another unit, camera or age of the animals? "
-        "multiply the coordinates, or train on both kinds"
-    ]
+    said = "another unit, camera or age of the animals? multiply the coordinates, or train on both kinds"
+    known_and_large = abs(math.log(ratio)) > least  # False for NaN, where a length is not known
+    return [f"bodies are {ratio:.2f} times as long as in training: {said}"] if known_and_large else []
 
 
 def _rate_findings(reference: TrainingSummary, new: TrainingSummary) -> list[str]:

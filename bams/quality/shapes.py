@@ -29,13 +29,12 @@ def align(frames: np.ndarray, shape: np.ndarray) -> np.ndarray:
     here = frames - np.where(both, frames, 0).sum(axis=1, keepdims=True) * weight
     centre = np.where(both, shape, 0).sum(axis=1, keepdims=True) * weight
     if frames.shape[-1] > 1:
-        there = np.where(both, shape - centre, 0)
         x, y = np.moveaxis(np.where(both, here, 0)[..., :2], -1, 0)
-        to_x, to_y = np.moveaxis(there[..., :2], -1, 0)
+        to_x, to_y = np.moveaxis(np.where(both, shape - centre, 0)[..., :2], -1, 0)
         angle = np.arctan2((x * to_y - y * to_x).sum(axis=1), (x * to_x + y * to_y).sum(axis=1))[:, None]
         cos, sin = np.cos(angle), np.sin(angle)
         x, y = here[..., 0], here[..., 1]
-        here = np.concatenate([np.stack([cos * x - sin * y, sin * x + cos * y], axis=-1), here[..., 2:]], axis=-1)
+        here[..., :2] = np.stack([cos * x - sin * y, sin * x + cos * y], axis=-1)
     return here + centre
 
 
@@ -95,10 +94,10 @@ def find_change(
     if now.max() > 1 and shape.shape[1] > 1:
         flip = np.where(np.arange(shape.shape[1]) == 0, -1, 1)
         after = _misses(shape, other * flip, kept, tolerance)
-        apart = np.inf
-        if spread is not None:  # 0 for a keypoint that was tracked in one frame only
-            apart = _misses(shape, shape * flip, kept, np.where(spread > 0, SPREADS * spread, tolerance))
-        if np.sum(np.broadcast_to(apart, len(kept)) > 1) >= SIDED and _cost(after) < MUCH_LESS * _cost(now):
+        # the spread is 0 for a keypoint that was tracked in one frame only
+        bend = tolerance if spread is None else np.where(spread > 0, SPREADS * spread, tolerance)
+        sided = spread is None or np.sum(_misses(shape, shape * flip, kept, bend) > 1) >= SIDED
+        if sided and _cost(after) < MUCH_LESS * _cost(now):
             other, mirrored, now = other * flip, True, after
     while now.max() > 1:
         pairs = _exchanges(shape, other[order], kept, tolerance)
