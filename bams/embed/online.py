@@ -44,18 +44,14 @@ class Block(NamedTuple):
 class StreamingEncoder:
     """Embeds a recording frame by frame; the embeddings equal those of the whole recording.
 
-    The work per frame does not depend on the length of the recording. It runs on the CPU in numpy, because arrays this
-    small spend most of the time in the calls. Later changes of the model have no effect. An encoder can be copied and
-    pickled at any time, also in the middle of a recording.
+    The work per frame does not depend on the length of the recording, and runs on the CPU. Later changes of the model
+    have no effect. An encoder can be copied and pickled at any time, also in the middle of a recording.
 
     Args:
         checkpoint: a trained model, or its file.
         features: (A, T, K, d) or (A, T, F) float32 -> `Features`. Each frame may depend on itself, the frame before
             and the last observed positions. Needed only where the checkpoint, of a version before 0.2, does not say.
         keypoint_names: K names of the keypoints of a frame, in their order; those of training unless given.
-
-    Raises:
-        FileNotFoundError, ValueError: as `bams.checkpoint.load`, or the features are not known.
     """
 
     def __init__(

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 # Limits of warnings: shares of frames, shares of steps, a share of how far other keypoints travel, a ratio of lengths.
 HARDLY, LITTLE, MANY_JUMPS, STILL, OTHER_UNIT = 0.05, 0.5, 0.01, 0.02, 2.0
-HEAD = ("recording", "frames", "seconds", "animals", "tracked", "longest gap", "jumps", "body length", "swaps")
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,8 @@ class DataReport:
     warnings: list[str]
 
     def __str__(self) -> str:
-        rows = [HEAD, *(_row(one) for one in self.recordings)]
+        cells = [_cells(one) for one in self.recordings]
+        rows = [tuple(cells[0]), *(tuple(row.values()) for row in cells)]
         said = [f"! {warning}" for warning in self.warnings] or ["nothing to correct was found"]
         return "\n".join([*_table(rows), "", *_table(_keypoint_rows(self.recordings)), "", *said])
 
@@ -39,18 +39,18 @@ def data_report(recordings: Sequence[Recording], least_frames: int | None = None
     return DataReport(reports, _warnings(reports, least_frames or 0))
 
 
-def _row(one: RecordingReport) -> tuple[str, ...]:
-    return (
-        one.name,
-        f"{one.frames}",
-        f"{one.frames / one.fps:.1f}" if one.fps else "?",
-        f"{len(one.individuals)}",
-        f"{one.tracked.mean():.0%}",
-        f"{one.longest_gap.max()}",
-        _of_steps(one.jumps.sum(), one.steps.sum()),
-        f"{one.body_length:.4g}",
-        f"{one.swaps}",
-    )
+def _cells(one: RecordingReport) -> dict[str, str]:
+    return {
+        "recording": one.name,
+        "frames": f"{one.frames}",
+        "seconds": f"{one.frames / one.fps:.1f}" if one.fps else "?",
+        "animals": f"{len(one.individuals)}",
+        "tracked": f"{one.tracked.mean():.0%}",
+        "longest gap": f"{one.longest_gap.max()}",
+        "jumps": _of_steps(one.jumps.sum(), one.steps.sum()),
+        "body length": f"{one.body_length:.4g}",
+        "swaps": f"{one.swaps}",
+    }
 
 
 def _keypoint_rows(reports: Sequence[RecordingReport]) -> list[tuple[str, ...]]:
