@@ -26,11 +26,10 @@ def embed_blocks(
     before = None
     try:
         for block in blocks:
-            _, frames, _ = block.shape
             joined = np.array(block) if before is None else np.concatenate([before, block], axis=1)
             with torch.inference_mode():
                 embs = model.encode(torch.from_numpy(joined).to(device))
-            yield {name: emb[:, -frames:].float().cpu().numpy() for name, emb in embs.items()}
+            yield {name: emb[:, -block.shape[1] :].float().cpu().numpy() for name, emb in embs.items()}
             before = joined[:, max(joined.shape[1] - model.context, 0) :]
     finally:
         model.train(training)

@@ -102,10 +102,8 @@ class StreamingEncoder:
             expected = "(individuals, keypoints, coordinates) or (individuals, features), none of them 0"
             raise ValueError(f"a frame has axes {axes}; expected {expected}")
         if self._before is not None and axes != (first := (len(self._before), *self._before.shape[2:])):
-            raise ValueError(
-                f"a frame has axes {axes}, the frames before it {first}: give NaN for absent individuals, and call "
-                "reset() before another recording"
-            )
+            advice = "give NaN for absent individuals, and call reset() before another recording"
+            raise ValueError(f"a frame has axes {axes}, the frames before it {first}: {advice}")
         return check_keypoints(keypoints)
 
     def _inputs(self, frames: np.ndarray) -> np.ndarray:

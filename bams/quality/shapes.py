@@ -146,13 +146,12 @@ def _misses(shape: np.ndarray, other: np.ndarray, kept: np.ndarray, tolerance: n
 
 def _fit(shape: np.ndarray, other: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, float]:
     """Distances (K,) after the other shape is fitted onto the shape by the keypoints kept, and its relative size."""
-    if kept.sum() < 2:
-        return np.full(len(shape), np.nan), float("nan")
-    centre = shape[kept].mean(axis=0)
-    here = align(other[None], np.where(kept[:, None], shape, np.nan))[0] - centre
+    known = np.where(kept[:, None], shape, np.nan)
+    centre = _nanmean(known)
+    here = align(other[None], known)[0] - centre
     there = shape - centre
     size, larger = np.sum(there[kept] ** 2), np.sum(here[kept] ** 2)
-    if not (size > 0 and larger > 0):
+    if not (size > 0 and larger > 0):  # fewer than two keypoints, or all in one place
         return np.full(len(shape), np.nan), float("nan")
     factor = np.sum(here[kept] * there[kept]) / larger
     return np.linalg.norm(factor * here - there, axis=-1), float(np.sqrt(larger / size))
