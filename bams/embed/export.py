@@ -44,7 +44,10 @@ def write_embeddings(
             `frame` (T,), `time_s` (T,), `fps` and `recording`.
         names: NAME by recording, from `file_names`; needed if recordings are written one by one.
 
-    Raises ValueError for tracks of a recording that do not fit together, before anything is written.
+    Raises:
+        ImportError: a package for this kind is not installed: `pip install "bams[poses]"`.
+        OSError: the folder cannot be written.
+        ValueError: an unknown kind, no embeddings, or tracks of a recording that do not fit together.
     """
     check_kind(kind)
     found = _by_file(embeddings)

@@ -29,6 +29,9 @@ class TrackEmbedding:
         embs: by encoder name, (T, C) float32, also in mapped files; NaN = there is no embedding.
         first_frame: number, in the recording, of the frame at index 0.
         fps: frames per second, None = not known.
+
+    Raises:
+        ValueError: these do not fit each other.
     """
 
     recording: str
