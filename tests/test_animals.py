@@ -1,7 +1,6 @@
 """Features of any skeleton and any number of animals, against a plain loop and by hand."""
 
 import json
-import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -55,24 +54,16 @@ def plain_features(keypoints: np.ndarray, others: int) -> tuple[dict, dict, dict
         for t in range(frames):
             for k in range(count):
                 held[a, t, k] = keypoints[a, t, k] if seen[a, t, k] else (held[a, t - 1, k] if t else NAN)
-    headings, centres = {}, {}
+    headings, oriented, centres = {}, {}, {}
     for a in range(individuals):
         tracked = np.flatnonzero(seen[a].any(-1))
         for t in range(frames):
             known = [k for k in range(count) if np.isfinite(held[a, t, k]).all()]
             if known:
                 centres[a, t] = held[a, t, known].mean(0)
-                spread = np.zeros((count, 2))
-                spread[known] = (held[a, t, known] - centres[a, t])[:, :2]
-                _, vectors = np.linalg.eigh(spread.T @ spread)
-                axis = vectors[:, -1]
-                first = np.zeros(2)
-                for place, k in enumerate(known):
-                    first += ((len(known) - 1) / 2 - place) * spread[k]
-                if axis @ first < 0:
-                    axis = -axis
-                if len(known) > 1:
-                    headings[a, t] = np.arctan2(axis[1], axis[0])
+            now = [k for k in range(count) if seen[a, t, k]]
+            oriented[a, t] = plain_heading(keypoints[a, t], now) is not None
+            headings[a, t] = plain_heading(keypoints[a, t], now) or plain_heading(held[a, t], known)
             for k in range(count):
                 inputs[a, t, f"keypoint{k}_observed"] = actions[a, t, f"keypoint{k}_observed"] = float(seen[a, t, k])
                 valid[a, t, f"keypoint{k}_observed"] = tracked[0] <= t <= tracked[-1]
@@ -85,7 +76,7 @@ def plain_features(keypoints: np.ndarray, others: int) -> tuple[dict, dict, dict
                 own = np.full(dims, NAN)
                 if known:
                     own = held[a, t, k] - centres[a, t]
-                    own[:2] = plain_turn(own[:2], -headings.get((a, t), 0))
+                    own[:2] = plain_turn(own[:2], -(headings[a, t] or 0))
                 for i, x in enumerate("xyz"[:dims]):
                     inputs[a, t, f"keypoint{k}_{x}_relative"] = own[i]
                 for other in range(k + 1, count):
@@ -94,21 +85,24 @@ def plain_features(keypoints: np.ndarray, others: int) -> tuple[dict, dict, dict
                     valid[a, t, name] = seen[a, t, k] and seen[a, t, other]
                     actions[a, t, name] = inputs[a, t, name] if valid[a, t, name] else 0
             moved, turn = np.zeros(dims), 0.0
-            if (a, t) in centres and (a, t - 1) in centres:
-                moved = centres[a, t] - centres[a, t - 1]
-                moved[:2] = plain_turn(moved[:2], -headings.get((a, t), 0))
-            if (a, t) in headings and (a, t - 1) in headings:
-                turn = np.angle(np.exp(1j * (headings[a, t] - headings[a, t - 1])))
+            common = [k for k in range(count) if t > 0 and seen[a, t, k] and seen[a, t - 1, k]]
+            if common and (oriented[a, t] or headings[a, t] is None):
+                moved = np.mean([keypoints[a, t, k] - keypoints[a, t - 1, k] for k in common], axis=0)
+                moved[:2] = plain_turn(moved[:2], -(headings[a, t] or 0))
+            if len(common) > 1:
+                now, last = plain_heading(keypoints[a, t], common), plain_heading(keypoints[a, t - 1], common)
+                turn = np.angle(np.exp(1j * (now - last)))
             inputs[a, t, "turn"] = turn
             for i, x in enumerate("xyz"[:dims]):
                 inputs[a, t, f"centre_{x}_moved"] = moved[i]
     for a in range(individuals):
         for t in range(frames):
             ranked = []
-            for b in (b for b in range(individuals) if b != a):
+            for b in (b for b in range(individuals) if b != a and seen[b, t].any()):
                 apart = np.linalg.norm(held[a, t][:, None] - held[b, t][None], axis=-1)
-                finite = apart[np.isfinite(apart)]
-                ranked.append((finite.min() if finite.size else np.inf, b, apart))
+                mine = seen[a, t] if seen[a, t].any() else np.ones(count, bool)
+                finite = [x for x in apart[mine][:, seen[b, t]].ravel() if np.isfinite(x)]
+                ranked.append((min(finite, default=np.inf), b, apart))
             ranked.sort(key=lambda row: row[:2])
             for n in range(others):
                 for p in range(count):
@@ -124,6 +118,16 @@ def plain_features(keypoints: np.ndarray, others: int) -> tuple[dict, dict, dict
                         last = np.linalg.norm(held[a, t - 1, p] - held[b, t - 1, q]) if before else 0
                         actions[a, t, f"{name}_approach"] = apart[p, q] - last if before else 0
     return inputs, actions, valid
+
+
+def plain_heading(points: np.ndarray, known: list[int]) -> float | None:
+    """The principal axis of the known points (K, d), towards those that are listed first; None of fewer than two."""
+    if len(known) < 2:
+        return None
+    spread = (points[known] - points[known].mean(0))[:, :2]
+    axis = np.linalg.eigh(spread.T @ spread)[1][:, -1]
+    weights = (len(known) - 1) / 2 - np.arange(len(known))
+    return np.arctan2(*(axis * (1 if axis @ (weights @ spread) >= 0 else -1))[::-1])
 
 
 def plain_turn(vector: np.ndarray, angle: float) -> np.ndarray:
@@ -165,8 +169,8 @@ def test_by_hand():
 
 def test_the_heading_leads_from_one_named_keypoint_to_another():
     body = np.float32([[[[0, 3], [1, 0], [0, -3]]]])  # longest along y
-    assert np.allclose(body_heading(body, body.mean(axis=2)), np.pi / 2, atol=0.2)
-    assert np.allclose(body_heading(body, body.mean(axis=2), (2, 1)), np.arctan2(3, 1))
+    assert np.allclose(body_heading(body), np.pi / 2, atol=0.2)
+    assert np.allclose(body_heading(body, (2, 1)), np.arctan2(3, 1))
     by_name = animal_features(body, FeatureConfig(heading="c:b", others=0), ("a", "b", "c"))
     assert np.isclose(column(by_name, "b_y_relative")[0, 0], column(by_name, "c_y_relative")[0, 0])
 
@@ -179,7 +183,7 @@ def test_a_heading_that_is_none_is_refused(heading):
 
 def test_a_heading_needs_a_length_and_two_coordinates():
     same = np.float32([[[[1, 1], [1, 1]], [[1, 1], [2, 1]]]])
-    assert np.array_equal(body_heading(same, same.mean(axis=2), (0, 1)), [[NAN, 0]], equal_nan=True)
+    assert np.array_equal(body_heading(same, (0, 1)), [[NAN, 0]], equal_nan=True)
     with pytest.raises(ValueError, match="keypoints of one coordinate have none"):
         animal_features(animals(count=2, dims=3)[..., :1], FeatureConfig(heading="a:b"), ("a", "b"))
 
@@ -205,19 +209,81 @@ def test_an_animal_that_is_never_tracked_is_unknown_to_the_others():
 
 
 def test_bodies_of_many_keypoints_give_distances_to_the_same_and_the_nearest_point():
-    keypoints = animals(6, 2, 10, 9)
+    """The nearest is one of the observed points, and its distance changes among points observed in both frames."""
+    keypoints = animals(6, 2, 40, 9)
+    keypoints[1, 10:14] = NAN
     found = animal_features(keypoints, ALL)
-    held = fill_gaps(keypoints, observed(keypoints))
-    apart = np.linalg.norm(held[0][:, :, None] - held[1][:, None], axis=-1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of frames in which nothing was seen yet
-        nearest, to_me = np.nanmin(apart, axis=2), np.nanmin(apart, axis=1)
-    for k in range(9):
-        names = {f"keypoint{k}-keypoint{k}": apart[:, k, k], f"keypoint{k}-nearest": nearest[:, k]}
-        for name, plain in (names | {f"nearest-keypoint{k}": to_me[:, k]}).items():
-            np.testing.assert_allclose(column(found, f"other0_{name}_distance")[0], plain, rtol=1e-5)
-    assert sum(name.startswith("other0") for name in found.input_names) == 27
+    seen = observed(keypoints)
+    held = fill_gaps(keypoints, seen).astype(float)
+    for t, k in np.ndindex(40, 9):
+        apart = np.linalg.norm(held[0, t, :, None] - held[1, t], axis=-1)
+        last = np.linalg.norm(held[0, t - 1, :, None] - held[1, t - 1], axis=-1)
+        both = seen[0, t][:, None] & seen[1, t]
+        joined = both & seen[0, t - 1][:, None] & seen[1, t - 1] & (t > 0)
+        choices = {f"keypoint{k}-keypoint{k}": (k, [k]), f"keypoint{k}-nearest": (k, slice(None))}
+        for name, (p, q) in (choices | {f"nearest-keypoint{k}": (slice(None), k)}).items():
+            distance, approach = f"other0_{name}_distance", f"other0_{name}_approach"
+            usable, joint = both[p, q], joined[p, q]
+            assert column(found, distance, "valid")[0, t] == usable.any()
+            assert column(found, approach, "valid")[0, t] == joint.any()
+            if usable.any():
+                plain = apart[p, q][usable].min()
+                assert np.isclose(column(found, distance, "actions")[0, t], plain, rtol=1e-5)
+                assert np.isclose(column(found, distance)[0, t], plain, rtol=1e-5)
+            if joint.any():
+                change = apart[p, q][joint].min() - last[p, q][joint].min()
+                assert np.isclose(column(found, approach, "actions")[0, t], change, atol=1e-4)
+    distances = [i for i, name in enumerate(found.input_names) if name.startswith("other0")]
+    assert len(distances) == 27 and np.isnan(found.inputs[0, 10:14][:, distances]).all()
     assert sum(name.endswith("centre_length") for name in found.input_names) == 9
+
+
+def test_a_length_to_the_centre_needs_all_keypoints_of_the_centre():
+    keypoints = animals(6, 1, 40, 9)
+    keypoints[:, 20, 1:], keypoints[:, :, 8] = 1, NAN  # the last keypoint is never tracked, so it moves no centre
+    found = animal_features(keypoints, replace(ALL, others=0))
+    seen = observed(keypoints)[0]
+    known = np.logical_or.accumulate(seen, axis=0)
+    for k in range(9):
+        name = f"keypoint{k}-centre_length"
+        valid = seen[:, k] & (seen | ~known).all(axis=1)
+        assert np.array_equal(column(found, name, "valid")[0], valid)
+        plain = np.linalg.norm(keypoints[0, :, k] - np.nanmean(keypoints[0], axis=1), axis=-1)
+        np.testing.assert_allclose(column(found, name, "actions")[0][valid], plain[valid], rtol=1e-5)
+
+
+def walking(frames: int = 40) -> np.ndarray:
+    """(1, T, 4, 2): a rigid body along x that walks 2 forward per frame and a little to its side."""
+    shape = np.float32([[0, 0], [-10, 0], [-20, 0], [-30, 0]])
+    step = np.stack([2.0 * np.arange(frames), 0.5 * np.arange(frames)], axis=-1)
+    return (shape + step[:, None])[None].astype(np.float32)
+
+
+@pytest.mark.parametrize("lost", [[0], [3], [0, 3], [1, 2]])
+@pytest.mark.parametrize("heading", ["", "keypoint3:keypoint0"])
+def test_a_keypoint_that_comes_back_moves_no_centre_and_turns_no_animal(lost, heading):
+    keypoints = walking()
+    keypoints[:, 10:30, lost] = NAN
+    found = animal_features(keypoints, FeatureConfig(others=0, heading=heading))
+    oriented = np.ones(40, bool) if not heading or lost == [1, 2] else ~np.isin(np.arange(40), np.arange(10, 30))
+    for name, step in (("centre_x_moved", 2), ("centre_y_moved", 0.5)):
+        moved = column(found, name)[0, 1:]
+        np.testing.assert_allclose(moved, np.where(oriented[1:], step, 0), atol=1e-5, err_msg=name)
+    np.testing.assert_allclose(column(found, "turn"), 0, atol=1e-6)
+
+
+def test_an_animal_that_has_left_is_nobodys_nearest():
+    keypoints = animals(3, 3)
+    keypoints[2, 15:] = NAN
+    keypoints[2, :15] = keypoints[0, :15] + 1  # until it leaves, it is the nearest of the first one
+    config = replace(ALL, others=2)
+    found, pair = animal_features(keypoints, config), animal_features(keypoints[:2], config)
+    for kind in ("inputs", "actions", "valid"):
+        names = getattr(pair, "input_names" if kind == "inputs" else "action_names")
+        for name in (name for name in names if name.startswith("other0")):
+            values, expected = column(found, name, kind)[0, 15:], column(pair, name, kind)[0, 15:]
+            np.testing.assert_array_equal(values, expected, err_msg=f"{name} {kind}")
+    assert np.isnan(column(found, "other1_keypoint0-keypoint0_distance")[0, 15:]).all()
 
 
 def test_raw_features_are_those_of_each_animal_alone():

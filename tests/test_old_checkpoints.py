@@ -1,4 +1,7 @@
-"""Checkpoints of version 0.1 load, and give the embeddings that version 0.1 gave."""
+"""Checkpoints of version 0.1 load, and give the embeddings that version 0.1 gave.
+
+Inputs in and after a gap differ since version 0.2 (see CHANGELOG.md), so that frames before the first one are compared.
+"""
 
 from pathlib import Path
 
@@ -8,6 +11,7 @@ import pytest
 import bams
 import mouse_triplets
 from bams.embedder.estimator import BAMSEmbedder
+from bams.recordings.cleaning import clean
 
 DATA = Path(__file__).parent / "data"
 ATOL = 2e-6
@@ -24,9 +28,12 @@ def test_a_model_of_ones_own_recordings(expected):
     recording = bams.Recording("r0", expected["keypoints"][:2], None, ["m0", "m1"], names, 30.0)
     embedder = BAMSEmbedder.load(DATA / "custom_0.1.pt", device="cpu")
     assert embedder.features == bams.FeatureConfig(heading="k9:k0") and embedder.cleaning.interpolate == 3
+    cleaned = clean([recording], embedder.cleaning)[0].keypoints
+    whole = int(np.flatnonzero(np.isnan(cleaned).any(axis=(0, 2, 3)))[0])  # frames before the first gap
+    assert whole > 60
     for i, found in enumerate(embedder.transform([recording])):
         for encoder in ("short_term", "long_term"):
-            np.testing.assert_allclose(found[encoder], expected[f"custom_{i}_{encoder}"], atol=ATOL)
+            np.testing.assert_allclose(found[encoder][:whole], expected[f"custom_{i}_{encoder}"][:whole], atol=ATOL)
 
 
 def test_a_model_of_mouse_triplets(expected):

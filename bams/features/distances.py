@@ -30,9 +30,13 @@ class Nearest:
 
 
 def body_lengths(held: np.ndarray, seen: np.ndarray, centre: np.ndarray, names: Sequence[str]) -> Columns:
-    """Lengths between points of each body, valid where both ends were observed (see `MOST_PAIRED`)."""
+    """Lengths between points of each body, valid where both ends were observed (see `MOST_PAIRED`).
+
+    A length to the centre is valid where all keypoints were observed that the centre is the mean of.
+    """
     if len(names) > MOST_PAIRED:
-        return Columns([f"{name}-centre_length" for name in names], norm(held - centre[:, :, None]), seen)
+        whole = (seen | ~observed(held)).all(axis=2, keepdims=True)
+        return Columns([f"{name}-centre_length" for name in names], norm(held - centre[:, :, None]), seen & whole)
     start, end = np.triu_indices(len(names), 1)
     return Columns(
         [f"{names[p]}-{names[q]}_length" for p, q in zip(start, end, strict=True)],
@@ -44,9 +48,10 @@ def body_lengths(held: np.ndarray, seen: np.ndarray, centre: np.ndarray, names: 
 def distances_to_others(
     held: np.ndarray, seen: np.ndarray, names: Sequence[str], others: int
 ) -> tuple[Columns, Columns]:
-    """Distances to the nearest `others` animals, nearest first (NaN where there are fewer), and their changes.
+    """Distances to the nearest `others` animals, nearest first (NaN where fewer are there), and their changes.
 
-    `held` is (A, T, K, d) float32, NaN = not known; `seen` is (A, T, K) bool, True = observed.
+    An animal is there in the frames in which at least one of its keypoints is observed. `held` is (A, T, K, d) float32,
+    NaN = not known; `seen` is (A, T, K) bool, True = observed.
     """
     individuals, frames = held.shape[:2]
     if len(names) <= MOST_PAIRED:
@@ -57,9 +62,8 @@ def distances_to_others(
     distance, change = np.full(shape, np.nan, np.float32), np.zeros(shape, np.float32)
     distance_valid, change_valid = np.zeros(shape, bool), np.zeros(shape, bool)
     for i in range(individuals if individuals > 1 else 0):
-        found, found_valid = _distances(held, seen, i, [j for j in range(individuals) if j != i])
-        step, step_valid = difference(found, found_valid)
-        closest = np.where(np.isfinite(found), found, np.inf).min(axis=-1)
+        rest = [j for j in range(individuals) if j != i]
+        found, found_valid, step, step_valid, closest = _distances(held, seen, i, rest)
         order = np.argsort(closest, axis=0, kind="stable")[:others].T  # (T, others), nearest first
         nearest = order, np.arange(frames)[:, None]
         kept = i, slice(None), slice(order.shape[1])
@@ -72,16 +76,36 @@ def distances_to_others(
     )
 
 
-def _distances(held: np.ndarray, seen: np.ndarray, one: int, rest: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Distances (rest, T, pairs) from one animal to the rest, and where both ends were observed, bool."""
+def _distances(held: np.ndarray, seen: np.ndarray, one: int, rest: Sequence[int]) -> tuple[np.ndarray, ...]:
+    """From one animal to the rest: distances (rest, T, pairs), NaN where the other is not there, and where they are
+    valid; their changes, and where these are valid; how close each other is (rest, T), infinitely far if not there."""
+    theirs = seen[rest]
+    mine = seen[one] | ~seen[one].any(axis=1, keepdims=True)  # held points choose the nearest of one that is not seen
+    both = seen[one][None, :, :, None] & theirs[:, :, None]
     far = norm(held[one][None, :, :, None] - held[rest][:, :, None])
-    known = seen[one][None, :, :, None] & seen[rest][:, :, None]
+    near = np.where(np.isfinite(far), far, np.float32(np.inf))
     if held.shape[2] <= MOST_PAIRED:
-        return far.reshape(*far.shape[:2], -1), known.reshape(*far.shape[:2], -1)
-    near = np.where(np.isfinite(far), far, np.inf)
-    far = np.concatenate([np.diagonal(far, axis1=2, axis2=3), near.min(axis=3), near.min(axis=2)], axis=2)
-    known = np.concatenate([np.diagonal(known, axis1=2, axis2=3), known.any(axis=3), known.any(axis=2)], axis=2)
-    return np.where(np.isfinite(far), far, np.float32(np.nan)), known
+        found, valid = far.reshape(*far.shape[:2], -1), both.reshape(*far.shape[:2], -1)
+        change, change_valid = difference(found, valid)
+    else:
+        joined = np.zeros_like(both)
+        joined[:, 1:] = both[:, 1:] & both[:, :-1]
+        found = _same_and_nearest(near, mine[None, :, :, None], theirs[:, :, None])
+        valid = np.isfinite(_same_and_nearest(np.where(both, near, np.inf), both, both))
+        now, before = (np.where(joined, each, np.inf) for each in (near, np.roll(near, 1, axis=1)))
+        now, before = (_same_and_nearest(each, joined, joined) for each in (now, before))
+        change_valid = np.isfinite(now)
+        change = np.subtract(now, before, out=np.zeros_like(now), where=change_valid)
+    closest = np.where(mine[None, :, :, None] & theirs[:, :, None], near, np.inf).min(axis=(2, 3))
+    known = theirs.any(axis=2)[..., None] & np.isfinite(found)
+    return np.where(known, found, np.float32(np.nan)), valid, change, change_valid, closest
+
+
+def _same_and_nearest(far: np.ndarray, mine: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    """From distances (rest, T, K, K): to the same keypoint, to the nearest of `theirs`, from the nearest of `mine`."""
+    to_nearest = np.where(theirs, far, np.inf).min(axis=3)
+    from_nearest = np.where(mine, far, np.inf).min(axis=2)
+    return np.concatenate([np.diagonal(far, axis1=2, axis2=3), to_nearest, from_nearest], axis=2, dtype=np.float32)
 
 
 def with_nearest(features: Features, keypoints: np.ndarray, names: Sequence[str], nearest: Nearest) -> Features:

@@ -1,4 +1,9 @@
-"""Tracks with gaps: what is observed, the last observation carried forward, and changes that never cross a gap."""
+"""Tracks with gaps, and the one rule for them.
+
+A difference, a minimum or an action uses only points that were observed at every frame that it joins. Held positions
+(the last observation carried forward) serve as absolute inputs only: where a point is, not how it has moved. An animal
+of which nothing is observed in a frame is not there: it is nobody's nearest.
+"""
 
 import numpy as np
 
@@ -36,6 +41,11 @@ def tracked_presence(recording: np.ndarray) -> np.ndarray:
 def observed(keypoints: np.ndarray) -> np.ndarray:
     """Keypoints (N, T, K, d), NaN = not tracked -> (N, T, K) bool, True = all coordinates are finite."""
     return np.isfinite(keypoints).all(axis=-1)
+
+
+def masked(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """`values` (N, T, ...) float32 where `valid`, which has the first axes of `values`; NaN elsewhere."""
+    return np.where(with_axes_of(values, valid), values, np.float32(np.nan))
 
 
 def fill_gaps(values: np.ndarray, valid: np.ndarray) -> np.ndarray:

@@ -49,10 +49,11 @@ class PoseTable:
 def pose_features(keypoints: np.ndarray, table: PoseTable) -> Features:
     """Features of a known skeleton, in polar form and in the animal's own frame.
 
-    Inputs, per body: position, orientation (cosine and sine), displacement forward and sideways, turn; per segment:
-    length, angle to its body (cosine and sine), change of both; per keypoint: observed. Actions, per body: speed,
-    heading, turn of the heading, turn of the orientation; per moving segment: change of length and of angle. A heading
-    without displacement is not valid. `keypoints` are (N, T, K, 2) float32, any unit; NaN = not tracked.
+    Inputs, per body: position, orientation (cosine and sine), displacement forward and sideways (0 where the
+    orientation is not observed), turn; per segment: length, angle to its body (cosine and sine), change of both; per
+    keypoint: observed. Actions, per body: speed, heading, turn of the heading, turn of the orientation; per moving
+    segment: change of length and of angle. A heading without displacement is not valid. `keypoints` are (N, T, K, 2)
+    float32, any unit; NaN = not tracked.
     """
     if keypoints.shape[2] != len(table.keypoints):
         raise ValueError(f"the array has {keypoints.shape[2]} keypoints; the table names {len(table.keypoints)}")
@@ -68,9 +69,10 @@ def pose_features(keypoints: np.ndarray, table: PoseTable) -> Features:
         speed, heading = polar(moved)
         headed = moved_valid & (speed > 0)
         turn = _columns(body.name, "turn", *angle_difference(*oriented[body.name]))
+        own = np.where(oriented[body.name][1][..., None], rotate(moved, -orientation), 0)
         inputs += [
             *_with_direction(body.name, "x y", held[:, :, origin], orientation),
-            _columns(body.name, "forward sideways", rotate(moved, -np.nan_to_num(orientation))),
+            _columns(body.name, "forward sideways", own),
             turn,
         ]
         actions += [
