@@ -6,6 +6,7 @@ Axes: A individuals, T frames, K keypoints, d coordinates; R rows and C columns 
 import csv
 import sys
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 HEADER = ("scorer", "individuals", "bodyparts", "coords")  # rows of the header; individuals only for several animals
 LABELS = "it holds labels made by hand, of single images; analyse the videos and give the tracks that this writes"
-# of a table: C tuples (scorer, [individual,] keypoint, coordinate), frame numbers (R,), and values (R, C) float32
-Table = tuple[Sequence[tuple[str, ...]], np.ndarray, np.ndarray]
+Columns = Sequence[tuple[str, ...]]  # C tuples (scorer, [individual,] keypoint, coordinate)
+Table = tuple[Columns, np.ndarray, np.ndarray]  # with the frame numbers (R,), and the values (R, C) float32
 
 
 def read_csv(path: Path) -> Recording:
@@ -49,7 +50,7 @@ def read_csv(path: Path) -> Recording:
     if len(frames) and not np.isfinite(frames).any():  # paths of images
         raise ValueError(LABELS)
     columns = list(zip(*(row[1:] for row in rows), strict=True))
-    return _as_recording((columns, frames, as_float32(table.to_numpy(float))), path)
+    return _as_recording(columns, frames, as_float32(table.to_numpy(float)), path)
 
 
 def _check_last_row(path: Path, cells: int) -> None:
@@ -73,7 +74,7 @@ def read_hdf5(path: Path) -> Recording:
         if len(found) != 1:
             raise ValueError(f"it holds {len(found)} tables; give a file with one")
         fixed = as_text(found[0].attrs["pandas_type"]) == "frame"
-        return _as_recording(_fixed_table(found[0]) if fixed else _appended_table(found[0]), path)
+        return _as_recording(*(_fixed_table(found[0]) if fixed else _appended_table(found[0])), path)
 
 
 def _fixed_table(group: "h5py.Group") -> Table:
@@ -105,8 +106,7 @@ def _appended_table(group: "h5py.Group") -> Table:
     return columns, rows["index"], np.concatenate(blocks, axis=1)
 
 
-def _as_recording(table: Table, path: Path) -> Recording:
-    columns, frames, values = table
+def _as_recording(columns: Columns, frames: np.ndarray, values: np.ndarray, path: Path) -> Recording:
     named = all(isinstance(column, tuple) and all(isinstance(part, str) for part in column) for column in columns)
     if not named or len(columns) != values.shape[1] or {*map(len, columns)} not in ({3}, {4}):
         raise ValueError("its columns have no names of scorer, [individual,] bodypart and coordinate")
@@ -114,9 +114,9 @@ def _as_recording(table: Table, path: Path) -> Recording:
     keys = [tuple(part.strip() for part in column[1:]) for column in columns]
     keys = [key if len(key) == 3 else ("individual0", *key) for key in keys]
     column_of = {key: i for i, key in enumerate(keys)}
-    if len(column_of) < len(keys):
-        twice = next(key for i, key in enumerate(keys) if column_of[key] != i)
-        raise ValueError(f"it holds the column {' '.join(twice)} twice; keep one scorer in a file")
+    for i, key in enumerate(keys):
+        if column_of[key] != i:
+            raise ValueError(f"it holds the column {' '.join(key)} twice; keep one scorer in a file")
     individuals = list(dict.fromkeys(individual for individual, _, _ in keys))
     if "single" in individuals and len(individuals) > 1:  # DeepLabCut's unique body parts, such as corners of the arena
         print(f"{path}: left out 'single', which holds points that belong to no animal", file=sys.stderr)
@@ -129,9 +129,7 @@ def _as_recording(table: Table, path: Path) -> Recording:
     # a column of NaN at the end, for keypoints that an individual lacks
     values = np.column_stack([values, np.full(len(values), np.nan, np.float32)])
     first, values = by_frame(frames, values, path)
-    wanted = [
-        [[column_of.get((i, k, c), -1) for c in (*coordinates, "likelihood")] for k in keypoints] for i in individuals
-    ]
-    selected = np.moveaxis(values[:, np.array(wanted)], 0, 1)
+    wanted = [column_of.get(key, -1) for key in product(individuals, keypoints, (*coordinates, "likelihood"))]
+    selected = values[:, wanted].reshape(len(values), len(individuals), len(keypoints), -1).swapaxes(0, 1)
     confidence = selected[..., -1] if "likelihood" in found else None
     return Recording(path.stem, selected[..., :-1], confidence, individuals, keypoints, None, path, first)

@@ -8,15 +8,9 @@ from bams.storage.arrays import check_size
 
 
 def by_frame(numbers: np.ndarray, values: np.ndarray, path: Path | None) -> tuple[int, np.ndarray]:
-    """Rows at the places of their frames.
+    """The number of the first frame, and rows (R, ...) as frames (T, ...) float32; NaN in frames without a row.
 
-    Args:
-        numbers: (R,) the frame number of each row, whole, from 0 on, in any order.
-        values: (R, ...) float32.
-        path: the file, whose size limits that of the result.
-
-    Returns:
-        the first frame's number, and (T, ...) float32 with NaN in the frames that the file leaves out.
+    `numbers` (R,) are the frame numbers of the rows, in any order. The size of the file limits that of the result.
     """
     if len(numbers) == 0:
         raise ValueError("it holds no frame")

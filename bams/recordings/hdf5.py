@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def open_hdf5(path: Path) -> "h5py.File":
-    """An HDF5 file, open for reading; raises ImportError if h5py is not installed."""
+    """An HDF5 file, open for reading; ImportError if h5py is not installed."""
     return optional("h5py").File(path, "r")
 
 

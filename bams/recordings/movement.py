@@ -30,8 +30,7 @@ def read_netcdf(path: Path) -> Recording:
 def read_dataset(dataset: "xarray.Dataset", path: Path | None = None) -> Recording:
     """A dataset with `position` and perhaps `confidence`, over time, space, keypoints and perhaps individuals.
 
-    Its attributes `fps`, `time_unit` and, without a path, `source_file` are used if they are there; without `fps` the
-    rate follows from times in seconds.
+    Its attributes `fps`, `time_unit` and `source_file` are optional; without `fps` the rate follows from the times.
     """
     if "position" not in dataset:
         raise ValueError(f"it has the variables {', '.join(map(str, dataset)) or 'none'}; expected position")
@@ -52,8 +51,8 @@ def read_dataset(dataset: "xarray.Dataset", path: Path | None = None) -> Recordi
     first, keypoints = by_frame(frames, as_float32(position.transpose(*axes, "space").values), path)
     confidence = None
     if "confidence" in dataset:
-        _, confidence = by_frame(frames, as_float32(dataset["confidence"].transpose(*axes).values), path)
-        confidence = np.moveaxis(confidence, 0, 1)
+        scores = as_float32(dataset["confidence"].transpose(*axes).values)
+        confidence = np.moveaxis(by_frame(frames, scores, path)[1], 0, 1)
     name = (path or Path(str(dataset.attrs.get("source_file") or "dataset"))).stem
     names = _names(position, "individual"), _names(position, "keypoint")
     return Recording(name, np.moveaxis(keypoints, 0, 1), confidence, *names, fps, path, first)

@@ -1,17 +1,13 @@
-"""What kind of file a file is, by its content, and which function reads it.
-
-Each tracker has a file of its own in this folder, and each kind of file an entry here.
-"""
+"""What kind of file a file is, by its content, and which function reads it."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from bams.recordings import deeplabcut, movement, sleap
-from bams.recordings.hdf5 import open_hdf5
 from bams.recordings.numpy_files import read_padded
 from bams.recordings.recording import Recording, listed
-from bams.storage.files import existing, short
+from bams.storage.files import existing, optional, short
 
 HEAD = 4096  # bytes at the beginning of a file, which tell what it is
 SUFFIXES = (".csv", ".h5", ".hdf5", ".slp", ".nc", ".npy", ".npz")  # of files that should hold tracks
@@ -30,16 +26,12 @@ class Kind(NamedTuple):
     advice: str = EXPORT
 
 
-def _one(read: Callable[[Path], Recording]) -> Reader:
-    """The reader of a kind of file that holds one recording."""
-    return lambda path, individuals: [read(path)]
-
-
-DLC_CSV = Kind("a CSV in the layout of DeepLabCut", _one(deeplabcut.read_csv))
-DLC_HDF5 = Kind("an .h5 of DeepLabCut", _one(deeplabcut.read_hdf5))
+DLC_CSV = Kind("a CSV in the layout of DeepLabCut", lambda path, individuals: [deeplabcut.read_csv(path)])
+DLC_HDF5 = Kind("an .h5 of DeepLabCut", lambda path, individuals: [deeplabcut.read_hdf5(path)])
 SLP = Kind("a SLEAP project", sleap.read_slp)
-ANALYSIS = Kind("an .analysis.h5 of SLEAP", _one(sleap.read_analysis))
-NETCDF = Kind("a netCDF file of movement", _one(movement.read_netcdf))
+ANALYSIS = Kind("an .analysis.h5 of SLEAP", lambda path, individuals: [sleap.read_analysis(path)])
+NETCDF = Kind("a netCDF file of movement", lambda path, individuals: [movement.read_netcdf(path)])
+UNKNOWN = Kind("of an unknown kind")
 ARRAYS = Kind("plain arrays of numpy", lambda path, individuals: read_padded(path))
 BEGINNINGS = {
     b"CDF": NETCDF,
@@ -65,17 +57,14 @@ def recognise(path: Path) -> Kind:
         return DLC_CSV
     if path.suffix.lower() == ".csv":
         return Kind(f"a CSV whose first row begins with {cell[:30]!r}", None, HEADER)
-    for begin, kind in BEGINNINGS.items():
-        if head.startswith(begin):
-            return kind
-    if path.suffix.lower() in VIDEOS:
-        return Kind("a video", None, f"track it first and {EXPORT}")
-    return Kind("of an unknown kind")
+    other = Kind("a video", None, f"track it first and {EXPORT}") if path.suffix.lower() in VIDEOS else UNKNOWN
+    return next((kind for begin, kind in BEGINNINGS.items() if head.startswith(begin)), other)
 
 
 def _hdf5_kind(path: Path) -> Kind:
+    h5py = optional("h5py")
     try:
-        with open_hdf5(path) as file:
+        with h5py.File(path) as file:
             if deeplabcut.tables(file):
                 return DLC_HDF5
             if {"frames", "instances", "metadata"} <= set(file):
@@ -85,7 +74,5 @@ def _hdf5_kind(path: Path) -> Kind:
             if "position" in file:
                 return NETCDF
             return Kind(f"an HDF5 file with {listed(list(map(str, file))) or 'nothing'} in it, not tracks")
-    except ImportError:
-        raise
     except Exception as error:  # h5py raises many kinds
         raise ValueError(f"{path} is a damaged HDF5 file: {short(error)}") from error
