@@ -7,8 +7,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from itertools import groupby
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -26,10 +25,9 @@ LAYOUTS = (("track", "xy", "node", "frame"), ("frame", "node", "xy", "track"))
 
 
 def read_slp(path: Path, individuals: int | None = None) -> list[Recording]:
-    """Predictions of a `.slp`, one recording for each of its videos; labels made by hand replace what they correct.
+    """Predictions of a `.slp`, one recording per video; labels made by hand replace what they correct.
 
-    Without `individuals` each track is an individual; with it, tracks and animals that are in no track are joined into
-    at most this number of individuals.
+    Without `individuals` each track is an individual; with it, tracks and detections in no track are joined.
     """
     labels = optional("sleap_io").load_slp(str(path.absolute()), open_videos=False)
     frames = [frame for frame in labels if frame.instances]
@@ -39,15 +37,13 @@ def read_slp(path: Path, individuals: int | None = None) -> list[Recording]:
     skeletons = {tuple(skeleton.node_names) for skeleton in labels.skeletons}
     if len(skeletons) > 1:
         raise ValueError(f"it holds {len(skeletons)} different skeletons; export each by itself")
-    order = {id(video): i for i, video in enumerate(labels.videos)}
-    frames.sort(key=lambda frame: (order[id(frame.video)], frame.frame_idx))
     recordings = []
-    for _, group in groupby(frames, key=lambda frame: order[id(frame.video)]):
-        of_video = list(group)
-        filename = of_video[0].video.filename
-        video = Path((filename if isinstance(filename, str) else filename[0]).replace("\\", "/")).stem
-        name = path.stem if len(order) == 1 else f"{path.stem}/{video}"
-        recordings.append(_read_video(of_video, labels.tracks, list(*skeletons), name, path, individuals))
+    for video in labels.videos:
+        of_video = sorted((frame for frame in frames if frame.video is video), key=lambda frame: frame.frame_idx)
+        if of_video:
+            file = video.filename if isinstance(video.filename, str) else video.filename[0]
+            name = path.stem if len(labels.videos) == 1 else f"{path.stem}/{PureWindowsPath(file).stem}"
+            recordings.append(_read_video(of_video, labels.tracks, list(*skeletons), name, path, individuals))
     return recordings
 
 
@@ -96,14 +92,14 @@ def _detections(
             if np.isfinite(points).all(axis=1).any():
                 # a correction without a track belongs to the track of what it corrects
                 track = animal.track or getattr(animal.from_predicted, "track", None)
-                given = "score" in animal.points.dtype.names
-                scores = animal.points["score"] if given else np.full(len(points), np.nan)
+                predicted = "score" in animal.points.dtype.names
+                scores = animal.points["score"] if predicted else np.full(len(points), np.nan)
                 found.append((int(frame.frame_idx), order.get(id(track), -1), points, scores))
     if not found:
         raise ValueError("it holds no predictions: no keypoint of any animal is tracked")
     frames, track_of, points, scores = map(np.array, zip(*found, strict=True))
-    present = np.unique(track_of[track_of >= 0])
     loose = track_of < 0
+    present = np.unique(track_of[~loose])
     tracklets = np.searchsorted(present, track_of)
     tracklets[loose] = len(present) + np.arange(loose.sum())
     names = _different([tracks[i].name or f"track{i}" for i in present])
