@@ -5,20 +5,16 @@ Axes: A individuals, T frames, K keypoints, d coordinates; R rows and C columns 
 
 import csv
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
-from bams.recordings.frames import as_float32, by_frame
-from bams.recordings.hdf5 import as_names, as_text, open_hdf5
+from bams.recordings.frames import as_float32, as_names, as_text, by_frame
 from bams.recordings.recording import Recording
 from bams.storage.files import optional, unpickle_data
-
-if TYPE_CHECKING:
-    import h5py
 
 HEADER = ("scorer", "individuals", "bodyparts", "coords")  # rows of the header; individuals only for several animals
 LABELS = "it holds labels made by hand, of single images; analyse the videos and give the tracks that this writes"
@@ -62,14 +58,14 @@ def _check_last_row(path: Path, cells: int) -> None:
         raise ValueError(f"its last row has {last.count(b',') + 1} cells, not {cells}; it is damaged or cut off")
 
 
-def tables(file: "h5py.File") -> list["h5py.Group"]:
+def tables(file: Mapping[str, Any]) -> list[Any]:
     """The tables of pandas in an HDF5 file."""
     return [item for item in file.values() if hasattr(item, "keys") and "pandas_type" in item.attrs]
 
 
 def read_hdf5(path: Path) -> Recording:
     """Tracks of a `.h5`, a table in pandas' format `fixed` or `table`; a pickle in it is never run as code."""
-    with open_hdf5(path) as file:
+    with optional("h5py").File(path) as file:
         found = tables(file)
         if len(found) != 1:
             raise ValueError(f"it holds {len(found)} tables; give a file with one")
@@ -77,7 +73,7 @@ def read_hdf5(path: Path) -> Recording:
         return _as_recording(*(_fixed_table(found[0]) if fixed else _appended_table(found[0])), path)
 
 
-def _fixed_table(group: "h5py.Group") -> Table:
+def _fixed_table(group: Any) -> Table:
     if as_text(group.attrs.get("axis1_variety", "")) != "regular" or group["axis1"].dtype.kind not in "iu":
         raise ValueError(LABELS)
     columns, blocks = [], []
@@ -92,7 +88,7 @@ def _fixed_table(group: "h5py.Group") -> Table:
     return columns, group["axis1"][()], np.concatenate(blocks, axis=1)
 
 
-def _appended_table(group: "h5py.Group") -> Table:
+def _appended_table(group: Any) -> Table:
     table = group["table"]
     several_indices = "multi" in as_text(group.attrs.get("table_type", ""))  # folder, video and image
     if several_indices or as_text(table.attrs.get("index_kind", "")) != "integer":

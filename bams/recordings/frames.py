@@ -1,6 +1,7 @@
-"""The rows of a tracker's file as arrays over frames."""
+"""The rows, numbers and names in trackers' files."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,3 +34,13 @@ def as_float32(values: np.ndarray) -> np.ndarray:
         raise ValueError(f"its coordinates are of type {np.asarray(values).dtype}, not numbers")
     with np.errstate(over="ignore", invalid="ignore"):
         return np.asarray(values).astype(np.float32, copy=False)
+
+
+def as_text(value: Any) -> str:
+    """A text, which HDF5 files hold as bytes or as text."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def as_names(values: np.ndarray) -> list[str]:
+    """The names in an array of texts."""
+    return [as_text(value).strip() for value in values.reshape(-1)]

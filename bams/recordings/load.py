@@ -34,7 +34,7 @@ def load_poses(
 
     The content of a file decides how it is read, not its suffix: `.csv` or `.h5` of DeepLabCut (and the same layout of
     other tools), `.slp` or `.analysis.h5` of SLEAP, netCDF of movement, `.npy` or `.npz` as described in
-    `bams.recordings.numpy_files.read_padded`. A keypoint is not tracked, NaN, where a coordinate is missing, and where
+    `bams.recordings.recording.read_padded`. A keypoint is not tracked, NaN, where a coordinate is missing, and where
     all coordinates and the confidence are 0. Frames that a file leaves out are NaN.
 
     Args:

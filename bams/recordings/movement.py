@@ -53,15 +53,11 @@ def read_dataset(dataset: "xarray.Dataset", path: Path | None = None) -> Recordi
     if "confidence" in dataset:
         scores = as_float32(dataset["confidence"].transpose(*axes).values)
         confidence = np.moveaxis(by_frame(frames, scores, path)[1], 0, 1)
+    for axis in {"individual", "keypoint"} - set(position.coords):
+        position = position.assign_coords({axis: [f"{axis}{i}" for i in range(position.sizes[axis])]})
     name = (path or Path(str(dataset.attrs.get("source_file") or "dataset"))).stem
-    names = _names(position, "individual"), _names(position, "keypoint")
+    names = [list(map(str, position[axis].values)) for axis in ("individual", "keypoint")]
     return Recording(name, np.moveaxis(keypoints, 0, 1), confidence, *names, fps, path, first)
-
-
-def _names(position: "xarray.DataArray", axis: str) -> list[str]:
-    if axis in position.coords:
-        return list(map(str, position[axis].values))
-    return [f"{axis}{i}" for i in range(position.sizes[axis])]
 
 
 def _frames(position: "xarray.DataArray", attributes: dict) -> tuple[np.ndarray, float | None]:

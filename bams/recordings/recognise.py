@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bams.recordings import deeplabcut, movement, sleap
-from bams.recordings.numpy_files import read_padded
-from bams.recordings.recording import Recording, listed
+from bams.recordings.recording import Recording, listed, read_padded
 from bams.storage.files import existing, optional, short
 
 HEAD = 4096  # bytes at the beginning of a file, which tell what it is
@@ -15,14 +14,13 @@ VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".wmv", ".mpg", ".mpeg", ".m4
 EXPORT = "give the tracks that the tracker exports (DeepLabCut .csv or .h5, SLEAP .slp or .analysis.h5, .nc, .npz)"
 HEADER = "expected the header rows scorer, [individuals,] bodyparts, coords of DeepLabCut, with commas between cells"
 MABE = "the MABe 2022 files are for mouse_triplets.py and fruit_flies.py; save others as plain arrays"
-Reader = Callable[[Path, int | None], list[Recording]]
 
 
 class Kind(NamedTuple):
     """A kind of file: what it is, its reader (path, number of individuals) if it holds tracks, or advice if not."""
 
     words: str
-    read: Reader | None = None
+    read: Callable[[Any, int | None], list[Recording]] | None = None
     advice: str = EXPORT
 
 

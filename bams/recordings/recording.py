@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from bams.features.gaps import check_keypoints, frames_present
+from bams.storage.files import read_arrays
 
 LISTED = 5  # names in a message
 
@@ -92,6 +93,23 @@ def as_recordings(
     tracks = [array[:, : int(length)] for array, length in zip(arrays, lengths, strict=True)]
     about = None, list(known["individual_names"]), list(known["keypoint_names"]), fps, path
     return [Recording(name, track, *about) for name, track in zip(known["recording_ids"], tracks, strict=True)]
+
+
+def read_padded(path: Path) -> list[Recording]:
+    """Recordings from a `.npy` array, or from the array `keypoints` of an `.npz`.
+
+    The array is (N, T, F) series, (N, T, K, d) keypoints, or (S, A, T, K, d) keypoints of several individuals in each
+    recording; any unit; NaN = missing, or padding at the end. The `.npz` may also hold `keypoint_names` (K),
+    `recording_ids` (S or N), `individual_names` (A), `lengths` in frames (S or N), and `fps`.
+    """
+    arrays = read_arrays(path)
+    if "keypoints" not in arrays:
+        raise ValueError(f"{path} has the arrays {', '.join(arrays) or 'none'}; expected one named keypoints")
+    kinds = ("keypoint_names", "recording_ids", "individual_names")
+    names = {kind: arrays[kind].astype(str).tolist() for kind in kinds if kind in arrays}
+    fps = float(arrays["fps"].item()) if "fps" in arrays else None
+    found = as_recordings(arrays["keypoints"], names, arrays.get("lengths"), fps, path)
+    return [replace(found[0], name=path.stem)] if len(found) == 1 and "recording_ids" not in names else found
 
 
 def check_rate(fps: float | None) -> None:

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bams.recordings.frames import as_float32
-from bams.recordings.hdf5 import as_names, as_text, open_hdf5
+from bams.recordings.frames import as_float32, as_names, as_text
 from bams.recordings.recording import Recording
 from bams.recordings.tracklets import join_tracklets, place
 from bams.storage.arrays import check_size
@@ -43,14 +42,13 @@ def read_slp(path: Path, individuals: int | None = None) -> list[Recording]:
         if of_video:
             file = video.filename if isinstance(video.filename, str) else video.filename[0]
             name = path.stem if len(labels.videos) == 1 else f"{path.stem}/{PureWindowsPath(file).stem}"
-            recordings.append(_read_video(of_video, labels.tracks, list(*skeletons), name, path, individuals))
+            recordings.append(_read_video(of_video, labels, name, path, individuals))
     return recordings
 
 
-def _read_video(
-    video: Sequence[Any], tracks: Sequence[Any], nodes: list[str], name: str, path: Path, individuals: int | None
-) -> Recording:
-    frames, tracklets, points, scores, names = _detections(video, tracks)
+def _read_video(video: Sequence[Any], labels: Any, name: str, path: Path, individuals: int | None) -> Recording:
+    frames, tracklets, points, scores, present = _detections(video, labels.tracks)
+    names = _different([labels.tracks[i].name or f"track{i}" for i in present])
     first = int(video[0].frame_idx)
     frames, length = frames - first, int(video[-1].frame_idx) - first + 1
     tracked = tracklets < len(names)
@@ -73,15 +71,14 @@ def _read_video(
         raise ValueError(f"{error}; if its {count} tracks are tracklets, individuals=N joins them") from error
     keypoints, confidence = (place(values, frames, chosen, length) for values in (points, scores))
     names = names or [f"individual{i}" for i in range(count)]
+    nodes = labels.skeletons[0].node_names
     return Recording(name, keypoints, confidence, names, nodes, video[0].video.fps, path, first)
 
 
-def _detections(
-    video: Sequence[Any], tracks: Sequence[Any]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, list[str]]:
-    """The detections in a video: frames (I,), tracklets (I,), points (I, K, d), scores (I, K), names of the tracks.
+def _detections(video: Sequence[Any], tracks: Sequence[Any]) -> tuple[np.ndarray, ...]:
+    """Detections of a video: frames (I,), tracklets (I,), points (I, K, d), scores (I, K); and which tracks it has.
 
-    The tracks are the first tracklets; each detection in no track is a tracklet of its own.
+    These tracks are the first tracklets; each detection in no track is a tracklet of its own.
     """
     order = {id(track): i for i, track in enumerate(tracks)}
     found = []
@@ -102,8 +99,7 @@ def _detections(
     present = np.unique(track_of[~loose])
     tracklets = np.searchsorted(present, track_of)
     tracklets[loose] = len(present) + np.arange(loose.sum())
-    names = _different([tracks[i].name or f"track{i}" for i in present])
-    return frames, tracklets, as_float32(points), as_float32(scores), names
+    return frames, tracklets, as_float32(points), as_float32(scores), present
 
 
 def _different(names: list[str]) -> list[str]:
@@ -114,7 +110,7 @@ def _different(names: list[str]) -> list[str]:
 
 def read_analysis(path: Path) -> Recording:
     """Tracks of an `.analysis.h5`, with its axes in any of the orders that SLEAP and sleap-io write."""
-    with open_hdf5(path) as file:
+    with optional("h5py").File(path) as file:
         nodes = as_names(file["node_names"][()])
         tracks = as_names(file["track_names"][()]) if "track_names" in file else []
         axes = _layout(file["tracks"], len(nodes), len(tracks))
