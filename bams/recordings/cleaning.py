@@ -1,7 +1,4 @@
-"""Recordings cleaned before learning: rate, names, doubtful positions, jumps, short gaps. All is off by default.
-
-Axes: A individuals, T frames, K keypoints, d coordinates.
-"""
+"""Recordings cleaned before learning: rate, names, doubtful positions, jumps, short gaps. All is off by default."""
 
 import math
 from collections.abc import Sequence
@@ -62,8 +59,8 @@ class CleaningConfig:
 def clean(recordings: Sequence[Recording], config: CleaningConfig) -> list[Recording]:
     """Recordings after the steps of the config, in its order; ValueError if they lack what a step needs.
 
-    Confidences are only resampled. Resampling and filling look ahead, and the body length is that of the whole
-    recording; everything else is causal.
+    Confidences stay those of the tracker, also where a position is removed or filled. Resampling and filling look
+    ahead, and the body length is that of the whole recording; everything else is causal.
     """
     unknown = sorted(set(config.renames) - {name for one in recordings for name in one.keypoint_names})
     if unknown:

@@ -1,7 +1,4 @@
-"""Files of DeepLabCut, and of other tools in its layout (LightningPose): a table of frames by keypoints.
-
-Axes: A individuals, T frames, K keypoints, d coordinates; R rows and C columns of the table.
-"""
+"""Files of DeepLabCut, and of other tools in its layout (LightningPose): a table of frames by keypoints."""
 
 import csv
 import sys
@@ -18,8 +15,9 @@ from bams.storage.files import optional, unpickle_data
 
 HEADER = ("scorer", "individuals", "bodyparts", "coords")  # rows of the header; individuals only for several animals
 LABELS = "it holds labels made by hand, of single images; analyse the videos and give the tracks that this writes"
-Columns = Sequence[tuple[str, ...]]  # C tuples (scorer, [individual,] keypoint, coordinate)
-Table = tuple[Columns, np.ndarray, np.ndarray]  # with the frame numbers (R,), and the values (R, C) float32
+EXPECTED = "expected the header rows scorer, [individuals,] bodyparts, coords of DeepLabCut, with commas between cells"
+Columns = Sequence[tuple[str, ...]]  # of each column, (scorer, [individual,] keypoint, coordinate)
+Table = tuple[Columns, np.ndarray, np.ndarray]  # columns, frame number of each row, values (rows, columns) float32
 
 
 def read_csv(path: Path) -> Recording:
@@ -29,33 +27,25 @@ def read_csv(path: Path) -> Recording:
     titles = [row[0].strip() for row in rows if row]
     header = [title for title in HEADER if title != "individuals" or title in titles]
     if titles[: len(header)] != header:
-        raise ValueError(
-            f"its first rows begin with {', '.join(repr(title[:30]) for title in titles)}; expected the header rows "
-            "scorer, [individuals,] bodyparts, coords; export it again with all of them"
-        )
+        raise ValueError(f"its first rows begin with {', '.join(repr(title[:30]) for title in titles)}; {EXPECTED}")
     rows = rows[: len(header)]
     if len(set(map(len, rows))) > 1:
         raise ValueError(f"its header rows have {' and '.join(str(len(row)) for row in rows)} cells")
     if not all(rows[-1][1:]) or not all(row[1] for row in rows[1:]):  # columns for the folder, video and image
         raise ValueError(LABELS)
-    _check_last_row(path, len(rows[0]))
-    pandas = optional("pandas")
-    names = range(len(rows[0]))
+    cells = len(rows[0])
+    with path.open("rb") as file:
+        file.seek(-min(path.stat().st_size, 100 * cells), 2)
+        last = file.read().rstrip(b"\r\n").rpartition(b"\n")[2].count(b",") + 1
+    if last != cells:  # pandas would fill the row with NaN
+        raise ValueError(f"its last row has {last} cells, not {cells}; it is damaged or cut off")
+    pandas, names = optional("pandas"), range(cells)
     table = pandas.read_csv(path, skiprows=len(header), header=None, names=names, dtype={0: str}, skipinitialspace=True)
     frames = pandas.to_numeric(table.pop(0), errors="coerce").to_numpy(float)
     if len(frames) and not np.isfinite(frames).any():  # paths of images
         raise ValueError(LABELS)
     columns = list(zip(*(row[1:] for row in rows), strict=True))
     return _as_recording(columns, frames, as_float32(table.to_numpy(float)), path)
-
-
-def _check_last_row(path: Path, cells: int) -> None:
-    """Check that the file is not cut off; pandas would fill the last row with NaN."""
-    with path.open("rb") as file:
-        file.seek(-min(path.stat().st_size, 100 * cells), 2)
-        last = file.read().rstrip(b"\r\n").rpartition(b"\n")[2]
-    if last.count(b",") != cells - 1:
-        raise ValueError(f"its last row has {last.count(b',') + 1} cells, not {cells}; it is damaged or cut off")
 
 
 def tables(file: Mapping[str, Any]) -> list[Any]:

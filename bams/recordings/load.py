@@ -1,7 +1,4 @@
-"""Recordings from the files of any tracker.
-
-Axes: A individuals, T frames, K keypoints, d coordinates.
-"""
+"""Recordings from the files of any tracker."""
 
 import glob
 import math
@@ -72,7 +69,8 @@ def _expand(path: Path) -> list[Path]:
         found = [Path(name) for name in glob.glob(str(path), recursive=True) if Path(name).is_file()]
     else:
         return [path]
-    kept = [file for file in sorted(found) if _holds_tracks(file)]
+    # a file with the suffix of tracks is never left out: if it holds none, reading it says so
+    kept = [f for f in sorted(found) if f.suffix.lower() in SUFFIXES or (f.stat().st_size and recognise(f).read)]
     names = listed([file.name for file in sorted(found) if file not in kept])
     if not kept:
         raise FileNotFoundError(f"there is no file with tracks in {path}" + (f", only {names}" if names else ""))
@@ -88,11 +86,6 @@ def _expand(path: Path) -> list[Path]:
     if names:
         print(f"{path}: left out {names}, which hold no tracks", file=sys.stderr)
     return kept
-
-
-def _holds_tracks(file: Path) -> bool:
-    """A file with the suffix of tracks is never left out: if it holds none, reading it says so."""
-    return file.suffix.lower() in SUFFIXES or (file.stat().st_size > 0 and recognise(file).read is not None)
 
 
 def _read(source: Any, fps: float | None, individuals: int | None) -> list[Recording]:

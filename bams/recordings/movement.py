@@ -1,7 +1,4 @@
-"""Datasets of movement: netCDF files, or `xarray.Dataset` in memory.
-
-Axes: A individuals, T frames, K keypoints, d coordinates.
-"""
+"""Datasets of movement: netCDF files, or `xarray.Dataset` in memory."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,8 +17,7 @@ def read_netcdf(path: Path) -> Recording:
     """A dataset that movement saved, as netCDF 3 or 4."""
     with path.open("rb") as file:
         engine = "scipy" if file.read(3) == b"CDF" else "h5netcdf"
-    if engine == "h5netcdf":
-        optional("h5netcdf")
+    optional(engine)
     # times stay numbers, whatever unit they have
     with optional("xarray").open_dataset(path, engine=engine, decode_times=False) as dataset:
         return read_dataset(dataset, path)

@@ -12,7 +12,6 @@ HEAD = 4096  # bytes at the beginning of a file, which tell what it is
 SUFFIXES = (".csv", ".h5", ".hdf5", ".slp", ".nc", ".npy", ".npz")  # of files that should hold tracks
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".wmv", ".mpg", ".mpeg", ".m4v", ".flv", ".seq", ".ufmf")
 EXPORT = "give the tracks that the tracker exports (DeepLabCut .csv or .h5, SLEAP .slp or .analysis.h5, .nc, .npz)"
-HEADER = "expected the header rows scorer, [individuals,] bodyparts, coords of DeepLabCut, with commas between cells"
 MABE = "the MABe 2022 files are for mouse_triplets.py and fruit_flies.py; save others as plain arrays"
 
 
@@ -54,7 +53,7 @@ def recognise(path: Path) -> Kind:
     if cell in deeplabcut.HEADER:
         return DLC_CSV
     if path.suffix.lower() == ".csv":
-        return Kind(f"a CSV whose first row begins with {cell[:30]!r}", None, HEADER)
+        return Kind(f"a CSV whose first row begins with {cell[:30]!r}", None, deeplabcut.EXPECTED)
     other = Kind("a video", None, f"track it first and {EXPORT}") if path.suffix.lower() in VIDEOS else UNKNOWN
     return next((kind for begin, kind in BEGINNINGS.items() if head.startswith(begin)), other)
 

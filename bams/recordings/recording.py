@@ -1,7 +1,4 @@
-"""One recording, as a tracker gives it, and checks of recordings that are used together.
-
-Axes: S recordings, A individuals, N tracks, T frames, K keypoints, d coordinates, F features.
-"""
+"""One recording, as a tracker gives it, and checks of recordings that are used together."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -62,7 +59,7 @@ def as_recordings(
     """Recordings from one padded array; ValueError if the arguments do not fit together, or hold infinite values.
 
     Args:
-        keypoints: (N, T, F), (N, T, K, d) or (S, A, T, K, d), any unit; NaN = missing or padding.
+        keypoints: series (N, T, F), tracks (N, T, K, d) or animals together (S, A, T, K, d); NaN = missing or padding.
         names: `recording_ids` (S or N), `individual_names` (A), `keypoint_names` (K), as far as known.
         lengths: frames of each recording; without them, each recording ends with the last frame that holds anything.
         fps: frames per second.
@@ -96,17 +93,16 @@ def as_recordings(
 
 
 def read_padded(path: Path) -> list[Recording]:
-    """Recordings from a `.npy` array, or from the array `keypoints` of an `.npz`.
+    """Recordings from a `.npy` array, or from the array `keypoints` of an `.npz`, with axes as in `as_recordings`.
 
-    The array is (N, T, F) series, (N, T, K, d) keypoints, or (S, A, T, K, d) keypoints of several individuals in each
-    recording; any unit; NaN = missing, or padding at the end. The `.npz` may also hold `keypoint_names` (K),
-    `recording_ids` (S or N), `individual_names` (A), `lengths` in frames (S or N), and `fps`.
+    The `.npz` may also hold `keypoint_names` (K), `recording_ids` (S or N), `individual_names` (A), `lengths` in
+    frames (S or N), and `fps`.
     """
     arrays = read_arrays(path)
     if "keypoints" not in arrays:
         raise ValueError(f"{path} has the arrays {', '.join(arrays) or 'none'}; expected one named keypoints")
-    kinds = ("keypoint_names", "recording_ids", "individual_names")
-    names = {kind: arrays[kind].astype(str).tolist() for kind in kinds if kind in arrays}
+    kinds = arrays.keys() & {"keypoint_names", "recording_ids", "individual_names"}
+    names = {kind: arrays[kind].astype(str).tolist() for kind in kinds}
     fps = float(arrays["fps"].item()) if "fps" in arrays else None
     found = as_recordings(arrays["keypoints"], names, arrays.get("lengths"), fps, path)
     return [replace(found[0], name=path.stem)] if len(found) == 1 and "recording_ids" not in names else found

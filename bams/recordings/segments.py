@@ -51,9 +51,7 @@ def read_segments(path: str | Path) -> list[Segment]:
         if not recording:
             raise ValueError(f"row {line} of {path} names no recording")
         if not all(map(WHOLE.fullmatch, numbers)):
-            said = " and ".join(
-                f"the {name} {number[:30]!r}" for name, number in zip(COLUMNS[1:], numbers, strict=True)
-            )
+            said = f"the start {numbers[0][:30]!r} and the end {numbers[1][:30]!r}"
             raise ValueError(f"row {line} of {path} has {said}; expected frame numbers")
         segments.append(Segment(recording, *(int(number.partition(".")[0]) for number in numbers)))
     return segments
@@ -77,28 +75,23 @@ def cut_segments(recordings: Sequence[Recording], segments: Sequence[Segment]) -
     """
     ordered = sorted(segments)
     for segment in ordered:
-        _check_within(segment, recordings)
+        named = [recording for recording in recordings if recording.name == segment.recording]
+        if not named:
+            names = listed([repr(name) for name in sorted({recording.name for recording in recordings})])
+            raise ValueError(f"there is no recording {segment.recording!r} for a segment; there are {names or 'none'}")
+        if segment.start >= segment.end:
+            raise ValueError(f"the segment {segment} does not end after its start; movement needs two frames")
+        if not any(_holds(recording, segment) for recording in named):
+            spans = listed([f"{one.frames[0]} to {one.frames[-1]}" for one in named])
+            raise ValueError(f"the segment {segment} is not within the recording's frames, {spans}")
     for before, after in pairwise(ordered):
         if before.recording == after.recording and after.start <= before.end:
             raise ValueError(f"the segments {before} and {after} overlap; the end is the last frame of a segment")
     return [_cut(recording, segment) for recording in recordings for segment in ordered if _holds(recording, segment)]
 
 
-def _check_within(segment: Segment, recordings: Sequence[Recording]) -> None:
-    named = [recording for recording in recordings if recording.name == segment.recording]
-    if not named:
-        names = listed([repr(name) for name in sorted({recording.name for recording in recordings})])
-        raise ValueError(f"there is no recording {segment.recording!r} for a segment; there are {names or 'none'}")
-    if segment.start >= segment.end:
-        raise ValueError(f"the segment {segment} does not end after its start; movement needs two frames")
-    if not any(_holds(recording, segment) for recording in named):
-        spans = listed([f"{one.frames[0]} to {one.frames[-1]}" for one in named])
-        raise ValueError(f"the segment {segment} is not within the recording's frames, {spans}")
-
-
 def _holds(recording: Recording, segment: Segment) -> bool:
-    frames = recording.frames
-    return recording.name == segment.recording and segment.start in frames and segment.end in frames
+    return recording.name == segment.recording and all(frame in recording.frames for frame in segment[1:])
 
 
 def _cut(recording: Recording, segment: Segment) -> Recording:

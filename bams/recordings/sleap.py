@@ -71,8 +71,9 @@ def _read_video(video: Sequence[Any], labels: Any, name: str, path: Path, indivi
         raise ValueError(f"{error}; if its {count} tracks are tracklets, individuals=N joins them") from error
     keypoints, confidence = (place(values, frames, chosen, length) for values in (points, scores))
     names = names or [f"individual{i}" for i in range(count)]
-    nodes = labels.skeletons[0].node_names
-    return Recording(name, keypoints, confidence, names, nodes, video[0].video.fps, path, first)
+    return Recording(
+        name, keypoints, confidence, names, labels.skeletons[0].node_names, video[0].video.fps, path, first
+    )
 
 
 def _detections(video: Sequence[Any], tracks: Sequence[Any]) -> tuple[np.ndarray, ...]:
@@ -89,8 +90,9 @@ def _detections(video: Sequence[Any], tracks: Sequence[Any]) -> tuple[np.ndarray
             if np.isfinite(points).all(axis=1).any():
                 # a correction without a track belongs to the track of what it corrects
                 track = animal.track or getattr(animal.from_predicted, "track", None)
-                predicted = "score" in animal.points.dtype.names
-                scores = animal.points["score"] if predicted else np.full(len(points), np.nan)
+                scores = (
+                    animal.points["score"] if "score" in animal.points.dtype.names else np.full(len(points), np.nan)
+                )
                 found.append((int(frame.frame_idx), order.get(id(track), -1), points, scores))
     if not found:
         raise ValueError("it holds no predictions: no keypoint of any animal is tracked")

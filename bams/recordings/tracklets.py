@@ -44,8 +44,7 @@ def join_tracklets(
     an individual to become free, and lose their frames before that.
 
     Args:
-        frames: (I,) int, from 0.
-        tracklets: (I,) int, from 0, the tracklet of each detection.
+        frames, tracklets: (I,) int, from 0, of each detection.
         points: (I, K, d), any unit; NaN = not tracked, but at least one keypoint is.
         individuals: how many there are at most.
         source: the file, for the message on stderr that says how many detections are dropped.
@@ -64,8 +63,8 @@ def join_tracklets(
     for frame in sorted({int(f) for each in found for f in (frames[each[0]], frames[each[-1]] + 1)}):
         while coming and frames[coming[0][0]] <= frame:
             waiting.append(coming.popleft())
-        waiting = [left for each in waiting if len(left := each[frames[each] >= frame])]
-        waiting.sort(key=len, reverse=True)
+        left = (each[frames[each] >= frame] for each in waiting)
+        waiting = sorted((each for each in left if len(each)), key=len, reverse=True)
         free = np.flatnonzero(last_frames < frame)
         beginning, waiting = waiting[: len(free)], waiting[len(free) :]
         starts = centres[[tracklet[0] for tracklet in beginning]]
