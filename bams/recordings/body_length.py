@@ -24,10 +24,7 @@ def body_length(keypoints: np.ndarray) -> float:
 
 
 def sample(keypoints: np.ndarray, least: int, most: int) -> np.ndarray:
-    """At most `most` frames, evenly spaced among those with at least `least` tracked keypoints, of (..., K, d).
-
-    They are (n, K, d) float64; NaN in all coordinates = not tracked.
-    """
+    """At most `most` frames (n, K, d), evenly spaced among those of (..., K, d) with `least` keypoints tracked."""
     frames = keypoints.reshape(-1, *keypoints.shape[-2:])
     seen = np.isfinite(frames).all(axis=-1)
     enough = np.flatnonzero(seen.sum(axis=1) >= least)

@@ -123,14 +123,13 @@ def _choose_keypoints(recording: Recording, config: CleaningConfig) -> Recording
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise ValueError(f"with rename, {recording.name} has more than one keypoint {twice[0]!r}")
-    kept = config.kept or names
-    missing = [name for name in kept if name not in names]
-    if missing:
-        raise ValueError(f"{recording.name} has no keypoint {missing[0]!r} to keep; it has {', '.join(names)}")
     if not config.kept:
         return replace(recording, keypoint_names=names)
-    at = [names.index(name) for name in kept]
-    return recording.changed(lambda values: values[:, :, at], keypoint_names=kept)
+    missing = [name for name in config.kept if name not in names]
+    if missing:
+        raise ValueError(f"{recording.name} has no keypoint {missing[0]!r} to keep; it has {', '.join(names)}")
+    at = [names.index(name) for name in config.kept]
+    return recording.changed(lambda values: values[:, :, at], keypoint_names=config.kept)
 
 
 def without_jumps(keypoints: np.ndarray, limit: float) -> np.ndarray:

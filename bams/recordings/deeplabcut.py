@@ -39,7 +39,8 @@ def read_csv(path: Path) -> Recording:
         last = file.read().rstrip(b"\r\n").rpartition(b"\n")[2].count(b",") + 1
     if last != cells:  # pandas would fill the row with NaN
         raise ValueError(f"its last row has {last} cells, not {cells}; it is damaged or cut off")
-    pandas, names = optional("pandas"), range(cells)
+    pandas = optional("pandas")
+    names = range(cells)
     table = pandas.read_csv(path, skiprows=len(header), header=None, names=names, dtype={0: str}, skipinitialspace=True)
     frames = pandas.to_numeric(table.pop(0), errors="coerce").to_numpy(float)
     if len(frames) and not np.isfinite(frames).any():  # paths of images

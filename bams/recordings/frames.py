@@ -30,10 +30,10 @@ def by_frame(numbers: np.ndarray, values: np.ndarray, path: Path | None) -> tupl
 
 def as_float32(values: np.ndarray) -> np.ndarray:
     """Numbers as float32; those that float32 cannot hold become infinite. Raises ValueError for other types."""
-    if np.asarray(values).dtype.kind not in "fiub":
-        raise ValueError(f"its coordinates are of type {np.asarray(values).dtype}, not numbers")
+    if values.dtype.kind not in "fiub":
+        raise ValueError(f"its coordinates are of type {values.dtype}, not numbers")
     with np.errstate(over="ignore", invalid="ignore"):
-        return np.asarray(values).astype(np.float32, copy=False)
+        return values.astype(np.float32, copy=False)
 
 
 def as_text(value: Any) -> str:

@@ -46,7 +46,6 @@ def load_poses(
 
     Raises:
         FileNotFoundError: there is no such file, or none that fits.
-        ImportError: the file needs a package that is not installed: `pip install "bams[poses]"`.
         ValueError: a file holds no tracks, is damaged, or states another rate than `fps`.
     """
     check_rate(fps)

@@ -62,8 +62,6 @@ def as_recordings(
         keypoints: series (N, T, F), tracks (N, T, K, d) or animals together (S, A, T, K, d); NaN = missing or padding.
         names: `recording_ids` (S or N), `individual_names` (A), `keypoint_names` (K), as far as known.
         lengths: frames of each recording; without them, each recording ends with the last frame that holds anything.
-        fps: frames per second.
-        path: the file.
     """
     keypoints = np.asarray(keypoints)
     if keypoints.ndim not in (3, 4, 5) or 0 in keypoints.shape:

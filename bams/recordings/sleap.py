@@ -86,13 +86,11 @@ def _detections(video: Sequence[Any], tracks: Sequence[Any]) -> tuple[np.ndarray
     for frame in video:
         # labels made by hand come last, so that they replace predictions
         for animal in (*frame.unused_predictions, *frame.user_instances):
-            points = animal.numpy()
+            points, given = animal.numpy(), animal.points
             if np.isfinite(points).all(axis=1).any():
                 # a correction without a track belongs to the track of what it corrects
                 track = animal.track or getattr(animal.from_predicted, "track", None)
-                scores = (
-                    animal.points["score"] if "score" in animal.points.dtype.names else np.full(len(points), np.nan)
-                )
+                scores = given["score"] if "score" in given.dtype.names else np.full(len(points), np.nan)
                 found.append((int(frame.frame_idx), order.get(id(track), -1), points, scores))
     if not found:
         raise ValueError("it holds no predictions: no keypoint of any animal is tracked")

@@ -46,7 +46,6 @@ def join_tracklets(
     Args:
         frames, tracklets: (I,) int, from 0, of each detection.
         points: (I, K, d), any unit; NaN = not tracked, but at least one keypoint is.
-        individuals: how many there are at most.
         source: the file, for the message on stderr that says how many detections are dropped.
     """
     chosen = np.full(len(frames), -1)
