@@ -44,11 +44,7 @@ def epoch_batches(
 def load_batches(
     dataset: torch.utils.data.Dataset, config: TrainConfig, order: Sequence[list[int]]
 ) -> Iterator[dict[str, Tensor]]:
-    """Load the windows of each batch, in this process or in `num_workers` others.
-
-    Raises:
-        ChildProcessError: one of these processes has died.
-    """
+    """Load the windows of each batch, in this process or others; ChildProcessError if one of these has died."""
     placed = bool(getattr(dataset, "placed", None))
     workers = 0 if placed else pick_workers(config.num_workers, distributed.count())
     pin = torch.cuda.is_available() and not placed

@@ -45,7 +45,6 @@ def train(
     Args:
         model: as constructed, or `resume.model`.
         dataset: yields `input` (T, F), `actions` (T, D), `valid` (T, D); has `statistics`.
-        config: how to train.
         ckpt_path, log_dir: the checkpoint file, and the folder of this run's TensorBoard file.
         val_dataset: held-out recordings, scored after each epoch.
         resume: go on from here; on a CPU with as many threads, the weights are those of an uninterrupted run.

@@ -73,11 +73,7 @@ def begin(
     resume: Checkpoint | None = None,
     about: Mapping[str, Any] | None = None,
 ) -> Run:
-    """A new run, or the one of `resume`; the model is moved to the device.
-
-    Raises:
-        ValueError: the run to resume had other data or settings.
-    """
+    """A new run, or the one of `resume`, which must be of the same data and settings; moves the model to the device."""
     device = pick_device(distributed.own_device(config.device))
     config = replace(config, precision=pick_precision(config.precision, device))
     per_epoch, epochs = steps_and_epochs(config, len(dataset))

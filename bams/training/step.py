@@ -18,17 +18,11 @@ DROPOUT, DRAWS = 1, 2  # purposes of derived seeds
 
 
 class Draws(NamedTuple):
-    """What a step draws at random, apart from dropout.
+    """What a step draws at random, apart from dropout."""
 
-    Attributes:
-        frames: (M,) int64, the frames at which actions are predicted.
-        keep: (B, encoders + 1) float32, 1 = a part of its input that the action predictor sees.
-        views: by encoder, (2, B, pairs) float32 from 0 to 1, from which `losses.sample_views` takes frames.
-    """
-
-    frames: Tensor
-    keep: Tensor
-    views: dict[str, Tensor]
+    frames: Tensor  # (M,) int64, the frames at which actions are predicted
+    keep: Tensor  # (B, encoders + 1) float32, 1 = a part of its input that the action predictor sees
+    views: dict[str, Tensor]  # by encoder, (2, B, pairs) float32 from 0 to 1, for `losses.sample_views`
 
 
 def training_step(
@@ -39,15 +33,10 @@ def training_step(
     draws: Draws,
     summed: Callable[[Tensor], Tensor] = lambda sums: sums,
 ) -> dict[str, Tensor]:
-    """Forward pass and losses of one batch.
+    """The losses of one batch, scalars by their names in TensorBoard; `total_loss` is to be minimised.
 
-    Args:
-        batch: `input` (B, T, F), `actions` (B, T, D), `valid` (B, T, D), on the model's device.
-        draws: for these tracks.
-        summed: adds the sums of other tracks of the batch, which other processes compute.
-
-    Returns:
-        scalars by the names they have in TensorBoard; `total_loss` is to be minimised.
+    The batch has `input` (B, T, F), `actions` (B, T, D) and `valid` (B, T, D), on the model's device. `summed` adds the
+    sums of other tracks of the batch, which other processes compute.
     """
     device, total = batch["input"].device, batch["input"].shape[1]
     frames = _to(device, draws.frames)
@@ -81,12 +70,9 @@ class TrainingStep(nn.Module):
         self.model, self.hoa, self.config = model, hoa, config
 
     def forward(self, batch: Mapping[str, Tensor], step: int, tracks: int) -> dict[str, Tensor]:
-        """The losses of the whole batch.
+        """The losses of the whole batch of that many tracks, of which `batch` has the share of this process.
 
-        Args:
-            batch: this process's tracks.
-            step: number of the step; all random draws follow from the seed and it.
-            tracks: number of tracks in the whole batch.
+        All random draws follow from the seed and the number of the step.
         """
         model, config, rank = self.model, self.config, distributed.rank()
         torch.manual_seed(derived_seed(config.seed, DRAWS + rank if rank else DROPOUT, step))  # of dropout
