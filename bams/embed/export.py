@@ -46,7 +46,6 @@ def write_embeddings(
 
     Raises:
         ImportError: a package for this kind is not installed: `pip install "bams[poses]"`.
-        OSError: the folder cannot be written.
         ValueError: an unknown kind, no embeddings, or tracks of a recording that do not fit together.
     """
     check_kind(kind)
@@ -161,13 +160,18 @@ def _write_hdf5(file: BinaryIO, tracks: Tracks) -> None:
 def _write_npz(file: BinaryIO, tracks: Tracks) -> None:
     first = _first(tracks)
     frame, fps = np.unique(np.concatenate([p.frame for parts in tracks.values() for p in parts])), first.fps or np.nan
-    arrays = {"individuals": np.array(list(tracks)), "frame": frame, "time_s": frame / fps}
-    arrays |= {"fps": np.array(fps), "recording": np.array(first.recording)}
+    arrays = {
+        "individuals": list(tracks),
+        "frame": frame,
+        "time_s": frame / fps,
+        "fps": fps,
+        "recording": first.recording,
+    }
     with zipfile.ZipFile(file, "w") as archive:
         for name in (*arrays, *first.embs):  # in memory is the array of one encoder at a time
             array = arrays[name] if name in arrays else _side_by_side(tracks, name, frame)
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, array)
+                np.lib.format.write_array(member, np.asarray(array))
 
 
 def _side_by_side(tracks: Tracks, encoder: str, frame: np.ndarray) -> np.ndarray:
