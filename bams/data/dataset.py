@@ -17,6 +17,8 @@ from bams.data.feature_tables import Table, Track, build_table, keep, read_mappe
 from bams.statistics import Statistics
 from bams.storage import files
 
+Arrays = np.ndarray | Sequence[np.ndarray]
+
 
 class Dataset(torch.utils.data.Dataset):
     """Tracks as windows of features and quantised actions.
@@ -42,16 +44,13 @@ class Dataset(torch.utils.data.Dataset):
         >>> item = Dataset(x, x % 2, None, hoa_bins=2)[1]
         >>> item["input"][:, 0].tolist(), item["actions"][:, 0].tolist()
         ([5.0, 6.0, 7.0, 8.0, 9.0], [1, 0, 1, 0, 1])
-
-    Raises:
-        ValueError: arrays that do not fit each other or the statistics, infinite inputs, nothing valid.
     """
 
     def __init__(
         self,
-        input_feats: np.ndarray | Sequence[np.ndarray],
-        target_feats: np.ndarray | Sequence[np.ndarray],
-        valid: np.ndarray | Sequence[np.ndarray] | None,
+        input_feats: Arrays,
+        target_feats: Arrays,
+        valid: Arrays | None,
         *,
         hoa_bins: int = 32,
         statistics: Statistics | None = None,
@@ -122,7 +121,9 @@ class Dataset(torch.utils.data.Dataset):
         for name, values in self.labels.items():
             value = np.array(values[track])
             if value.shape[:1] == (total,):
-                value = np.concatenate([value[first : first + count], _no_label(value, self.sequence_length - count)])
+                missing = {"f": np.nan, "i": -1}.get(value.dtype.kind, 0)  # the label of frames after the track's end
+                padding = np.full((self.sequence_length - count, *value.shape[1:]), missing, value.dtype)
+                value = np.concatenate([value[first : first + count], padding])
             item[name] = value
         return item
 
@@ -183,11 +184,7 @@ def cut_windows(lengths: np.ndarray, window: int) -> np.ndarray:
     return np.concatenate(rows)
 
 
-def as_tracks(
-    input_feats: np.ndarray | Sequence[np.ndarray],
-    target_feats: np.ndarray | Sequence[np.ndarray],
-    valid: np.ndarray | Sequence[np.ndarray] | None,
-) -> list[Track]:
+def as_tracks(input_feats: Arrays, target_feats: Arrays, valid: Arrays | None) -> list[Track]:
     """Tracks from features in the forms that `Dataset` takes; ValueError if they do not fit each other."""
     inputs, targets = _checked(input_feats, "input_feats"), _checked(target_feats, "target_feats")
     if [len(part) for part in inputs] != [len(part) for part in targets]:
@@ -209,7 +206,7 @@ def as_track(inputs: np.ndarray, targets: np.ndarray, valid: np.ndarray) -> Trac
     return Track(inputs, targets, np.isfinite(targets) & valid)
 
 
-def _checked(arrays: np.ndarray | Sequence[np.ndarray], name: str) -> list[np.ndarray]:
+def _checked(arrays: Arrays, name: str) -> list[np.ndarray]:
     arrays = [np.asarray(array) for array in arrays]
     if not arrays or any(array.ndim != 2 or 0 in array.shape for array in arrays):
         shapes = sorted({array.shape for array in arrays})[:3]
@@ -217,9 +214,3 @@ def _checked(arrays: np.ndarray | Sequence[np.ndarray], name: str) -> list[np.nd
     if len({array.shape[1] for array in arrays}) > 1:
         raise ValueError(f"the tracks of {name} differ in their number of features")
     return [array.astype(np.float32, copy=False) for array in arrays]
-
-
-def _no_label(values: np.ndarray, count: int) -> np.ndarray:
-    """Entries for frames without a label: NaN, -1 for whole numbers, False or 0 for other kinds."""
-    missing = {"f": np.nan, "i": -1}.get(values.dtype.kind, 0)
-    return np.full((count, *values.shape[1:]), missing, values.dtype)

@@ -42,8 +42,7 @@ def with_somebody(recordings: Sequence[np.ndarray]) -> list[int]:
     kept = [i for i, recording in enumerate(recordings) if ever_tracked(recording).any()]
     if not kept:
         raise ValueError(
-            "no individual is tracked in any frame of any recording: there is nothing to learn from (lower "
-            "min_confidence if it was given)"
+            "no individual is tracked in any frame of any recording (lower min_confidence if it was given)"
         )
     return kept
 
@@ -57,10 +56,8 @@ def long_enough(lengths: Sequence[int], least: int) -> np.ndarray:
     """Indices of the recordings of at least `least` frames; stderr says how many others are left out."""
     kept = np.flatnonzero(np.asarray(lengths) >= least)
     if len(kept) == 0:
-        raise ValueError(
-            f"every recording is too short to learn from: the longest has {max(lengths)} frames, and skip_frames "
-            f"and hoa_window need {least}: lower these, or add longer recordings"
-        )
+        needed = f"skip_frames and hoa_window need {least}: lower these, or add longer recordings"
+        raise ValueError(f"every recording is too short: the longest has {max(lengths)} frames, and {needed}")
     if len(kept) < len(lengths):
         print(f"skipped {len(lengths) - len(kept)} recordings shorter than {least} frames", file=sys.stderr)
     return kept

@@ -160,13 +160,8 @@ def _write_hdf5(file: BinaryIO, tracks: Tracks) -> None:
 def _write_npz(file: BinaryIO, tracks: Tracks) -> None:
     first = _first(tracks)
     frame, fps = np.unique(np.concatenate([p.frame for parts in tracks.values() for p in parts])), first.fps or np.nan
-    arrays = {
-        "individuals": list(tracks),
-        "frame": frame,
-        "time_s": frame / fps,
-        "fps": fps,
-        "recording": first.recording,
-    }
+    arrays = {"individuals": list(tracks), "frame": frame, "time_s": frame / fps}
+    arrays |= {"fps": fps, "recording": first.recording}
     with zipfile.ZipFile(file, "w") as archive:
         for name in (*arrays, *first.embs):  # in memory is the array of one encoder at a time
             array = arrays[name] if name in arrays else _side_by_side(tracks, name, frame)

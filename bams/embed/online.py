@@ -85,7 +85,15 @@ class StreamingEncoder:
         """
         frame = self._checked(keypoints)[:, None]
         frames = frame if self._before is None else np.concatenate([self._before, frame], axis=1)
-        x = self._scale(torch.from_numpy(self._inputs(frames))).numpy()
+        try:
+            found = self._make_features(frames)
+        except (ValueError, LookupError) as error:
+            axes = np.shape(keypoints)
+            raise ValueError(f"a frame with axes {axes} does not fit the features: {error}") from error
+        if self._before is None and "inputs" in self._feature_names:
+            check_features(self._feature_names, {"inputs": list(found.input_names)}, self._source)
+        inputs = known_inputs(found.inputs[:, -1], self._statistics)
+        x = self._scale(torch.from_numpy(inputs)).numpy()
         if self._before is None:
             self._windows = {name: _begin(blocks, len(x)) for name, blocks in self._encoders.items()}
         embs = {name: _encode(blocks, self._windows[name], x, self._frame) for name, blocks in self._encoders.items()}
@@ -102,17 +110,6 @@ class StreamingEncoder:
             advice = "give NaN for absent individuals, and call reset() before another recording"
             raise ValueError(f"a frame has axes {axes}, the frames before it {first}: {advice}")
         return check_keypoints(keypoints)
-
-    def _inputs(self, frames: np.ndarray) -> np.ndarray:
-        """Inputs of the last frame, (A, F) float32."""
-        try:
-            found = self._make_features(frames)
-        except (ValueError, LookupError) as error:
-            axes = (len(frames), *frames.shape[2:])
-            raise ValueError(f"a frame with axes {axes} does not fit the features: {error}") from error
-        if self._before is None and "inputs" in self._feature_names:
-            check_features(self._feature_names, {"inputs": list(found.input_names)}, self._source)
-        return known_inputs(found.inputs[:, -1], self._statistics)
 
 
 def _read_blocks(encoder: TemporalConvNet) -> list[Block]:

@@ -41,11 +41,9 @@ class TrackEmbedding:
             raise ValueError(f"{whose} have {self.fps} frames per second; expected a number above 0, or None")
 
     def __len__(self) -> int:
-        """T."""
         return len(next(iter(self.embs.values())))
 
     def __getitem__(self, encoder: str) -> np.ndarray:
-        """(T, C) float32 of one encoder."""
         return self.embs[encoder]
 
     @property

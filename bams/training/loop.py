@@ -52,10 +52,9 @@ def train(
         evaluate: called with the model and the number of epochs done; gives scalars and figures to log as `test`.
 
     Raises:
-        FloatingPointError: a loss is not finite; the last good checkpoint is kept.
+        FloatingPointError, MemoryError: a loss is not finite, or a batch does not fit; the last checkpoint is kept.
         Interrupted: after SIGINT or SIGTERM, with a checkpoint.
         OSError: a file cannot be written, or a process that loads batches has died; a checkpoint is written first.
-        MemoryError: a batch does not fit; the last checkpoint is kept.
     """
     run = begin(model, dataset, config, resume, about)
     place_if_it_fits(run.device, dataset, val_dataset)
