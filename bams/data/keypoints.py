@@ -49,8 +49,9 @@ class KeypointsDataset(Dataset):
     ):
         tracks = [check_keypoints(track) for track in keypoints]
         if isinstance(keypoints, np.ndarray):
-            padded, tracks = tracks, [track[: frames_present(track)] for track in tracks]
-            options["labels"] = _without_padding(options.get("labels"), padded, tracks)
+            tracks = [track[: frames_present(track)] for track in tracks]
+            labels = (options.get("labels") or {}).items()
+            options["labels"] = {name: _without_padding(values, keypoints.shape[1], tracks) for name, values in labels}
             if annotations is not None or eval_utils is not None:
                 eval_utils = {"padded_frames": keypoints.shape[1], **(eval_utils or {})}
         if not tracks:
@@ -82,8 +83,6 @@ class KeypointsDataset(Dataset):
         labels: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> None:
-        if options.get("statistics") is None and max(lengths) < 2:
-            raise ValueError("no action is valid in any frame: all tracks are one frame long, nothing to learn from")
         if recordings[0].ndim == 3 and isinstance(config, FeatureConfig):
             for name in ("heading", "predict"):
                 if getattr(config, name) != getattr(FeatureConfig(), name):
@@ -142,14 +141,8 @@ def _stacked(tracks: Sequence[np.ndarray]) -> np.ndarray:
     return joined
 
 
-def _without_padding(
-    labels: Mapping[str, Any] | None, padded: list[np.ndarray], tracks: list[np.ndarray]
-) -> dict[str, list[Any]]:
+def _without_padding(values: Sequence[Any], frames: int, tracks: list[np.ndarray]) -> Sequence[Any]:
     """Labels per frame of padded tracks, cut to the tracks; other labels as they are."""
-    frames = len(padded[0]) if padded else 0
-    return {
-        name: [v[: len(t)] if np.shape(v)[:1] == (frames,) else v for v, t in zip(values, tracks, strict=True)]
-        if len(values) == len(tracks)
-        else values
-        for name, values in (labels or {}).items()
-    }
+    if len(values) != len(tracks):
+        return values
+    return [v[: len(t)] if np.shape(v)[:1] == (frames,) else v for v, t in zip(values, tracks, strict=True)]

@@ -41,9 +41,7 @@ def with_somebody(recordings: Sequence[np.ndarray]) -> list[int]:
     """Indices of the recordings (A, T, ...) in which an individual is tracked in some frame; ValueError for none."""
     kept = [i for i, recording in enumerate(recordings) if ever_tracked(recording).any()]
     if not kept:
-        raise ValueError(
-            "no individual is tracked in any frame of any recording (lower min_confidence if it was given)"
-        )
+        raise ValueError("no individual is tracked in any frame of any recording (lower min_confidence if given)")
     return kept
 
 

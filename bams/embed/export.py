@@ -85,24 +85,23 @@ def _by_file(embeddings: Iterable[TrackEmbedding]) -> dict[tuple[str, bool], Tra
     if not found:
         raise ValueError("there are no embeddings to write")
     for tracks in found.values():
+        first = _first(tracks)
         for parts in tracks.values():
             parts.sort(key=lambda part: part.first_frame)
-        _check_fit(tracks)
+            _check_fit(parts, first)
     return found
 
 
-def _check_fit(tracks: Tracks) -> None:
-    first = _first(tracks)
-    for individual, parts in tracks.items():
-        whose = f"the embeddings of {individual!r} in {first.recording!r}"
-        for part in parts:
-            if part.columns != first.columns or list(part.embs) != list(first.embs):
-                raise ValueError(f"{whose} have other encoders or channels than those of {first.individual!r} there")
-            if part.fps != first.fps:
-                raise ValueError(f"{whose} have {part.fps} frames per second, others there {first.fps}")
-        for before, after in itertools.pairwise(parts):
-            if after.first_frame < before.first_frame + len(before):
-                raise ValueError(f"{whose} are given twice at frame {after.first_frame}")
+def _check_fit(parts: list[TrackEmbedding], first: TrackEmbedding) -> None:
+    whose = f"the embeddings of {parts[0].individual!r} in {first.recording!r}"
+    for part in parts:
+        if part.columns != first.columns or list(part.embs) != list(first.embs):
+            raise ValueError(f"{whose} have other encoders or channels than those of {first.individual!r} there")
+        if part.fps != first.fps:
+            raise ValueError(f"{whose} have {part.fps} frames per second, others there {first.fps}")
+    for before, after in itertools.pairwise(parts):
+        if after.first_frame < before.first_frame + len(before):
+            raise ValueError(f"{whose} are given twice at frame {after.first_frame}")
 
 
 def _first(tracks: Tracks) -> TrackEmbedding:
