@@ -1,6 +1,6 @@
 """One training step: from a batch to the losses."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -16,49 +16,68 @@ LEAST_PAIRS = 32  # BatchNorm of the bootstrap predictors sees at least this man
 DROPOUT, DRAWS = 1, 2  # purposes of derived seeds
 
 
+def training_step(
+    model: BAMS,
+    batch: Mapping[str, Tensor],
+    hoa: HoALoss,
+    config: TrainConfig,
+    step: int,
+    *,
+    tracks: int | None = None,
+    own: slice = slice(None),
+    summed: Callable[[Tensor], Tensor] = lambda sums: sums,
+) -> dict[str, Tensor]:
+    """Scalars of a batch by their names in TensorBoard; minimise `total_loss`.
+
+    Args:
+        batch: `input` (B, T, F), `actions` (B, T, D) and `valid` (B, T, D), on the model's device.
+        step: its number; all random draws but those of dropout follow from the seed and it.
+        tracks, own: how many tracks other processes compute with these, and which are in `batch`; all unless given.
+        summed: adds the sums of the other processes.
+    """
+    device, (count, total) = batch["input"].device, batch["input"].shape[:2]
+    tracks = tracks or count
+    drawn = torch.Generator().manual_seed(derived_seed(config.seed, DRAWS, step))
+    frames = _to(device, hoa.predicted_frames(total, config.hoa_frames, drawn))
+    keep = losses.sample_kept_parts(tracks, len(model.encoders), config.hide_parts, drawn)
+    with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+        embs = model.encode(batch["input"])
+        seen = {name: emb[:, frames] for name, emb in embs.items()}
+        logits = model.predict_actions(seen, batch["input"][:, frames], _to(device, keep[own]))
+    sums = hoa.sums(logits, batch["actions"], batch["valid"], frames)
+    scores = hoa.scores(HoASums(*map(summed, sums)))
+    values = {"hoa_loss": scores.distance.detach(), "hoa_skill": scores.skill.detach()}
+    total_loss = (5.0 if hoa.normalised else 500.0) * scores.loss
+
+    admissible = batch["valid"].any(-1)
+    admissible[:, : config.skip_frames] = False
+    near, far = (0, config.near_frames), (config.far_frames or total, config.far_frames or total)
+    pairs = max(config.views, -(-LEAST_PAIRS // tracks))
+    for name, predictor in model.bootstrap.items():
+        reach = near if model.bootstrap_kinds[name] == "near" else far
+        places = torch.rand(2, tracks, pairs, generator=drawn)[:, own]
+        track, *views, usable = losses.sample_views(admissible, *reach, _to(device, places))
+        first, second = (embs[name][track, view].float() for view in views)
+        loss = summed(losses.bootstrap_loss(predictor(first), second, usable, summed(usable.sum())))
+        values[f"byol_loss_{name}"] = loss.detach()
+        total_loss = total_loss + config.bootstrap_weight * loss
+    return values | {"total_loss": total_loss}
+
+
 class TrainingStep(nn.Module):
-    """The losses of a batch, as a module which all processes can train together (see `distributed.over_processes`)."""
+    """`training_step` as a module, which all processes can train together (see `distributed.over_processes`)."""
 
     def __init__(self, model: BAMS, hoa: HoALoss, config: TrainConfig):
         super().__init__()
         self.model, self.hoa, self.config = model, hoa, config
 
     def forward(self, batch: Mapping[str, Tensor], step: int, tracks: int) -> dict[str, Tensor]:
-        """Scalars by their names in TensorBoard, of a whole batch of that many tracks; minimise `total_loss`.
-
-        `batch` has the share of this process: `input` (B, T, F), `actions` (B, T, D) and `valid` (B, T, D), on the
-        model's device. All random draws follow from the seed and the number of the step.
-        """
-        model, hoa, config, rank = self.model, self.hoa, self.config, distributed.rank()
-        device, total = batch["input"].device, batch["input"].shape[1]
-        torch.manual_seed(derived_seed(config.seed, DRAWS + rank if rank else DROPOUT, step))  # of dropout
-        drawn = torch.Generator().manual_seed(derived_seed(config.seed, DRAWS, step))
+        """The scalars of the whole batch of that many tracks, of which `batch` has the share of this process."""
+        rank = distributed.rank()
+        torch.manual_seed(derived_seed(self.config.seed, DRAWS + rank if rank else DROPOUT, step))  # of dropout
         own = slice(rank, None, distributed.count())  # every process draws for all tracks
-        frames = _to(device, hoa.predicted_frames(total, config.hoa_frames, drawn))
-        keep = losses.sample_kept_parts(tracks, len(model.encoders), config.hide_parts, drawn)
-        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
-            embs = model.encode(batch["input"])
-            seen = {name: emb[:, frames] for name, emb in embs.items()}
-            logits = model.predict_actions(seen, batch["input"][:, frames], _to(device, keep[own]))
-        sums = hoa.sums(logits, batch["actions"], batch["valid"], frames)
-        scores = hoa.scores(HoASums(*map(distributed.summed, sums)))
-        values = {"hoa_loss": scores.distance.detach(), "hoa_skill": scores.skill.detach()}
-        total_loss = (5.0 if hoa.normalised else 500.0) * scores.loss
-
-        admissible = batch["valid"].any(-1)
-        admissible[:, : config.skip_frames] = False
-        near, far = (0, config.near_frames), (config.far_frames or total, config.far_frames or total)
-        pairs = max(config.views, -(-LEAST_PAIRS // tracks))
-        for name, predictor in model.bootstrap.items():
-            reach = near if model.bootstrap_kinds[name] == "near" else far
-            places = torch.rand(2, tracks, pairs, generator=drawn)[:, own]
-            track, *views, usable = losses.sample_views(admissible, *reach, _to(device, places))
-            first, second = (embs[name][track, view].float() for view in views)
-            count = distributed.summed(usable.sum())
-            loss = distributed.summed(losses.bootstrap_loss(predictor(first), second, usable, count))
-            values[f"byol_loss_{name}"] = loss.detach()
-            total_loss = total_loss + config.bootstrap_weight * loss
-        return values | {"total_loss": total_loss}
+        share = {"tracks": tracks, "own": own, "summed": distributed.summed}
+        return training_step(self.model, batch, self.hoa, self.config, step, **share)
 
 
 def _to(device: torch.device, drawn: Tensor) -> Tensor:
