@@ -32,11 +32,7 @@ class Protocol(NamedTuple):
 
 
 def read_submission(path: str | Path, expected: FrameMap, most_columns: int) -> np.ndarray:
-    """The embeddings (frames, C) float32 of a submission, after all checks of the public evaluator.
-
-    Raises:
-        FileNotFoundError, ValueError: it is missing, malformed, or does not fit the labels' frame map.
-    """
+    """The embeddings (frames, C) float32 of a submission; ValueError where the public evaluator would refuse it."""
     content = files.read_pickled_dict(path)
     rows, embeddings = content.get("frame_number_map"), content.get("embeddings")
     if not isinstance(rows, dict) or not isinstance(embeddings, np.ndarray):
@@ -49,7 +45,7 @@ def read_submission(path: str | Path, expected: FrameMap, most_columns: int) -> 
 
 
 def read_labels(path: str | Path) -> Labels:
-    """Read a label file; if a task is named twice, the first counts. Errors as of `read_submission`."""
+    """Read a label file; if a task is named twice, the first counts. ValueError if the file is malformed."""
     content = files.read_pickled_dict(path)
     missing = {"frame_number_map", "label_array", "vocabulary", "task_type"} - set(content)
     if missing:
@@ -77,7 +73,7 @@ def read_labels(path: str | Path) -> Labels:
 
 
 def read_protocol(splits: str | Path, tasks: str | Path, labels: Labels) -> Protocol:
-    """Read the split file and the task file, and check that they fit the labels. Errors as of `read_submission`."""
+    """Read the split file and the task file; ValueError if they are malformed or do not fit the labels."""
     parts = _read_splits(splits, labels.rows)
     content = files.read_json(tasks)
     ids, whole = (_names(content, key, tasks) for key in ("task_id_list", "sequence_level_tasks"))
@@ -99,7 +95,6 @@ def read_protocol(splits: str | Path, tasks: str | Path, labels: Labels) -> Prot
 
 
 def _read_splits(path: str | Path, rows: FrameMap) -> list[list[str]]:
-    """Clip ids of each of `SPLITS`, in file order."""
     content = files.read_json(path)
     parts = {key: _names(content, key, path) for key in SPLITS}
     seen = dict.fromkeys(_names(content, "UserTrain", path) if "UserTrain" in content else (), "UserTrain")

@@ -40,7 +40,7 @@ COLUMNS = (
 
 
 def check_settings(config: MabeConfig, ckpt_path: str | None) -> None:
-    """Raise ValueError or FileNotFoundError, before any work, if `evaluate` lacks something."""
+    """Raise ValueError or FileNotFoundError if `evaluate` lacks something."""
     if not config.submission:
         raise ValueError("--job evaluate needs --submission, the X_submission.npy to score")
     if not Path(config.submission).exists():
@@ -53,17 +53,12 @@ def run_evaluate(
     config: MabeConfig,
     defaults: Mapping[str, Path],
     most_columns: int,
-    baselines: Mapping[str, Callable[[FrameMap], np.ndarray]] | None = None,
+    baselines: Mapping[str, Callable[[FrameMap], np.ndarray]],
 ) -> list[Score]:
     """Score a submission X.npy, print the table, and write it to X_scores.csv.
 
-    Args:
-        config: names the files; the others of `labels`, `splits` and `tasks` are those of `defaults`.
-        most_columns: largest number of embedding columns that is allowed.
-        baselines: what to compare with: by name, frame map -> embeddings (frames, C) float32.
-
-    Raises:
-        FileNotFoundError, ValueError: a file is missing or malformed, or they do not fit each other.
+    `defaults` are the `labels`, `splits` and `tasks` that `config` does not name. `baselines` to compare with are
+    functions that make embeddings (frames, C) float32 for a frame map.
     """
     submission = Path(config.submission)
     files.check_writable(submission.parent)
@@ -101,13 +96,12 @@ def format_comparison(rows: Mapping[str, list[Score]]) -> str:
     for found in zip(*rows.values(), strict=True):
         cells.append((found[0].task, found[0].metric, *(f"{row.private:.4f}" for row in found)))
     means = [mean_f1(scores) for scores in rows.values()]
-    for part, values in zip(("private", "public"), zip(*means, strict=True), strict=True):
-        cells.append((f"mean, {part}", "F1", *(f"{value:.4f}" for value in values)))
+    for i, part in enumerate(("private", "public")):
+        cells.append((f"mean, {part}", "F1", *(f"{mean[i]:.4f}" for mean in means)))
     return aligned(cells)
 
 
 def mean_f1(scores: list[Score]) -> tuple[float, float]:
     """Mean private and public F1 of the tasks that are scored by F1; nan if there is none."""
     rows = [(score.private, score.public) for score in scores if score.metric == "F1"]
-    private, public = np.mean(rows, axis=0) if rows else (np.nan, np.nan)
-    return float(private), float(public)
+    return tuple(np.mean(rows, axis=0).tolist()) if rows else (np.nan, np.nan)
