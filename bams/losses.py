@@ -1,7 +1,6 @@
 """The losses: the histogram of the actions to come, and the bootstrap between two views of a track.
 
-`docs/method.md` has the equations, in the same order. Axes: B tracks, T frames, M predicted frames, D action features,
-Q bins, P pairs of views, C channels.
+`docs/method.md` has the equations, in the same order. Axes: M predicted frames, P pairs of views.
 """
 
 from collections.abc import Iterable
@@ -116,10 +115,9 @@ def marginal_loss(
 ) -> Tensor:
     """The marginal loss m: the weighted mean of l if the histogram of all recordings is predicted everywhere.
 
-    `counts` (D, Q) are valid frames in each bin over the whole data set. Of each of `batches`, `actions` and `valid` of
-    some tracks, at most `most_frames` frames are taken, evenly spaced.
-
-    Returns (D,) float32; 0 for a feature that is always in one bin or never observed.
+    `counts` (D, Q) are valid frames in each bin over the whole data set; `batches` are `actions` and `valid` of some
+    tracks, of which at most `most_frames` frames are taken, evenly spaced. Returns (D,) float32; 0 for a feature that
+    is always in one bin or never observed.
     """
     size, bins = counts.shape
     marginal = counts / counts.sum(-1, keepdim=True).clamp(min=1)

@@ -38,11 +38,10 @@ def fit_statistics(inputs: np.ndarray, targets: np.ndarray, valid: np.ndarray, b
     `inputs` are (frames, F) float32, NaN = not known; `targets` (frames, D) float32; `valid` (frames, D) bool.
     ValueError if no action is valid anywhere.
     """
-    seen = valid.any(axis=1)
-    if not seen.any():
+    rows = np.flatnonzero(valid.any(axis=1))
+    if not rows.size:
         hint = "is everything missing, or one frame long?"
         raise ValueError(f"no action is valid in any frame: nothing to learn from ({hint})")
-    rows = np.flatnonzero(seen)
     if rows.size > SAMPLED_FRAMES:
         rows = np.sort(np.random.default_rng(0).choice(rows, SAMPLED_FRAMES, replace=False))
     centre, scale = zip(*(_robust_scale(column[np.isfinite(column)]) for column in inputs[rows].T), strict=True)

@@ -100,15 +100,21 @@ def read_frame_map(path: str | Path) -> FrameMap:
 
 
 def as_frame_map(content: Any, origin: str) -> FrameMap:
-    """A frame map as text and plain numbers; ValueError, which names `origin`, if it is none."""
+    """A frame map as text and plain numbers; ValueError, which names `origin`, if it is none or its clips overlap."""
     try:
-        return {str(name): (int(start), int(end)) for name, (start, end) in content.items()}
+        rows = {str(name): (int(start), int(end)) for name, (start, end) in content.items()}
     except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ValueError(f"{origin} is not a map of clip ids to (start, end)") from error
+    position = 0
+    for start, end in sorted(rows.values()):
+        if start != position or end < start:
+            raise ValueError(f"{origin} leaves a gap or overlaps at row {position}")
+        position = end
+    return rows
 
 
 def check_frame_map(rows: FrameMap, ids: Sequence[str], lengths: Sequence[int], origin: str) -> None:
-    """Raise ValueError unless `rows` has exactly these clips, with these lengths, without gap or overlap."""
+    """Raise ValueError unless `rows` has exactly these clips, with these lengths."""
     if different := set(rows) ^ set(ids):
         other = min(different)
         place = "not in the test file" if other in rows else "missing in it"
@@ -117,31 +123,18 @@ def check_frame_map(rows: FrameMap, ids: Sequence[str], lengths: Sequence[int], 
         start, end = rows[name]
         if end - start != length:
             raise ValueError(f"{origin} gives clip {name} {end - start} frames; the test file has {length}")
-    check_spans(rows, origin)
-
-
-def check_spans(rows: FrameMap, origin: str) -> None:
-    """Raise ValueError unless the clips cover their rows without gap or overlap."""
-    position = 0
-    for start, end in sorted(rows.values()):
-        if start != position or end < start:
-            raise ValueError(f"{origin} leaves a gap or overlaps at row {position}")
-        position = end
 
 
 def write_submission(
     path: str | Path, rows: FrameMap, embeddings: np.ndarray, expected: FrameMap, most_columns: int
 ) -> Path:
-    """Write a submission of embeddings (frames, C) with the frame map `rows`, once `check_submission` accepts it."""
+    """Write embeddings (frames, C) with the frame map `rows`, unless the public evaluator would refuse them."""
     check_submission(rows, embeddings, expected, most_columns)
     return files.write_pickled_dict(path, {"frame_number_map": rows, "embeddings": embeddings})
 
 
 def check_submission(rows: FrameMap, embeddings: np.ndarray, expected: FrameMap, most_columns: int) -> None:
-    """Raise ValueError where the public evaluator would refuse a submission.
-
-    It wants its own frame map, and embeddings (frames, C) float32 that are finite, with C at most `most_columns`.
-    """
+    """Raise ValueError unless the frame maps are equal and embeddings (frames, C) are finite float32, as expected."""
     if different := set(rows) ^ set(expected):
         counts = f"{len(rows)} clips, not the {len(expected)} expected"
         raise ValueError(f"the submission has {counts} (first difference: {min(different)})")
@@ -149,10 +142,9 @@ def check_submission(rows: FrameMap, embeddings: np.ndarray, expected: FrameMap,
         if not isinstance(span, tuple) or tuple(span) != tuple(expected[name]):
             raise ValueError(f"the submission has clip {name} at {span}; expected {tuple(expected[name])}")
     frames = max(end for _, end in expected.values())
-    if embeddings.ndim != 2 or len(embeddings) != frames or not embeddings.shape[1]:
-        raise ValueError(f"the embeddings have axes {embeddings.shape}; expected {frames} frames and a column or more")
-    if embeddings.shape[1] > most_columns:
-        raise ValueError(f"the embeddings have {embeddings.shape[1]} columns; at most {most_columns} are allowed")
+    if embeddings.ndim != 2 or len(embeddings) != frames or not 1 <= embeddings.shape[1] <= most_columns:
+        wanted = f"{frames} frames and 1 to {most_columns} columns"
+        raise ValueError(f"the embeddings have axes {embeddings.shape}; expected {wanted}")
     if embeddings.dtype != np.float32:
         raise ValueError(f"the embeddings are {embeddings.dtype}; expected float32")
     for first in range(0, len(embeddings), 2**16):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from bams.mabe.files import FrameMap
-from bams.mabe.protocol import WHERE, read_labels, read_protocol, read_submission
+from bams.mabe.protocol import read_labels, read_protocol, read_submission
 from bams.mabe.scores import Score, score
 from bams.readout.scores import aligned
 from bams.storage import files
@@ -43,8 +43,7 @@ def check_settings(config: MabeConfig, ckpt_path: str | None) -> None:
     """Raise ValueError or FileNotFoundError if `evaluate` lacks something."""
     if not config.submission:
         raise ValueError("--job evaluate needs --submission, the X_submission.npy to score")
-    if not Path(config.submission).exists():
-        raise FileNotFoundError(f"there is no file {config.submission}")
+    files.existing(config.submission)
     if config.baselines and not ckpt_path:
         raise ValueError("--baselines needs --ckpt_path, the checkpoint whose network and input scale they use")
 
@@ -65,7 +64,11 @@ def run_evaluate(
     paths = {name: Path(getattr(config, name) or path) for name, path in defaults.items()}
     for name, path in paths.items():
         if not path.exists():
-            hint = "./download_mabe.sh fetches it" if name == "labels" else WHERE
+            hint = (
+                "./download_mabe.sh fetches it"
+                if name == "labels"
+                else "the public evaluator has it in round1/metadata"
+            )
             raise FileNotFoundError(f"there is no file {path} ({hint}); name another with --{name}")
     labels = read_labels(paths["labels"])
     protocol = read_protocol(paths["splits"], paths["tasks"], labels)

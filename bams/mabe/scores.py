@@ -1,9 +1,7 @@
 """Score a submission as the public evaluator of MABe 2022 does: with linear read-outs of its tasks.
 
 The read-outs are fitted from sums over frames (`bams.readout.ridge`) and their predictions are counted clip by clip,
-so that the embeddings are never copied whole, whatever the number of tasks.
-
-Axes: T frames of a clip, C embedding columns.
+so that the embeddings are never copied whole. Axes: T frames of a clip, C embedding columns.
 """
 
 from collections.abc import Sequence

@@ -11,8 +11,6 @@ from bams.simulate.flies import ACTIONS, SimulatedFlies, simulate_flies
 from bams.simulate.mice import MODES, simulate_mice
 from bams.storage import files
 
-SINGLE_FLIES = 3  # slots that have tasks of their own
-
 
 def clip_ids(count: int, seed: int) -> list[str]:
     """Random ids in the form of the real ones: 20 capital letters and digits."""
@@ -109,7 +107,7 @@ def _fly_causes(flies: SimulatedFlies) -> dict[str, np.ndarray]:
         "chases": flies.chase.any(axis=1),
         "walking_share": (flies.actions == ACTIONS.index("walk")).sum(axis=1) / count,
     }
-    for fly in range(SINGLE_FLIES):
+    for fly in range(3):  # these slots have tasks of their own
         slot = present[:, fly, None]
         causes[f"female_singletask_fly_{fly}"] = np.where(slot, flies.sex[:, fly, None], np.nan)
         causes[f"perframe_chase_singletask_fly_{fly}"] = np.where(slot, flies.chase[:, fly], np.nan)

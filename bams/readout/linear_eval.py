@@ -22,7 +22,7 @@ class ReadOut(NamedTuple):
     """A read-out of the test part."""
 
     scores: dict[str, float]  # by metric
-    confusion: np.ndarray | None  # (K, K), see `confusion_shares`, for the sorted classes of both parts; or regression
+    confusion: np.ndarray | None  # `confusion_shares` of the sorted classes of both parts; None for regression
     predictions: np.ndarray  # (rows,) classes or values
 
 
@@ -32,16 +32,14 @@ def train_linear_classifier(
     """Fit a class-balanced linear classifier on standardised features, and score it on other data.
 
     `train` and `test` are features (rows, C) float, finite, and classes (rows,) int, -1 = not labelled. `alpha` is the
-    strength of the ridge penalty; a scikit-learn `estimator` takes the place of RidgeClassifier. `class_names` are
-    those of class 0, 1, ...
+    ridge penalty; a scikit-learn `estimator` replaces RidgeClassifier. `class_names` are those of class 0, 1, ...
     """
     (inputs, classes), (test_inputs, test_classes) = (_checked(part, as_classes) for part in (train, test))
     labelled, scored = classes >= 0, test_classes >= 0
     if len(np.unique(classes[labelled])) < 2:
         raise ValueError("the training part needs labels of at least two classes")
     chosen = RidgeClassifier(alpha=alpha, class_weight="balanced") if estimator is None else clone(estimator)
-    fitted = make_pipeline(StandardScaler(), chosen).fit(inputs[labelled], classes[labelled])
-    predictions = fitted.predict(test_inputs)
+    predictions = make_pipeline(StandardScaler(), chosen).fit(inputs[labelled], classes[labelled]).predict(test_inputs)
     found = np.unique(np.concatenate([classes[labelled], test_classes[scored]]))
     true, predicted = (np.float64(some[scored, None] == found) for some in (test_classes, predictions))
     scores = class_scores(true, predicted, names_of(found, class_names))
@@ -58,8 +56,7 @@ def train_linear_regressor(train: Pair, test: Pair, *, alpha: float = 1.0, estim
     if not labelled.any():
         raise ValueError("the training part has no labelled row")
     chosen = Ridge(alpha=alpha) if estimator is None else clone(estimator)
-    fitted = make_pipeline(StandardScaler(), chosen).fit(inputs[labelled], values[labelled])
-    predictions = fitted.predict(test_inputs)
+    predictions = make_pipeline(StandardScaler(), chosen).fit(inputs[labelled], values[labelled]).predict(test_inputs)
     return ReadOut(value_scores(test_values, predictions), None, predictions)
 
 
@@ -94,8 +91,6 @@ def evaluate_labels(
         folds: number of folds; at most the number of groups is used.
         alpha: strength of the ridge penalty.
         classifier, regressor: scikit-learn estimators to use instead of RidgeClassifier and Ridge.
-
-    Raises ValueError if lengths do not fit, or a label has too few groups or classes, or a class that only one has.
     """
     group = np.unique(groups, return_inverse=True)[1]
     taken = slice(None) if frames is None else np.asarray(frames)

@@ -3,7 +3,6 @@
 The rows are split into cells (a fold, or one class within a fold). The sums of products of each cell are enough to
 standardise the features, to balance the classes and to solve, whichever cells are trained on. The results are those
 of scikit-learn's StandardScaler followed by RidgeClassifier(class_weight="balanced") or Ridge, up to rounding.
-
 Axes: M rows that are read out, C features, K classes. `z` is a row of features followed by a 1.
 """
 
@@ -36,8 +35,7 @@ def sum_products(
 ) -> Sums:
     """Sum products of features (frames, C) float, and of features with a target (M,) float, over the rows of each cell.
 
-    `rows` (M,) int are the frames to use, and `cells` (M,) int from 0 to `count` - 1 their cells. ValueError if a
-    feature is not finite there.
+    `rows` (M,) int are the frames to use, where features must be finite, and `cells` (M,) int their cells, from 0.
     """
     scaler = StandardScaler()
     for part in _parts(len(rows)):
