@@ -135,7 +135,7 @@ def marginal_loss(
 def sample_kept_parts(tracks: int, encoders: int, share: float, generator: torch.Generator | None = None) -> Tensor:
     """Which parts of its input the action predictor sees, so that each encoder learns to predict by itself.
 
-    Returns (tracks, encoders + 1) float32, 1 = seen; the last part is the input features. Parts are hidden with the
+    Returns (tracks, encoders + 1) float32, 1 = seen; the last part is the input features. Each part is hidden with
     probability `share`, but at least one embedding stays.
     """
     keep = (torch.rand(tracks, encoders + 1, generator=generator) >= share).float()

@@ -100,7 +100,7 @@ def read_frame_map(path: str | Path) -> FrameMap:
 
 
 def as_frame_map(content: Any, origin: str) -> FrameMap:
-    """A frame map as text and plain numbers; ValueError, which names `origin`, if it is none or its clips overlap."""
+    """A frame map as text and plain numbers; ValueError unless it is one whose clips leave no gap and do not overlap."""
     try:
         rows = {str(name): (int(start), int(end)) for name, (start, end) in content.items()}
     except (TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -134,7 +134,10 @@ def write_submission(
 
 
 def check_submission(rows: FrameMap, embeddings: np.ndarray, expected: FrameMap, most_columns: int) -> None:
-    """Raise ValueError unless the frame maps are equal and embeddings (frames, C) are finite float32, as expected."""
+    """Raise ValueError where the public evaluator would refuse a submission.
+
+    The two frame maps must be equal, and the embeddings (frames, C) finite float32, with C at most `most_columns`.
+    """
     if different := set(rows) ^ set(expected):
         counts = f"{len(rows)} clips, not the {len(expected)} expected"
         raise ValueError(f"the submission has {counts} (first difference: {min(different)})")

@@ -64,11 +64,7 @@ def run_evaluate(
     paths = {name: Path(getattr(config, name) or path) for name, path in defaults.items()}
     for name, path in paths.items():
         if not path.exists():
-            hint = (
-                "./download_mabe.sh fetches it"
-                if name == "labels"
-                else "the public evaluator has it in round1/metadata"
-            )
+            hint = "./download_mabe.sh fetches it" if name == "labels" else "it is in round1/metadata of the evaluator"
             raise FileNotFoundError(f"there is no file {path} ({hint}); name another with --{name}")
     labels = read_labels(paths["labels"])
     protocol = read_protocol(paths["splits"], paths["tasks"], labels)

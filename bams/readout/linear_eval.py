@@ -117,7 +117,7 @@ def evaluate_labels(
 def assign_folds(groups: np.ndarray, classes: np.ndarray, most: int, name: str = "the label") -> np.ndarray:
     """The fold (rows,) int in which each row is held out; `groups` and `classes` are (rows,) int, classes from 0.
 
-    Whole groups are in a fold, each class is spread over the folds greedily, and there are at most `most` folds.
+    A group is never split, each class is spread over the folds greedily, and there are at most `most` folds.
     (scikit-learn's StratifiedGroupKFold may put both recordings that have a rare class into one fold.)
     """
     found, group = np.unique(groups, return_inverse=True)
@@ -149,7 +149,7 @@ class _Units(NamedTuple):
 def _evaluate(
     name: str, values: np.ndarray, units: _Units, names: Sequence[str] | None, folds: int, alpha: float, estimator: Any
 ) -> LabelScores:
-    """Read one label out of all embeddings; `names` of classes are None for measures."""
+    """Read one label out of all embeddings; `names` are those of the classes, None for a measure."""
     labelled = np.isfinite(values) if names is None else values >= 0
     rows = np.flatnonzero(labelled[units.number])
     y, groups = values[units.number[rows]], units.groups[rows]

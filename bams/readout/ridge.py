@@ -83,7 +83,7 @@ def ridge(products: np.ndarray, moments: np.ndarray, penalty: float | np.ndarray
 
 
 def balanced_ridge(products: np.ndarray, penalty: float | np.ndarray = 1.0) -> np.ndarray:
-    """Coefficients (C+1, K) of a ridge per class on targets 1 and -1, as `RidgeClassifier(class_weight="balanced")`.
+    """Coefficients (C+1, K) as of `RidgeClassifier(class_weight="balanced")`: a ridge per class on targets 1 and -1.
 
     `products` (K, C+1, C+1) are sums of z zᵀ over the rows of each class, which may be none; for `penalty` see `ridge`.
     """
