@@ -100,7 +100,7 @@ def read_frame_map(path: str | Path) -> FrameMap:
 
 
 def as_frame_map(content: Any, origin: str) -> FrameMap:
-    """A frame map as text and plain numbers; ValueError unless it is one whose clips leave no gap and do not overlap."""
+    """A frame map as text and plain numbers; ValueError if it is none, or its clips overlap or leave a gap."""
     try:
         rows = {str(name): (int(start), int(end)) for name, (start, end) in content.items()}
     except (TypeError, ValueError, AttributeError, OverflowError) as error:
