@@ -1,10 +1,10 @@
 """Embeddings of animal behaviour at several timescales, learnt from keypoints without labels.
 
 The legend of axes, used in every docstring: S recordings, A individuals in a recording, N tracks (one
-individual in one recording; N = S*A, S-major), T frames, K keypoints, F input features, D action features,
-Q bins of the histogram of actions, W its window in frames, C embedding channels of one encoder, B tracks in
-a batch. `valid` is True where something was observed. Angles are radians in (-pi, pi]; lengths are in the
-caller's unit; time is in frames unless a name ends in `_s`.
+individual in one recording; N = S*A, S-major), T frames, K keypoints, d coordinates, F input features,
+D action features, Q bins of the histogram of actions, W its window in frames, C embedding channels of one
+encoder, B tracks in a batch. `valid` is True where something was observed. Angles are radians in (-pi, pi];
+lengths are in the caller's unit; time is in frames unless a name ends in `_s`.
 """
 
 import sys

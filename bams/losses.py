@@ -1,7 +1,6 @@
 """The losses: the histogram of the actions to come, and the bootstrap between two views of a track.
 
-`docs/method.md` has the equations, in the same order. Axes: B tracks, T frames, M predicted frames, D action features,
-Q bins, P pairs of views, C channels.
+`docs/method.md` has the equations, in the same order. Axes: M predicted frames, P pairs of views.
 """
 
 from collections.abc import Iterable
@@ -20,11 +19,9 @@ def histogram_of_actions(
 ) -> tuple[Tensor, Tensor]:
     """The target h: how often each action is in each bin in the `window` frames after a frame, t+1 ... t+W.
 
-    `actions` are (B, T, D) uint8 bins; `valid` is (B, T, D) bool, True = observed; `frames` are the t, (M,) int64; all
-    T unless given.
-
-    Returns h (B, M, D, Q) float32, which sums to 1, or is 0 where nothing was observed; and its weight w (B, M, D)
-    float32, the share of the W frames that exist and are valid.
+    `actions` are (B, T, D) uint8 bins, `valid` is (B, T, D) bool, and `frames` are the t, (M,) int64; all T unless
+    given. Returns h (B, M, D, Q) float32, which sums to 1, or is 0 where nothing was observed; and its weight w
+    (B, M, D) float32, the share of the W frames that exist and are valid.
     """
     batch, total, size = actions.shape
     frames = torch.arange(total, device=actions.device) if frames is None else frames
@@ -66,35 +63,27 @@ class HoAScores(NamedTuple):
 
 @dataclass(frozen=True)
 class HoALoss:
-    """Loss of the action predictor.
-
-    Attributes:
-        skip_frames: the first frames of a track, where the encoders lack context, have no weight.
-        marginal: (D,) float32, the marginal loss m of each action feature (see `marginal_loss`).
-        normalised: minimise the weighted mean of l / m; else of l, as the paper does.
-    """
+    """Loss of the action predictor."""
 
     bins: int
     window: int
-    skip_frames: int
-    marginal: Tensor
-    normalised: bool = True
+    skip_frames: int  # the first frames of a track, where the encoders lack context, have no weight
+    marginal: Tensor  # (D,) float32, the marginal loss m of each action feature, see `marginal_loss`
+    normalised: bool = True  # minimise the weighted mean of l / m; else of l, as the paper does
 
     def predicted_frames(self, total: int, share: float, generator: torch.Generator | None = None) -> Tensor:
-        """A random `share` of the frames with a weight, of `total`: (M,) int64, sorted, on the CPU."""
+        """A random `share` of the frames that have a weight: (M,) int64, sorted, on the CPU."""
         count = max(total - 1 - self.skip_frames, 0)
         chosen = torch.randperm(count, generator=generator)[: max(round(share * count), min(count, 1))]
         return self.skip_frames + chosen.sort().values
 
     def sums(self, logits: Tensor, actions: Tensor, valid: Tensor, frames: Tensor) -> HoASums:
-        """The sums over one batch; that of w * l is estimated from the predicted frames, without bias.
-
-        `logits` are (B, M, D*Q) at `frames`, which `predicted_frames` drew; else as `histogram_of_actions`.
-        """
+        """The sums over one batch, from logits (B, M, D*Q) at `frames`, which `predicted_frames` drew."""
         batch, total, size = actions.shape
         target, weight = histogram_of_actions(actions, valid, bins=self.bins, window=self.window, frames=frames)
         predicted = F.softmax(logits.float().view(batch, len(frames), size, self.bins), dim=-1)
         share = len(frames) / max(total - 1 - self.skip_frames, 1)
+        # the division makes the sum over a share of the frames an unbiased estimate of the sum over all
         distance = (weight * earth_mover_distance(predicted, target)).sum((0, 1)) / max(share, 1e-9)
         return HoASums(distance, total_weight(valid, self.window, self.skip_frames))
 
@@ -127,9 +116,8 @@ def marginal_loss(
     """The marginal loss m: the weighted mean of l if the histogram of all recordings is predicted everywhere.
 
     `counts` (D, Q) are valid frames in each bin over the whole data set; `batches` are `actions` and `valid` of some
-    tracks, of which at most `most_frames` frames are taken, evenly spaced.
-
-    Returns (D,) float32; 0 for a feature that is always in one bin or never observed.
+    tracks, of which at most `most_frames` frames are taken, evenly spaced. Returns (D,) float32; 0 for a feature that
+    is always in one bin or never observed.
     """
     size, bins = counts.shape
     marginal = counts / counts.sum(-1, keepdim=True).clamp(min=1)
@@ -147,7 +135,7 @@ def marginal_loss(
 def sample_kept_parts(tracks: int, encoders: int, share: float, generator: torch.Generator | None = None) -> Tensor:
     """Which parts of its input the action predictor sees, so that each encoder learns to predict by itself.
 
-    Returns (tracks, encoders + 1) float32, 1 = seen; the last part is the input features. A part is hidden with the
+    Returns (tracks, encoders + 1) float32, 1 = seen; the last part is the input features. Each part is hidden with
     probability `share`, but at least one embedding stays.
     """
     keep = (torch.rand(tracks, encoders + 1, generator=generator) >= share).float()
@@ -158,7 +146,7 @@ def sample_kept_parts(tracks: int, encoders: int, share: float, generator: torch
 
 
 def sample_views(admissible: Tensor, back: int, ahead: int, draws: Tensor) -> tuple[Tensor, ...]:
-    """Draw pairs of frames of the same track: track, first and second (P,) int64, and whether usable (P,) bool.
+    """Draw pairs of admissible frames of a track: track, first and second (P,) int64, and whether usable (P,) bool.
 
     `admissible` is (B, T) bool; pairs of a track without an admissible frame are not usable. The second frame is at
     most `back` before or `ahead` after the first. `draws` (2, B, pairs) are uniform from 0 to below 1.

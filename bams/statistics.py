@@ -11,19 +11,12 @@ OFF_GRID = 0.0382  # of a bin: edges are shifted down, so that they miss whole p
 
 @dataclass(frozen=True)
 class Statistics:
-    """What is fitted on the training tracks, and kept in the checkpoint.
+    """What is fitted on the training tracks, and kept in the checkpoint."""
 
-    Attributes:
-        centre: (F,) float32, median of each input feature, in its unit.
-        scale: (F,) float32, half of its 1-99 percentile range; where that is 0 the standard deviation, else 1.
-        edges: (D, Q-1) float32, bin edges of each action feature, in its unit; q edges are at or below bin q.
-        counts: (D, Q) int64, valid frames in each bin.
-    """
-
-    centre: np.ndarray
-    scale: np.ndarray
-    edges: np.ndarray
-    counts: np.ndarray
+    centre: np.ndarray  # (F,) float32, median of each input feature, in its unit
+    scale: np.ndarray  # (F,) float32, half of its 1-99 percentile range; where that is 0 the standard deviation, else 1
+    edges: np.ndarray  # (D, Q-1) float32, bin edges of each action feature, in its unit; q edges are at or below bin q
+    counts: np.ndarray  # (D, Q) int64, valid frames in each bin
 
     @property
     def bins(self) -> int:
@@ -34,49 +27,38 @@ class Statistics:
 def known_inputs(inputs: np.ndarray, statistics: Statistics) -> np.ndarray:
     """Inputs (..., F) float32 with the centre in place of NaN; ValueError unless the statistics have F features."""
     if inputs.shape[-1] != len(statistics.centre):
-        raise ValueError(
-            f"the data give {inputs.shape[-1]} input features, the statistics are for {len(statistics.centre)}: "
-            "use recordings with the same keypoints as in training"
-        )
+        counts = f"{inputs.shape[-1]} input features, the statistics are for {len(statistics.centre)}"
+        raise ValueError(f"the data give {counts}: use recordings with the same keypoints as in training")
     return np.where(np.isnan(inputs), statistics.centre, inputs)
 
 
 def fit_statistics(inputs: np.ndarray, targets: np.ndarray, valid: np.ndarray, bins: int) -> Statistics:
     """Fit centre, scale and bins on valid frames, robust to tracker jumps.
 
-    Args:
-        inputs: (frames, F) float32, any units; NaN = not known.
-        targets: (frames, D) float32, any units.
-        valid: (frames, D) bool, True = observed.
-        bins: Q.
-
-    Raises:
-        ValueError: no action is valid anywhere.
+    `inputs` are (frames, F) float32, NaN = not known; `targets` (frames, D) float32; `valid` (frames, D) bool.
+    ValueError if no action is valid anywhere.
     """
-    seen = valid.any(axis=1)
-    if not seen.any():
-        raise ValueError(
-            "no action is valid in any frame: nothing to learn from (is everything missing, or one frame long?)"
-        )
-    rows = np.flatnonzero(seen)
+    rows = np.flatnonzero(valid.any(axis=1))
+    if not rows.size:
+        hint = "is everything missing, or one frame long?"
+        raise ValueError(f"no action is valid in any frame: nothing to learn from ({hint})")
     if rows.size > SAMPLED_FRAMES:
         rows = np.sort(np.random.default_rng(0).choice(rows, SAMPLED_FRAMES, replace=False))
     centre, scale = zip(*(_robust_scale(column[np.isfinite(column)]) for column in inputs[rows].T), strict=True)
-    columns = [column[known] for column, known in zip(targets[rows].T, valid[rows].T, strict=True)]
-    edges = np.stack([_edges(column, bins) for column in columns])
-    found = (quantise(column[:, None], edge[None])[:, 0] for column, edge in zip(columns, edges, strict=True))
-    counts = np.stack([np.bincount(column, minlength=bins) for column in found])
+    targets, known = targets[rows], valid[rows].T
+    edges = np.stack([_edges(column[some], bins) for column, some in zip(targets.T, known, strict=True)])
+    found = zip(quantise(targets, edges).T, known, strict=True)
+    counts = np.stack([np.bincount(column[some], minlength=bins) for column, some in found])
     return Statistics(np.float32(centre), np.float32(scale), edges, counts.astype(np.int64))
 
 
 def quantise(targets: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """Bins of action features: (frames, D) float32 and edges (D, Q-1) -> (frames, D) uint8; NaN -> 0."""
-    _, size = targets.shape
-    if edges.shape[0] != size:
-        raise ValueError(f"there are {size} action features; the statistics are for {edges.shape[0]}")
+    if targets.shape[1] != len(edges):
+        raise ValueError(f"there are {targets.shape[1]} action features; the statistics are for {len(edges)}")
     bins = np.empty(targets.shape, np.uint8)
-    for column in range(size):
-        bins[:, column] = np.searchsorted(edges[column], np.nan_to_num(targets[:, column]), side="right")
+    for column, edge in enumerate(edges):
+        bins[:, column] = np.searchsorted(edge, np.nan_to_num(targets[:, column]), side="right")
     return bins
 
 

@@ -86,7 +86,7 @@ def test_settings_that_leave_something_out_are_refused_before_any_work(tmp_path)
         mabe_report.check_settings(MabeConfig(), None)
     with pytest.raises(FileNotFoundError, match=r"s\.npy"):
         mabe_report.check_settings(MabeConfig(submission=str(tmp_path / "s.npy")), None)
-    (tmp_path / "s.npy").touch()
+    (tmp_path / "s.npy").write_bytes(b"embeddings")
     with pytest.raises(ValueError, match="--ckpt_path"):
         mabe_report.check_settings(MabeConfig(submission=str(tmp_path / "s.npy"), baselines=True), None)
     mabe_report.check_settings(MabeConfig(submission=str(tmp_path / "s.npy"), baselines=True), "m.pt")

@@ -197,15 +197,27 @@ def test_what_is_no_frame_map_is_refused(tmp_path, content):
 
 
 @pytest.mark.parametrize(
+    ("rows", "place"),
+    [
+        ({"a": (0, 3), "b": (4, 9)}, "at row 3"),
+        ({"a": (0, 3), "b": (2, 7)}, "at row 3"),
+        ({"a": (1, 4), "b": (4, 9)}, "at row 0"),
+    ],
+)
+def test_a_frame_map_with_a_gap_or_overlap_is_refused(tmp_path, rows, place):
+    np.save(tmp_path / "map.npy", rows)
+    with pytest.raises(ValueError, match=place) as error:
+        mabe_files.read_frame_map(tmp_path / "map.npy")
+    assert_sentence(error, tmp_path / "map.npy")
+
+
+@pytest.mark.parametrize(
     ("rows", "message"),
     [
         ({"a": (0, 3)}, "clip b is missing in it"),
         ({"a": (0, 3), "b": (3, 8), "c": (8, 9)}, "clip c is not in the test file"),
         ({}, "clip a is missing in it"),
         ({"a": (0, 3), "b": (3, 7)}, "gives clip b 4 frames; the test file has 5"),
-        ({"a": (0, 3), "b": (4, 9)}, "at row 3"),
-        ({"a": (0, 3), "b": (2, 7)}, "at row 3"),
-        ({"a": (1, 4), "b": (4, 9)}, "at row 0"),
     ],
 )
 def test_a_frame_map_that_does_not_fit_is_refused(rows, message):
@@ -264,7 +276,7 @@ def test_a_submission_is_written_in_the_public_form(tmp_path):
         ({"a": np.array([0, 3]), "b": (3, 8)}, embeddings(), "clip a at"),
         ({"a": (0, 3), "b": (3, 9)}, embeddings(), r"clip b at \(3, 9\); expected \(3, 8\)"),
         ({"a": (5, 8), "b": (0, 5)}, embeddings(), "clip a at"),
-        (EXPECTED, embeddings(columns=7), "7 columns; at most 6"),
+        (EXPECTED, embeddings(columns=7), "1 to 6 columns"),
         (EXPECTED, embeddings(frames=7), "expected 8 frames"),
         (EXPECTED, embeddings(frames=9), "expected 8 frames"),
         (EXPECTED, embeddings()[:, 0], "axes"),

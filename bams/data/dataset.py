@@ -17,6 +17,8 @@ from bams.data.feature_tables import Table, Track, build_table, keep, read_mappe
 from bams.statistics import Statistics
 from bams.storage import files
 
+Arrays = np.ndarray | Sequence[np.ndarray]
+
 
 class Dataset(torch.utils.data.Dataset):
     """Tracks as windows of features and quantised actions.
@@ -28,14 +30,11 @@ class Dataset(torch.utils.data.Dataset):
     Args:
         input_feats: (N, T, F) float, or a list of N arrays (T_i, F); NaN = not known, becomes the centre.
         target_feats: (N, T, D) float, or a list likewise: the action features.
-        valid: (N, T, D) or (N, T) bool, or a list likewise: True = observed; None = wherever the action is finite. An
-            action that is not finite is never valid.
-        hoa_bins: Q, at most 256.
+        valid: (N, T, D) or (N, T) bool, or a list likewise: True = observed; None = wherever the action is finite.
+        hoa_bins: Q, from 2 to 256.
         statistics: of the training tracks, to embed or validate on new data; fitted unless given.
-        sequence_length: frames of a window (T of an item); windows cover every frame and overlap as little as possible.
-            None, or more frames than the longest track: those of the longest track.
-        labels: by name (N, ...) or a list of N; an item carries the labels of its track, those per frame cut like the
-            input.
+        sequence_length: frames of a window (T of an item), at most those of the longest track, which are the default.
+        labels: by name (N, ...) or a list of N, for the items; those per frame are cut like the input.
         cache_path: folder for what is computed here, used if `cache`; its files are keyed by content and settings.
 
     Example:
@@ -45,16 +44,13 @@ class Dataset(torch.utils.data.Dataset):
         >>> item = Dataset(x, x % 2, None, hoa_bins=2)[1]
         >>> item["input"][:, 0].tolist(), item["actions"][:, 0].tolist()
         ([5.0, 6.0, 7.0, 8.0, 9.0], [1, 0, 1, 0, 1])
-
-    Raises:
-        ValueError: arrays that do not fit each other or the statistics, infinite inputs, nothing valid.
     """
 
     def __init__(
         self,
-        input_feats: np.ndarray | Sequence[np.ndarray],
-        target_feats: np.ndarray | Sequence[np.ndarray],
-        valid: np.ndarray | Sequence[np.ndarray] | None,
+        input_feats: Arrays,
+        target_feats: Arrays,
+        valid: Arrays | None,
         *,
         hoa_bins: int = 32,
         statistics: Statistics | None = None,
@@ -64,13 +60,9 @@ class Dataset(torch.utils.data.Dataset):
         cache: bool = False,
     ):
         tracks = as_tracks(input_feats, target_feats, valid)
+        content = (part for track in tracks for part in track)
         table = make_table(
-            tracks,
-            (part for track in tracks for part in track),
-            hoa_bins=hoa_bins,
-            statistics=statistics,
-            cache_path=cache_path,
-            cache=cache,
+            tracks, content, hoa_bins=hoa_bins, statistics=statistics, cache_path=cache_path, cache=cache
         )
         self._take(table, sequence_length, labels)
 
@@ -129,7 +121,9 @@ class Dataset(torch.utils.data.Dataset):
         for name, values in self.labels.items():
             value = np.array(values[track])
             if value.shape[:1] == (total,):
-                value = np.concatenate([value[first : first + count], _no_label(value, self.sequence_length - count)])
+                missing = {"f": np.nan, "i": -1}.get(value.dtype.kind, 0)  # the label of frames after the track's end
+                padding = np.full((self.sequence_length - count, *value.shape[1:]), missing, value.dtype)
+                value = np.concatenate([value[first : first + count], padding])
             item[name] = value
         return item
 
@@ -162,16 +156,7 @@ def make_table(
     cache_path: str | Path | None = None,
     cache: bool = False,
 ) -> Table:
-    """The features of tracks, from the cache if they are there.
-
-    Args:
-        tracks: computed one by one, and only if the cache does not have them.
-        content: everything that the features depend on, which is the key in the cache.
-        hoa_bins, statistics, cache_path, cache: as of `Dataset`.
-
-    Raises:
-        ValueError: a setting makes no sense, or the tracks do not fit the statistics.
-    """
+    """The features of tracks, from the cache if it has them; its key is `content`, all that the features depend on."""
     if statistics is None and not 2 <= hoa_bins <= 256:
         raise ValueError(f"hoa_bins is {hoa_bins}; it must be from 2 to 256")
     build = partial(build_table, tracks, bins=hoa_bins, statistics=statistics)
@@ -185,14 +170,9 @@ def make_table(
 
 
 def cut_windows(lengths: np.ndarray, window: int) -> np.ndarray:
-    """Windows that cover every frame of every track and overlap as little as possible.
+    """Windows that cover every frame of tracks of these lengths (N,) and overlap as little as possible.
 
-    Args:
-        lengths: (N,) int, frames of each track.
-        window: frames of a window.
-
-    Returns:
-        (windows, 2) int: track and first frame. A track shorter than the window gives one, at frame 0.
+    Each row of (windows, 2) int has a track and a first frame. A track shorter than the window gives one, at frame 0.
     """
     if window < 1:
         raise ValueError(f"a window of {window} frames; it must be at least 1")
@@ -204,39 +184,29 @@ def cut_windows(lengths: np.ndarray, window: int) -> np.ndarray:
     return np.concatenate(rows)
 
 
-def as_tracks(
-    input_feats: np.ndarray | Sequence[np.ndarray],
-    target_feats: np.ndarray | Sequence[np.ndarray],
-    valid: np.ndarray | Sequence[np.ndarray] | None,
-) -> list[Track]:
-    """Tracks from features in the forms that `Dataset` takes.
-
-    Raises:
-        ValueError: arrays that do not fit each other, infinite inputs.
-    """
+def as_tracks(input_feats: Arrays, target_feats: Arrays, valid: Arrays | None) -> list[Track]:
+    """Tracks from features in the forms that `Dataset` takes; ValueError if they do not fit each other."""
     inputs, targets = _checked(input_feats, "input_feats"), _checked(target_feats, "target_feats")
     if [len(part) for part in inputs] != [len(part) for part in targets]:
         raise ValueError("input_feats and target_feats differ in their tracks or frames")
-    known = [None] * len(targets) if valid is None else [np.asarray(part, bool) for part in valid]
-    known = [part[:, None] if part is not None and part.ndim == 1 else part for part in known]
-    widths = (1, targets[0].shape[1])
-    if len(known) != len(targets) or any(
-        part is not None and (part.ndim != 2 or len(part) != len(target) or part.shape[1] not in widths)
-        for part, target in zip(known, targets, strict=False)
-    ):
+    if valid is None:
+        valid = [np.ones(len(part), bool) for part in targets]
+    known = [np.asarray(part, bool) for part in valid]
+    known = [part[:, None] if part.ndim == 1 else part for part in known]
+    allowed = [(target.shape, (len(target), 1)) for target in targets]
+    if len(known) != len(targets) or any(part.shape not in axes for part, axes in zip(known, allowed, strict=True)):
         raise ValueError("valid must be per frame or per action feature, for the same tracks and frames")
     return [as_track(*parts) for parts in zip(inputs, targets, known, strict=True)]
 
 
-def as_track(inputs: np.ndarray, targets: np.ndarray, valid: np.ndarray | None) -> Track:
+def as_track(inputs: np.ndarray, targets: np.ndarray, valid: np.ndarray) -> Track:
     """One track: (T, F) and (T, D) float32; valid (T, D) or (T, 1) bool holds where the target is finite."""
     if np.isinf(inputs).any():
         raise ValueError("input_feats holds infinite values; write NaN where something is not known")
-    finite = np.isfinite(targets)
-    return Track(inputs, targets, finite if valid is None else finite & valid)
+    return Track(inputs, targets, np.isfinite(targets) & valid)
 
 
-def _checked(arrays: np.ndarray | Sequence[np.ndarray], name: str) -> list[np.ndarray]:
+def _checked(arrays: Arrays, name: str) -> list[np.ndarray]:
     arrays = [np.asarray(array) for array in arrays]
     if not arrays or any(array.ndim != 2 or 0 in array.shape for array in arrays):
         shapes = sorted({array.shape for array in arrays})[:3]
@@ -244,9 +214,3 @@ def _checked(arrays: np.ndarray | Sequence[np.ndarray], name: str) -> list[np.nd
     if len({array.shape[1] for array in arrays}) > 1:
         raise ValueError(f"the tracks of {name} differ in their number of features")
     return [array.astype(np.float32, copy=False) for array in arrays]
-
-
-def _no_label(values: np.ndarray, count: int) -> np.ndarray:
-    """Entries for frames without a label: NaN, -1 for whole numbers, False or 0 for other kinds."""
-    missing = {"f": np.nan, "i": -1}.get(values.dtype.kind, 0)
-    return np.full((count, *values.shape[1:]), missing, values.dtype)

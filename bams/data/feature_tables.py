@@ -5,7 +5,7 @@ Axes: N tracks, frames of all tracks, F input features, D action features.
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -31,49 +31,40 @@ class Track(NamedTuple):
 
 
 class Table(NamedTuple):
-    """What a data set is cut from.
+    """What a data set is cut from."""
 
-    Attributes:
-        inputs: (frames, F) float32, unscaled, finite.
-        actions: (frames, D) uint8, bins.
-        valid: (frames, D) bool.
-        lengths: (N,) int64, frames of each track.
-        statistics: of the training tracks.
-    """
-
-    inputs: np.ndarray
-    actions: np.ndarray
-    valid: np.ndarray
-    lengths: np.ndarray
-    statistics: Statistics
+    inputs: np.ndarray  # (frames, F) float32, unscaled, finite
+    actions: np.ndarray  # (frames, D) uint8, bins
+    valid: np.ndarray  # (frames, D) bool
+    lengths: np.ndarray  # (N,) int64, frames of each track
+    statistics: Statistics  # of the training tracks
 
 
 def build_table(
     tracks: Iterable[Track], *, bins: int, statistics: Statistics | None = None, folder: Path | None = None
 ) -> Table:
-    """Join tracks that come one by one; with a folder, their features are never all in memory.
+    """Join tracks that come one by one; with a folder, their features go to `.npy` files and are never all in memory.
 
-    Args:
-        tracks: at least one, all with as many features.
-        bins: Q, of the statistics that are fitted.
-        statistics: of the training tracks; fitted unless given.
-        folder: for the arrays, as `.npy` files; None: they stay in memory.
-
-    Raises:
-        ValueError: nothing is valid, or the statistics are of other features.
-        OSError: the folder cannot be written.
+    Statistics with this number of bins are fitted unless given. ValueError if nothing is valid, or the statistics are
+    of other features.
     """
     columns = [_Column(folder, name) for name in ("inputs", "targets", "valid", "actions")]
     lengths = []
     for track in tracks:
-        if statistics is not None:
-            _check_sizes(track, statistics)
+        inputs, actions = track.inputs.shape[1], track.targets.shape[1]
+        if statistics is not None and (inputs, actions) != (statistics.centre.size, len(statistics.edges)):
+            raise ValueError(
+                f"the data give {inputs} input and {actions} action features, the statistics are for "
+                f"{statistics.centre.size} and {len(statistics.edges)}: use recordings with the same keypoints as in "
+                "training"
+            )
         lengths.append(len(track.inputs))
         for column, rows in zip(columns, track, strict=False):
             column.append(rows)
     inputs, targets, valid = (column.finish() for column in columns[:3])
     statistics = statistics or fit_statistics(inputs, targets, valid, bins)
-    for part in _parts(len(inputs)):
+    for first in range(0, len(inputs), ROWS_AT_ONCE):
+        part = slice(first, first + ROWS_AT_ONCE)
         columns[3].append(quantise(targets[part], statistics.edges))
         np.copyto(inputs[part], statistics.centre, where=np.isnan(inputs[part]))
     table = Table(inputs, columns[3].finish(), valid, np.array(lengths), statistics)
@@ -86,11 +77,7 @@ def build_table(
 
 
 def keep(folder: Path, build: Callable[[Path], Any], read: Callable[[Path], Kept]) -> Kept:
-    """What `read` finds in a folder; `build` fills the folder first if it is missing, or damaged (stderr says so).
-
-    Raises:
-        OSError: the folder cannot be written.
-    """
+    """What `read` finds in a folder; `build` fills the folder first if it is missing, or damaged (stderr says so)."""
 
     def find_or_make() -> Kept:
         with suppress(Exception):  # damaged files may raise anything
@@ -109,40 +96,19 @@ def keep(folder: Path, build: Callable[[Path], Any], read: Callable[[Path], Kept
 
 
 def read_table(folder: Path) -> Table:
-    """The table that `build_table` wrote, its arrays mapped from their files.
-
-    Raises:
-        ValueError, OSError: it is damaged or not there.
-    """
+    """The table that `build_table` wrote, its arrays mapped from their files; damaged files raise any error."""
     found = files.read_arrays(folder / "statistics.npz")
     lengths, statistics = found.pop("lengths"), Statistics(**found)
-    arrays = []
-    widths = (statistics.centre.size, *[statistics.edges.shape[0]] * 2)
-    kinds = {"inputs": np.float32, "actions": np.uint8, "valid": np.bool_}
-    for (name, kind), width in zip(kinds.items(), widths, strict=True):
-        path = folder / f"{name}.npy"
-        array = read_mapped(path)
-        if array.shape != (lengths.sum(), width) or array.dtype != kind or not array.flags.c_contiguous:
-            raise ValueError(f"{path} does not have the axes of the tracks and features")
-        if path.stat().st_size != array.offset + array.nbytes:
-            raise ValueError(f"{path} does not have the size of its array")
-        arrays.append(array)
-    return Table(*arrays, lengths, statistics)
+    inputs, actions, valid = (read_mapped(folder / f"{name}.npy") for name in ("inputs", "actions", "valid"))
+    rows, width = lengths.sum(), len(statistics.edges)
+    if (inputs.shape, actions.shape, valid.shape) != ((rows, statistics.centre.size), (rows, width), (rows, width)):
+        raise ValueError("its arrays do not have the axes of the tracks and features")
+    return Table(inputs, actions, valid, lengths, statistics)
 
 
 def read_mapped(path: Path) -> np.ndarray:
     """The array of an `.npy` file, mapped copy-on-write, as torch wants writable memory."""
     return np.load(path, mmap_mode="c")
-
-
-def _check_sizes(track: Track, statistics: Statistics) -> None:
-    found = track.inputs.shape[1], track.targets.shape[1]
-    expected = statistics.centre.size, statistics.edges.shape[0]
-    if found != expected:
-        raise ValueError(
-            f"the data give {found[0]} input and {found[1]} action features, the statistics are for {expected[0]} "
-            f"and {expected[1]}: use recordings with the same keypoints as in training"
-        )
 
 
 class _Column:
@@ -180,7 +146,3 @@ class _Column:
         """numpy leaves room in the header for a larger number of rows."""
         header = {"descr": self.rows.dtype.str, "fortran_order": False, "shape": (self.count, self.rows.shape[1])}
         np.lib.format.write_array_header_1_0(self.file, header)
-
-
-def _parts(count: int) -> Iterator[slice]:
-    return (slice(first, first + ROWS_AT_ONCE) for first in range(0, count, ROWS_AT_ONCE))

@@ -4,7 +4,7 @@ Axes: S recordings, A individuals, N tracks, T frames, K keypoints, d coordinate
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
+from itertools import pairwise, repeat
 from typing import Any, Self
 
 import numpy as np
@@ -22,22 +22,17 @@ class KeypointsDataset(Dataset):
 
     Args:
         keypoints: (N, T, K, d) keypoints or (N, T, F) series, float, any unit, or a list of arrays without the first
-            axis; NaN = missing. In an array, frames at the end of a track in which everything is missing are padding
+            axis; NaN = missing. Frames at the end of a track of an array in which everything is missing are padding
             and dropped; tracks of a list stay whole.
         keypoint_names: K names, for the names of the features.
         individuals: tracks of each recording, which follow one another: one number for all recordings, or a list.
             Animals of one recording see each other.
-        config: what the network sees and predicts of keypoints; unless given the defaults, with as many `others` as
-            there are.
-        annotations, eval_utils: labels of the tracks or recordings and what they are, see `bams.data.labels`; items
-            carry the labels of their track.
+        config: features of keypoints; unless given the defaults, with as many `others` as there are.
+        annotations, eval_utils: labels of the tracks or recordings, see `bams.data.labels`; also in the items.
         options: all others of `Dataset`.
 
     Attributes:
         feature_names: `inputs`, F names, and `actions`, D names.
-        config: which features these are.
-        individuals: tracks of each recording.
-        annotations: the labels, checked; None without.
         present: N arrays (T_i,) bool, from the first to the last frame in which the track was observed.
     """
 
@@ -54,8 +49,9 @@ class KeypointsDataset(Dataset):
     ):
         tracks = [check_keypoints(track) for track in keypoints]
         if isinstance(keypoints, np.ndarray):
-            padded, tracks = tracks, [track[: frames_present(track)] for track in tracks]
-            options["labels"] = _without_padding(options.get("labels"), padded, tracks)
+            tracks = [track[: frames_present(track)] for track in tracks]
+            labels = (options.get("labels") or {}).items()
+            options["labels"] = {name: _without_padding(values, keypoints.shape[1], tracks) for name, values in labels}
             if annotations is not None or eval_utils is not None:
                 eval_utils = {"padded_frames": keypoints.shape[1], **(eval_utils or {})}
         if not tracks:
@@ -63,43 +59,36 @@ class KeypointsDataset(Dataset):
         if len({track.shape[1:] for track in tracks}) > 1:
             raise ValueError("the tracks differ in their keypoints or coordinates")
         recordings = [_stacked(one) for one in group_tracks(tracks, individuals)]
-        lengths = list(map(len, tracks))
-        self._of_recordings(recordings, lengths, config, keypoint_names, annotations, eval_utils, **options)
+        options |= {"config": config, "keypoint_names": keypoint_names}
+        options |= {"annotations": annotations, "eval_utils": eval_utils}
+        self._of_recordings(recordings, list(map(len, tracks)), **options)
 
     @classmethod
-    def of_recordings(
-        cls,
-        recordings: Sequence[np.ndarray],
-        *,
-        config: FeatureSource | None = None,
-        keypoint_names: Sequence[str] | None = None,
-        annotations: Mapping[str, Any] | None = None,
-        eval_utils: Mapping[str, Any] | None = None,
-        **options: Any,
-    ) -> Self:
-        """A data set of whole recordings, (A, T, K, d) or (A, T, F) float32 each; the rest as above."""
+    def of_recordings(cls, recordings: Sequence[np.ndarray], **options: Any) -> Self:
+        """A data set of whole recordings, (A, T, K, d) or (A, T, F) float32 each; options as above."""
         made = cls.__new__(cls)
-        lengths = [one.shape[1] for one in recordings for _ in one]
-        made._of_recordings(recordings, lengths, config, keypoint_names, annotations, eval_utils, **options)
+        made._of_recordings(recordings, [one.shape[1] for one in recordings for _ in one], **options)
         return made
 
     def _of_recordings(
         self,
         recordings: Sequence[np.ndarray],
         lengths: Sequence[int],
-        config: FeatureSource | None,
-        names: Sequence[str] | None,
-        annotations: Mapping[str, Any] | None,
-        eval_utils: Mapping[str, Any] | None,
         *,
+        config: FeatureSource | None = None,
+        keypoint_names: Sequence[str] | None = None,
+        annotations: Mapping[str, Any] | None = None,
+        eval_utils: Mapping[str, Any] | None = None,
         sequence_length: int | None = None,
         labels: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> None:
-        if options.get("statistics") is None and max(lengths) < 2:
-            raise ValueError("no action is valid in any frame: all tracks are one frame long, nothing to learn from")
         if recordings[0].ndim == 3 and isinstance(config, FeatureConfig):
-            _check_series(config)
+            for name in ("heading", "predict"):
+                if getattr(config, name) != getattr(FeatureConfig(), name):
+                    raise ValueError(
+                        f"{name} is about keypoints, and these tracks (frames, features) have none; leave it out"
+                    )
         self.individuals = list(map(len, recordings))
         most = max(self.individuals)
         self.config = config or FeatureConfig(others=min(FeatureConfig.others, most - 1))
@@ -109,11 +98,11 @@ class KeypointsDataset(Dataset):
         if annotations is not None or eval_utils is not None:
             self.annotations = as_annotations(annotations or {}, eval_utils or {}, lengths, individuals=most)
             labels = {**(labels or {}), **self.annotations.of_tracks(lengths)}
-        probe = recording_features(recordings[0][:, :8], self.config, names)
+        probe = recording_features(recordings[0][:, :8], self.config, keypoint_names)
         self.feature_names = {"inputs": list(probe.input_names), "actions": list(probe.action_names)}
         # features of some frames are part of the cache's key, so that a change in how they are made is noticed
         content = (repr((self.config, self.individuals, lengths)), *probe[:3], *recordings)
-        tracks = recording_tracks(recordings, self.config, names, lengths)
+        tracks = recording_tracks(recordings, self.config, keypoint_names, lengths)
         self._take(make_table(tracks, content, **options), sequence_length, labels)
 
 
@@ -123,19 +112,12 @@ def recording_tracks(
     names: Sequence[str] | None = None,
     lengths: Sequence[int] | None = None,
 ) -> Iterator[Track]:
-    """Features of each individual of each recording, one recording after the other.
-
-    Args:
-        recordings: (A, T, K, d) or (A, T, F) float32 each, NaN = missing.
-        source, names: see `recording_features`.
-        lengths: frames of each track, where it ends before its recording.
-    """
-    ends = None if lengths is None else iter(lengths)
+    """Features of each individual of each recording, see `recording_features`; `lengths` of tracks that end earlier."""
+    ends = repeat(None) if lengths is None else iter(lengths)
     for recording in recordings:
-        inputs, actions, valid, *_ = recording_features(recording, source, names)
-        for one in zip(inputs, actions, valid, strict=True):
-            end = None if ends is None else next(ends)
-            yield as_track(*(part[:end] for part in one))
+        for parts in zip(*recording_features(recording, source, names)[:3], strict=True):
+            end = next(ends)
+            yield as_track(*(part[:end] for part in parts))
 
 
 def group_tracks(tracks: Sequence[np.ndarray], individuals: int | Sequence[int]) -> list[Sequence[np.ndarray]]:
@@ -151,12 +133,6 @@ def group_tracks(tracks: Sequence[np.ndarray], individuals: int | Sequence[int])
     return [tracks[first:end] for first, end in pairwise(ends)]
 
 
-def _check_series(config: FeatureConfig) -> None:
-    for name in ("heading", "predict"):
-        if getattr(config, name) != getattr(FeatureConfig(), name):
-            raise ValueError(f"{name} is about keypoints, and these tracks (frames, features) have none; leave it out")
-
-
 def _stacked(tracks: Sequence[np.ndarray]) -> np.ndarray:
     """Tracks of any length as a recording (A, T, ...) float32, NaN after the end of a track."""
     joined = np.full((len(tracks), max(map(len, tracks)), *tracks[0].shape[1:]), np.nan, np.float32)
@@ -165,14 +141,8 @@ def _stacked(tracks: Sequence[np.ndarray]) -> np.ndarray:
     return joined
 
 
-def _without_padding(
-    labels: Mapping[str, Any] | None, padded: list[np.ndarray], tracks: list[np.ndarray]
-) -> dict[str, list[Any]]:
+def _without_padding(values: Sequence[Any], frames: int, tracks: list[np.ndarray]) -> Sequence[Any]:
     """Labels per frame of padded tracks, cut to the tracks; other labels as they are."""
-    frames = len(padded[0]) if padded else 0
-    return {
-        name: [v[: len(t)] if np.shape(v)[:1] == (frames,) else v for v, t in zip(values, tracks, strict=True)]
-        if len(values) == len(tracks)
-        else values
-        for name, values in (labels or {}).items()
-    }
+    if len(values) != len(tracks):
+        return values
+    return [v[: len(t)] if np.shape(v)[:1] == (frames,) else v for v, t in zip(values, tracks, strict=True)]

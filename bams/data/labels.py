@@ -46,7 +46,7 @@ class Annotations:
 def as_annotations(
     annotations: Mapping[str, Any], eval_utils: Mapping[str, Any], lengths: Sequence[int], *, individuals: int = 1
 ) -> Annotations:
-    """Check annotations against the tracks, and bring them into one form.
+    """Check annotations against tracks of these lengths (N,), and bring them into one form.
 
     Args:
         annotations: by label, S or N entries (also (S, A)): one number each, or one per frame of the recording or of
@@ -55,11 +55,6 @@ def as_annotations(
         eval_utils: `classification_tags` and `regression_tags`, names of labels; `sequence_level_dict`, by label
             whether it has one value per recording (default: no). Optional `class_names`, by label; `ignore_classes`,
             label:class, joined by commas, which count as not labelled; `padded_frames` of padded label arrays.
-        lengths: N, frames of each track.
-        individuals: A.
-
-    Raises:
-        ValueError: a label is named in only one of the two, has another length, or is not of its kind.
     """
     _check_names(annotations, eval_utils)
     if len(lengths) % individuals:
@@ -95,13 +90,9 @@ def as_annotations(
 def annotations_of(arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, Any], dict[str, Any]]:
     """`annotations` and `eval_utils` from the arrays of an `.npz`.
 
-    Args:
-        arrays: `labels_X` per frame, `seq_labels_X` per recording or track, each with optional names of the classes
-            `labels_X_names`; `recording_ids`; others are not used. A label with class names, or of whole numbers (int,
-            bool), is of classes; another (float) is a measure.
-
-    Raises:
-        ValueError: there is no label, there are names without a label, or two labels have the same name.
+    These are `labels_X` per frame, `seq_labels_X` per recording or track, each with optional names of the classes
+    `labels_X_names`; and `recording_ids`. A label with class names, or of whole numbers (int, bool), is of classes;
+    another (float) is a measure.
     """
     annotations: dict[str, Any] = {}
     utils: dict[str, Any] = {TAGS[0]: [], TAGS[1]: [], "sequence_level_dict": {}, "class_names": {}}
@@ -134,10 +125,7 @@ def annotations_of(arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, Any], di
 
 def as_classes(values: np.ndarray, name: str = "label") -> np.ndarray:
     """Whole numbers of any axes as int64; -1 = not labelled (NaN or below 0). ValueError if they are anything else."""
-    values = np.asarray(values)
-    if values.dtype.kind not in "fiub":
-        raise ValueError(f"{name} is of type {values.dtype}; classes are whole numbers, -1 = not labelled")
-    numbers = values.astype(np.float64)
+    numbers = _numbers(values, name, "classes are whole numbers, -1 = not labelled")
     known = np.isfinite(numbers)
     if ((numbers[known] % 1 != 0) | (np.abs(numbers[known]) > LARGEST)).any():
         raise ValueError(f"{name} holds numbers that are not whole or above {LARGEST}: it is a measure, not classes")
@@ -146,13 +134,17 @@ def as_classes(values: np.ndarray, name: str = "label") -> np.ndarray:
 
 def as_measures(values: np.ndarray, name: str = "label") -> np.ndarray:
     """Numbers of any axes as float64; NaN = not labelled. ValueError if they are no numbers, or beyond float32."""
+    numbers = _numbers(values, name, "measures are numbers, NaN = not labelled")
+    if (np.abs(numbers) > np.finfo(np.float32).max).any():
+        raise ValueError(f"{name} holds infinite values, or values beyond float32; measures are finite")
+    return numbers
+
+
+def _numbers(values: np.ndarray, name: str, expected: str) -> np.ndarray:
     values = np.asarray(values)
     if values.dtype.kind not in "fiub":
-        raise ValueError(f"{name} is of type {values.dtype}; measures are numbers, NaN = not labelled")
-    values = values.astype(np.float64)
-    if (np.abs(values) > np.finfo(np.float32).max).any():
-        raise ValueError(f"{name} holds infinite values, or values beyond float32; measures are finite")
-    return values
+        raise ValueError(f"{name} is of type {values.dtype}; {expected}")
+    return values.astype(np.float64)
 
 
 def _check_names(annotations: Mapping[str, Any], eval_utils: Mapping[str, Any]) -> None:
@@ -163,12 +155,13 @@ def _check_names(annotations: Mapping[str, Any], eval_utils: Mapping[str, Any]) 
     given = [name for name in annotations if name != "video_name"]
     named = {"annotations": given, "eval_utils": tagged}
     named |= {key: eval_utils.get(key, {}) for key in ("sequence_level_dict", "class_names")}
-    for place, name in ((place, name) for place, names in named.items() for name in names):
-        if name not in given or name not in tagged:
-            needed = "it must be in annotations and in classification_tags or regression_tags"
-            raise ValueError(f"{place} names the label {name}; {needed}")
-        if tagged.count(name) > 1:
-            raise ValueError(f"label {name} stands twice in classification_tags and regression_tags; name it once")
+    for place, names in named.items():
+        for name in names:
+            if name not in given or name not in tagged:
+                needed = "it must be in annotations and in classification_tags or regression_tags"
+                raise ValueError(f"{place} names the label {name}; {needed}")
+            if tagged.count(name) > 1:
+                raise ValueError(f"label {name} stands twice in classification_tags and regression_tags; name it once")
 
 
 def _ignore_classes(labels: dict[str, Label], ignored: str) -> None:

@@ -9,15 +9,9 @@ import numpy as np
 def choose_parts(
     recordings: Sequence[np.ndarray], least: int, share: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Choose recordings for training and held-out ones; those too short, or without a tracked animal, are left out.
+    """Indices of the recordings (A, T, ...) for training and of the held-out ones, see `choose_held_out`.
 
-    Args:
-        recordings: (A, T, ...) each.
-        least: frames that a recording must have.
-        share, seed: see `choose_held_out`.
-
-    Returns:
-        two int arrays of indices.
+    Recordings of fewer than `least` frames, or without a tracked animal, are left out.
     """
     there = np.array(with_somebody(recordings))
     kept = there[long_enough([recordings[i].shape[1] for i in there], least)]
@@ -26,12 +20,9 @@ def choose_parts(
 
 
 def choose_held_out(count: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Choose whole recordings to hold out at random.
+    """Sorted indices of the recordings for training and of those held out, drawn at random.
 
     At least one of two or more is held out if `share` is above 0; a single recording is for training.
-
-    Returns:
-        two sorted int arrays of indices, training and held out.
     """
     if not 0 <= share < 1:
         raise ValueError(f"the held-out share is {share}; it must be from 0 to below 1")
@@ -50,10 +41,7 @@ def with_somebody(recordings: Sequence[np.ndarray]) -> list[int]:
     """Indices of the recordings (A, T, ...) in which an individual is tracked in some frame; ValueError for none."""
     kept = [i for i, recording in enumerate(recordings) if ever_tracked(recording).any()]
     if not kept:
-        raise ValueError(
-            "no individual is tracked in any frame of any recording: there is nothing to learn from (lower "
-            "min_confidence if it was given)"
-        )
+        raise ValueError("no individual is tracked in any frame of any recording (lower min_confidence if given)")
     return kept
 
 
@@ -66,10 +54,8 @@ def long_enough(lengths: Sequence[int], least: int) -> np.ndarray:
     """Indices of the recordings of at least `least` frames; stderr says how many others are left out."""
     kept = np.flatnonzero(np.asarray(lengths) >= least)
     if len(kept) == 0:
-        raise ValueError(
-            f"every recording is too short to learn from: the longest has {max(lengths)} frames, and skip_frames "
-            f"and hoa_window need {least}: lower these, or add longer recordings"
-        )
+        needed = f"skip_frames and hoa_window need {least}: lower these, or add longer recordings"
+        raise ValueError(f"every recording is too short: the longest has {max(lengths)} frames, and {needed}")
     if len(kept) < len(lengths):
         print(f"skipped {len(lengths) - len(kept)} recordings shorter than {least} frames", file=sys.stderr)
     return kept

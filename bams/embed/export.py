@@ -46,7 +46,6 @@ def write_embeddings(
 
     Raises:
         ImportError: a package for this kind is not installed: `pip install "bams[poses]"`.
-        OSError: the folder cannot be written.
         ValueError: an unknown kind, no embeddings, or tracks of a recording that do not fit together.
     """
     check_kind(kind)
@@ -86,24 +85,23 @@ def _by_file(embeddings: Iterable[TrackEmbedding]) -> dict[tuple[str, bool], Tra
     if not found:
         raise ValueError("there are no embeddings to write")
     for tracks in found.values():
+        first = _first(tracks)
         for parts in tracks.values():
             parts.sort(key=lambda part: part.first_frame)
-        _check_fit(tracks)
+            _check_fit(parts, first)
     return found
 
 
-def _check_fit(tracks: Tracks) -> None:
-    first = _first(tracks)
-    for individual, parts in tracks.items():
-        whose = f"the embeddings of {individual!r} in {first.recording!r}"
-        for part in parts:
-            if part.columns != first.columns or list(part.embs) != list(first.embs):
-                raise ValueError(f"{whose} have other encoders or channels than those of {first.individual!r} there")
-            if part.fps != first.fps:
-                raise ValueError(f"{whose} have {part.fps} frames per second, others there {first.fps}")
-        for before, after in itertools.pairwise(parts):
-            if after.first_frame < before.first_frame + len(before):
-                raise ValueError(f"{whose} are given twice at frame {after.first_frame}")
+def _check_fit(parts: list[TrackEmbedding], first: TrackEmbedding) -> None:
+    whose = f"the embeddings of {parts[0].individual!r} in {first.recording!r}"
+    for part in parts:
+        if part.columns != first.columns or list(part.embs) != list(first.embs):
+            raise ValueError(f"{whose} have other encoders or channels than those of {first.individual!r} there")
+        if part.fps != first.fps:
+            raise ValueError(f"{whose} have {part.fps} frames per second, others there {first.fps}")
+    for before, after in itertools.pairwise(parts):
+        if after.first_frame < before.first_frame + len(before):
+            raise ValueError(f"{whose} are given twice at frame {after.first_frame}")
 
 
 def _first(tracks: Tracks) -> TrackEmbedding:
@@ -161,13 +159,13 @@ def _write_hdf5(file: BinaryIO, tracks: Tracks) -> None:
 def _write_npz(file: BinaryIO, tracks: Tracks) -> None:
     first = _first(tracks)
     frame, fps = np.unique(np.concatenate([p.frame for parts in tracks.values() for p in parts])), first.fps or np.nan
-    arrays = {"individuals": np.array(list(tracks)), "frame": frame, "time_s": frame / fps}
-    arrays |= {"fps": np.array(fps), "recording": np.array(first.recording)}
+    arrays = {"individuals": list(tracks), "frame": frame, "time_s": frame / fps}
+    arrays |= {"fps": fps, "recording": first.recording}
     with zipfile.ZipFile(file, "w") as archive:
         for name in (*arrays, *first.embs):  # in memory is the array of one encoder at a time
             array = arrays[name] if name in arrays else _side_by_side(tracks, name, frame)
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, array)
+                np.lib.format.write_array(member, np.asarray(array))
 
 
 def _side_by_side(tracks: Tracks, encoder: str, frame: np.ndarray) -> np.ndarray:

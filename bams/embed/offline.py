@@ -1,6 +1,6 @@
 """Embeddings of whole recordings by a trained model, block by block: memory does not grow with their length."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
@@ -48,35 +48,29 @@ def embed_tracks(
 def embed_recording(
     model: BAMS, recording: np.ndarray, make_inputs: MakeInputs, device: str | torch.device = "cpu"
 ) -> Iterator[tuple[slice, dict[str, np.ndarray]]]:
-    """Embed a recording of any length, features and embeddings block by block.
+    """Embed a recording (A, T, K, d) or (A, T, F) of any length, NaN = not tracked, block by block.
 
-    Args:
-        recording: (A, T, K, d) keypoints or (A, T, F) series, NaN = not tracked.
-        make_inputs: makes finite inputs of a frame from it, the frame before, and the last observed positions.
-
-    Yields:
-        the frames of a block, and by encoder name their embeddings (A, n, C) float32.
+    Yields the frames of a block, and by encoder name their embeddings (A, n, C) float32. `make_inputs` makes finite
+    inputs of a frame from it, the frame before, and the last observed positions.
     """
     individuals, total = recording.shape[:2]
     frames = max(BLOCK // individuals, 1)
     spans = [slice(first, min(first + frames, total)) for first in range(0, total, frames)]
-    blocks = _input_blocks(recording, make_inputs, spans)
-    yield from zip(spans, embed_blocks(model, blocks, device), strict=True)
 
+    def input_blocks() -> Iterator[np.ndarray]:
+        before = recording[:, :0]
+        for span in spans:
+            joined = np.concatenate([before, recording[:, span]], axis=1)
+            yield make_inputs(joined)[:, span.start - span.stop :]
+            before = carry_over(joined)
 
-def _input_blocks(recording: np.ndarray, make_inputs: MakeInputs, spans: Sequence[slice]) -> Iterator[np.ndarray]:
-    before = recording[:, :0]
-    for span in spans:
-        frames = np.concatenate([before, recording[:, span]], axis=1)
-        yield make_inputs(frames)[:, span.start - span.stop :]
-        before = carry_over(frames)
+    yield from zip(spans, embed_blocks(model, input_blocks(), device), strict=True)
 
 
 def carry_over(recording: np.ndarray) -> np.ndarray:
     """What the inputs of later frames need of the frames so far (A, T, ...), which may begin with an earlier result.
 
-    Returns:
-        (A, 2, ...): the last observed positions before the last frame, then the last frame; (A, 1, ...) if T is 1.
+    (A, 2, ...): the last observed positions before the last frame, then the last frame; (A, 1, ...) if T is 1.
     """
     earlier = recording[:, :-1]
     seen = observed(earlier) if earlier.ndim == 4 else np.isfinite(earlier)
@@ -88,8 +82,7 @@ def compute_representations(
 ) -> dict[str, np.ndarray]:
     """Embeddings of all tracks of a `Dataset`, each embedded whole.
 
-    Returns:
-        by encoder name, (N, T, C) float32, T the longest track; NaN where a track has no frame.
+    By encoder name, (N, T, C) float32, T the longest track; NaN where a track has no frame.
     """
     tracks = [dataset.track_input(i) for i in range(dataset.n_tracks)]
     shape = len(tracks), max(map(len, tracks))

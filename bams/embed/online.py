@@ -25,20 +25,20 @@ MakeFeatures = Callable[[np.ndarray], Features]  # of a recording (A, T, K, d) o
 
 
 class Layer(NamedTuple):
-    """A convolution: weight (kernel size * channels in, channels), bias (channels,), and the slope of its PReLU."""
+    """A convolution."""
 
-    weight: np.ndarray
-    bias: np.ndarray
-    slope: float
+    weight: np.ndarray  # (kernel size * channels in, channels)
+    bias: np.ndarray  # (channels,)
+    slope: float  # of its PReLU
 
 
 class Block(NamedTuple):
-    """A `TemporalBlock`: its convolutions, weight and bias of its residual if it has any, its last slope."""
+    """A `TemporalBlock`."""
 
     layers: list[Layer]
     dilation: int
-    residual: tuple[np.ndarray, np.ndarray] | None
-    slope: float
+    residual: tuple[np.ndarray, np.ndarray] | None  # weight and bias
+    slope: float  # of its last PReLU
 
 
 class StreamingEncoder:
@@ -52,9 +52,6 @@ class StreamingEncoder:
         features: (A, T, K, d) or (A, T, F) float32 -> `Features`. Each frame may depend on itself, the frame before
             and the last observed positions. Needed only where the checkpoint, of a version before 0.2, does not say.
         keypoint_names: K names of the keypoints of a frame, in their order; those of training unless given.
-
-    Raises:
-        FileNotFoundError, ValueError: as `bams.checkpoint.load`, or the features are not known.
     """
 
     def __init__(
@@ -81,17 +78,22 @@ class StreamingEncoder:
         self._windows: dict[str, list[list[np.ndarray]]] = {}
 
     def embed(self, keypoints: np.ndarray) -> dict[str, np.ndarray]:
-        """Embed the next frame: (A, C) float32 by encoder name.
+        """Embed the next frame (A, K, d) or (A, F) float32, any unit: (A, C) float32 by encoder name.
 
-        Args:
-            keypoints: (A, K, d) or (A, F) float32, any unit; NaN = not tracked, also for an individual that is absent.
-
-        Raises:
-            ValueError: the frame does not fit the earlier frames or the model, or has infinite values; it is skipped.
+        NaN = not tracked, also for an individual that is absent. ValueError if the frame does not fit the earlier
+        frames or the model, or has infinite values; it is then skipped.
         """
         frame = self._checked(keypoints)[:, None]
         frames = frame if self._before is None else np.concatenate([self._before, frame], axis=1)
-        x = self._scale(torch.from_numpy(self._inputs(frames))).numpy()
+        try:
+            found = self._make_features(frames)
+        except (ValueError, LookupError) as error:
+            axes = np.shape(keypoints)
+            raise ValueError(f"a frame with axes {axes} does not fit the features: {error}") from error
+        if self._before is None and "inputs" in self._feature_names:
+            check_features(self._feature_names, {"inputs": list(found.input_names)}, self._source)
+        inputs = known_inputs(found.inputs[:, -1], self._statistics)
+        x = self._scale(torch.from_numpy(inputs)).numpy()
         if self._before is None:
             self._windows = {name: _begin(blocks, len(x)) for name, blocks in self._encoders.items()}
         embs = {name: _encode(blocks, self._windows[name], x, self._frame) for name, blocks in self._encoders.items()}
@@ -108,17 +110,6 @@ class StreamingEncoder:
             advice = "give NaN for absent individuals, and call reset() before another recording"
             raise ValueError(f"a frame has axes {axes}, the frames before it {first}: {advice}")
         return check_keypoints(keypoints)
-
-    def _inputs(self, frames: np.ndarray) -> np.ndarray:
-        """Inputs of the last frame, (A, F) float32."""
-        try:
-            found = self._make_features(frames)
-        except (ValueError, LookupError) as error:
-            axes = (len(frames), *frames.shape[2:])
-            raise ValueError(f"a frame with axes {axes} does not fit the features: {error}") from error
-        if self._before is None and "inputs" in self._feature_names:
-            check_features(self._feature_names, {"inputs": list(found.input_names)}, self._source)
-        return known_inputs(found.inputs[:, -1], self._statistics)
 
 
 def _read_blocks(encoder: TemporalConvNet) -> list[Block]:

@@ -21,24 +21,13 @@ NO_ENCODERS = {*ABOUT, "individuals", "fps"}  # other names in a file of embeddi
 
 @dataclass(frozen=True)
 class TrackEmbedding:
-    """Embeddings of an individual in a recording, or in a part of it.
+    """Embeddings of an individual in a recording, or in a part of it."""
 
-    Attributes:
-        recording: name.
-        individual: name; `GROUP` = the individuals pooled, as `bams.pool_individuals` does.
-        embs: by encoder name, (T, C) float32, also in mapped files; NaN = there is no embedding.
-        first_frame: number, in the recording, of the frame at index 0.
-        fps: frames per second, None = not known.
-
-    Raises:
-        ValueError: these do not fit each other.
-    """
-
-    recording: str
-    individual: str
-    embs: dict[str, np.ndarray]
-    first_frame: int = 0
-    fps: float | None = None
+    recording: str  # name
+    individual: str  # name; `GROUP` = the individuals pooled, as `bams.pool_individuals` does
+    embs: dict[str, np.ndarray]  # by encoder name, (T, C) float32, also in mapped files; NaN = there is no embedding
+    first_frame: int = 0  # number, in the recording, of the frame at index 0
+    fps: float | None = None  # frames per second, None = not known
 
     def __post_init__(self):
         whose = f"the embeddings of {self.individual!r} in {self.recording!r}"
@@ -52,11 +41,9 @@ class TrackEmbedding:
             raise ValueError(f"{whose} have {self.fps} frames per second; expected a number above 0, or None")
 
     def __len__(self) -> int:
-        """T."""
         return len(next(iter(self.embs.values())))
 
     def __getitem__(self, encoder: str) -> np.ndarray:
-        """(T, C) float32 of one encoder."""
         return self.embs[encoder]
 
     @property
@@ -72,10 +59,10 @@ class TrackEmbedding:
     @property
     def columns(self) -> list[str]:
         """Names of the columns of `table`, such as `short_0` of the encoder `short_term`."""
-        sizes = {name.removesuffix("_term"): emb.shape[1] for name, emb in self.embs.items()}
-        if len(sizes) < len(self.embs):  # there are, say, both short and short_term
-            sizes = {name: emb.shape[1] for name, emb in self.embs.items()}
-        return [f"{name}_{i}" for name, size in sizes.items() for i in range(size)]
+        names = [name.removesuffix("_term") for name in self.embs]
+        if len(set(names)) < len(names):  # there are, say, both short and short_term
+            names = list(self.embs)
+        return [f"{name}_{i}" for name, emb in zip(names, self.embs.values(), strict=True) for i in range(emb.shape[1])]
 
     def table(self, rows: slice = slice(None)) -> np.ndarray:
         """Embeddings of all encoders joined, (T, sum of C) float32; of some of the frames if so asked."""
@@ -87,10 +74,8 @@ def embed(
 ) -> Iterator[list[TrackEmbedding]]:
     """Embeddings of recordings, cleaned as those in training were, for each its individuals in their order.
 
-    If `pooled`, that of the group follows where there are several individuals; NaN where nobody is present.
-
-    Raises:
-        ValueError: the recordings have other features than those in training.
+    If `pooled`, that of the group follows where there are several individuals; NaN where nobody is present. ValueError
+    if the recordings have other features than those in training.
     """
     for recording in recordings:
         (individuals, frames), sizes = recording.keypoints.shape[:2], trained.model.sizes

@@ -26,18 +26,10 @@ class Task(NamedTuple):
 def load_sequences(
     path: str | Path, *, keypoints: int, individuals: int, zero_missing: bool = True
 ) -> tuple[list[str], list[np.ndarray]]:
-    """Read a sequences file.
+    """Read the clip ids of a sequences file, and per clip (A, T, K, 2) float32 in the unit of the file; NaN = missing.
 
-    Args:
-        path: the `.npy` file.
-        keypoints, individuals: K and A that are expected.
-        zero_missing: whether the coordinates (0, 0) mean missing, as in the files of the mice, which hold whole pixels.
-
-    Returns:
-        Clip ids in the order of the file, and per clip (A, T, K, 2) float32 in the unit of the file; NaN = missing.
-
-    Raises:
-        FileNotFoundError, ValueError: there is no such file, or it is not one of MABe or of these animals.
+    With `zero_missing`, as in the files of the mice, the coordinates (0, 0) mean missing too. ValueError if the file is
+    not one of MABe with clips of this many keypoints and individuals.
     """
     content = files.read_pickled_dict(path)
     sequences = content.get("sequences")
@@ -69,13 +61,10 @@ def write_sequences(
     vocabulary: Sequence[str] = (),
     zero_missing: bool = True,
 ) -> Path:
-    """Write a sequences file, whole or not at all.
+    """Write a sequences file with clips (A, T, K, 2) float by id, NaN = missing.
 
-    Args:
-        path: the `.npy` file.
-        clips: by id (A, T, K, 2) float, NaN = missing.
-        annotations: by id (tasks, T), the public tasks of a training file, which `vocabulary` names.
-        zero_missing: write whole numbers with 0 = missing, as for the mice; otherwise float32 with NaN = missing.
+    `annotations`, by id (tasks, T), are the tasks of a training file, which `vocabulary` names. With `zero_missing`, as
+    for the mice, coordinates are written as whole numbers with 0 = missing; otherwise as float32 with NaN = missing.
     """
     sequences = {}
     for name, clip in clips.items():
@@ -84,10 +73,8 @@ def write_sequences(
         sequences[name] = {"keypoints": np.ascontiguousarray(written.swapaxes(0, 1))}
         if annotations is not None:
             sequences[name]["annotations"] = annotations[name]
-    content: dict[str, Any] = {"sequences": sequences}
-    if annotations is not None:
-        content["vocabulary"] = list(vocabulary)
-    return files.write_pickled_dict(path, content)
+    training = {} if annotations is None else {"vocabulary": list(vocabulary)}
+    return files.write_pickled_dict(path, {"sequences": sequences, **training})
 
 
 def write_labels(path: str | Path, frame_map: FrameMap, tasks: Mapping[str, Task]) -> Path:
@@ -108,66 +95,59 @@ def frame_map(ids: Sequence[str], lengths: Sequence[int]) -> FrameMap:
 
 
 def read_frame_map(path: str | Path) -> FrameMap:
-    """Read a frame map; FileNotFoundError if there is no such file, ValueError if it holds something else."""
+    """Read a frame map; ValueError if the file holds something else."""
     return as_frame_map(files.read_pickled_dict(path), str(path))
 
 
 def as_frame_map(content: Any, origin: str) -> FrameMap:
-    """A frame map as text and plain numbers; ValueError, which names `origin`, if it is none."""
+    """A frame map as text and plain numbers; ValueError if it is none, or its clips overlap or leave a gap."""
     try:
-        return {str(name): (int(start), int(end)) for name, (start, end) in content.items()}
+        rows = {str(name): (int(start), int(end)) for name, (start, end) in content.items()}
     except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ValueError(f"{origin} is not a map of clip ids to (start, end)") from error
+    position = 0
+    for start, end in sorted(rows.values()):
+        if start != position or end < start:
+            raise ValueError(f"{origin} leaves a gap or overlaps at row {position}")
+        position = end
+    return rows
 
 
 def check_frame_map(rows: FrameMap, ids: Sequence[str], lengths: Sequence[int], origin: str) -> None:
-    """Raise ValueError unless `rows` has exactly these clips, with these lengths, without gap or overlap."""
-    if set(rows) != set(ids):
-        other = min(set(rows) ^ set(ids))
+    """Raise ValueError unless `rows` has exactly these clips, with these lengths."""
+    if different := set(rows) ^ set(ids):
+        other = min(different)
         place = "not in the test file" if other in rows else "missing in it"
         raise ValueError(f"{origin} does not fit the test file: clip {other} is {place}")
     for name, length in zip(ids, lengths, strict=True):
         start, end = rows[name]
         if end - start != length:
             raise ValueError(f"{origin} gives clip {name} {end - start} frames; the test file has {length}")
-    check_spans(rows, origin)
-
-
-def check_spans(rows: FrameMap, origin: str) -> None:
-    """Raise ValueError unless the clips cover their rows without gap or overlap."""
-    position = 0
-    for start, end in sorted(rows.values()):
-        if start != position or end < start:
-            raise ValueError(f"{origin} leaves a gap or overlaps at row {position}")
-        position = end
 
 
 def write_submission(
     path: str | Path, rows: FrameMap, embeddings: np.ndarray, expected: FrameMap, most_columns: int
 ) -> Path:
-    """Check a submission as the public evaluator does, then write {frame_number_map, embeddings}.
-
-    `rows` and `expected` are the frame maps of the embeddings and of the evaluator, which must be equal; `embeddings`
-    are (frames, C) float32, finite, with C at most `most_columns`.
-    """
+    """Write embeddings (frames, C) with the frame map `rows`, unless the public evaluator would refuse them."""
     check_submission(rows, embeddings, expected, most_columns)
     return files.write_pickled_dict(path, {"frame_number_map": rows, "embeddings": embeddings})
 
 
 def check_submission(rows: FrameMap, embeddings: np.ndarray, expected: FrameMap, most_columns: int) -> None:
-    """Raise ValueError where the public evaluator would refuse a submission (see `write_submission`)."""
-    if set(rows) != set(expected):
-        other = min(set(rows) ^ set(expected))
+    """Raise ValueError where the public evaluator would refuse a submission.
+
+    The two frame maps must be equal, and the embeddings (frames, C) finite float32, with C at most `most_columns`.
+    """
+    if different := set(rows) ^ set(expected):
         counts = f"{len(rows)} clips, not the {len(expected)} expected"
-        raise ValueError(f"the submission has {counts} (first difference: {other})")
+        raise ValueError(f"the submission has {counts} (first difference: {min(different)})")
     for name, span in rows.items():
         if not isinstance(span, tuple) or tuple(span) != tuple(expected[name]):
             raise ValueError(f"the submission has clip {name} at {span}; expected {tuple(expected[name])}")
     frames = max(end for _, end in expected.values())
-    if embeddings.ndim != 2 or len(embeddings) != frames or not embeddings.shape[1]:
-        raise ValueError(f"the embeddings have axes {embeddings.shape}; expected {frames} frames and a column or more")
-    if embeddings.shape[1] > most_columns:
-        raise ValueError(f"the embeddings have {embeddings.shape[1]} columns; at most {most_columns} are allowed")
+    if embeddings.ndim != 2 or len(embeddings) != frames or not 1 <= embeddings.shape[1] <= most_columns:
+        wanted = f"{frames} frames and 1 to {most_columns} columns"
+        raise ValueError(f"the embeddings have axes {embeddings.shape}; expected {wanted}")
     if embeddings.dtype != np.float32:
         raise ValueError(f"the embeddings are {embeddings.dtype}; expected float32")
     for first in range(0, len(embeddings), 2**16):

@@ -10,7 +10,6 @@ from bams.mabe.files import SEEDS, FrameMap, Task
 from bams.storage import files
 
 SPLITS = ("SubmissionTrain", "publicTest", "privateTest")
-WHERE = "the public evaluator's repository has such files under round1/metadata"
 
 
 class Labels(NamedTuple):
@@ -32,11 +31,7 @@ class Protocol(NamedTuple):
 
 
 def read_submission(path: str | Path, expected: FrameMap, most_columns: int) -> np.ndarray:
-    """The embeddings (frames, C) float32 of a submission, after all checks of the public evaluator.
-
-    Raises:
-        FileNotFoundError, ValueError: it is missing, malformed, or does not fit the labels' frame map.
-    """
+    """The embeddings (frames, C) float32 of a submission; ValueError where the public evaluator would refuse it."""
     content = files.read_pickled_dict(path)
     rows, embeddings = content.get("frame_number_map"), content.get("embeddings")
     if not isinstance(rows, dict) or not isinstance(embeddings, np.ndarray):
@@ -49,16 +44,11 @@ def read_submission(path: str | Path, expected: FrameMap, most_columns: int) -> 
 
 
 def read_labels(path: str | Path) -> Labels:
-    """Read a label file; if a task is named twice, the first counts. Errors as of `read_submission`."""
+    """Read a label file; if a task is named twice, the first counts. ValueError if the file is malformed."""
     content = files.read_pickled_dict(path)
-    missing = {"frame_number_map", "label_array", "vocabulary", "task_type"} - set(content)
-    if missing:
-        raise ValueError(f"{path} has no '{min(missing)}': is it a label file of MABe 2022?")
-    rows = mabe_files.as_frame_map(content["frame_number_map"], f"frame_number_map of {path}")
-    names, kinds, array = content["vocabulary"], content["task_type"], content["label_array"]
-    for key, value in (("vocabulary", names), ("task_type", kinds)):
-        if not isinstance(value, list | tuple | np.ndarray) or not all(isinstance(name, str) for name in value):
-            raise ValueError(f"{path}: '{key}' is not a list of names")
+    rows = mabe_files.as_frame_map(content.get("frame_number_map"), f"frame_number_map of {path}")
+    names, kinds = (_names(content, key, path) for key in ("vocabulary", "task_type"))
+    array = content.get("label_array")
     if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in "biuf":
         raise ValueError(f"{path}: label_array is not an array of numbers with axes (tasks, frames)")
     if not len(array) == len(names) == len(kinds):
@@ -66,7 +56,6 @@ def read_labels(path: str | Path) -> Labels:
     frames = max((end for _, end in rows.values()), default=0)
     if not rows or array.shape[1] != frames:
         raise ValueError(f"{path} has labels of {array.shape[1]} frames, but its {len(rows)} clips have {frames}")
-    mabe_files.check_spans(rows, str(path))
     unknown = sorted(set(kinds) - {"Discrete", "Continious", "Continuous"})
     if unknown:
         raise ValueError(f"{path}: task_type {unknown[0]!r} is neither 'Discrete' nor 'Continious'")
@@ -77,7 +66,7 @@ def read_labels(path: str | Path) -> Labels:
 
 
 def read_protocol(splits: str | Path, tasks: str | Path, labels: Labels) -> Protocol:
-    """Read the split file and the task file, and check that they fit the labels. Errors as of `read_submission`."""
+    """Read the split file and the task file; ValueError if they are malformed or do not fit the labels."""
     parts = _read_splits(splits, labels.rows)
     content = files.read_json(tasks)
     ids, whole = (_names(content, key, tasks) for key in ("task_id_list", "sequence_level_tasks"))
@@ -92,14 +81,10 @@ def read_protocol(splits: str | Path, tasks: str | Path, labels: Labels) -> Prot
             raise ValueError(f"the labels of {name} are neither 0, 1 nor NaN")
         if np.isinf(values).any():
             raise ValueError(f"the labels of {name} hold infinite values")
-    seeds = content.get("seeds", list(SEEDS))
-    if not isinstance(seeds, list) or not seeds or not all(type(s) is int and 0 <= s < 2**32 for s in seeds):
-        raise ValueError(f"{tasks}: 'seeds' is not a list of whole numbers of at least 0")
-    return Protocol(*parts, ids, frozenset(whole), tuple(seeds))
+    return Protocol(*parts, ids, frozenset(whole), tuple(content.get("seeds", SEEDS)))
 
 
 def _read_splits(path: str | Path, rows: FrameMap) -> list[list[str]]:
-    """Clip ids of each of `SPLITS`, in file order."""
     content = files.read_json(path)
     parts = {key: _names(content, key, path) for key in SPLITS}
     seen = dict.fromkeys(_names(content, "UserTrain", path) if "UserTrain" in content else (), "UserTrain")
@@ -117,6 +102,6 @@ def _read_splits(path: str | Path, rows: FrameMap) -> list[list[str]]:
 
 def _names(content: dict[str, Any], key: str, path: str | Path) -> list[str]:
     value = content.get(key)
-    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-        raise ValueError(f"{path} has no '{key}', a list of names ({WHERE})")
-    return value
+    if not isinstance(value, list | tuple | np.ndarray) or not all(isinstance(name, str) for name in value):
+        raise ValueError(f"{path} has no '{key}', a list of names: is it a file of MABe 2022?")
+    return list(value)

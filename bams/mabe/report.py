@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from bams.mabe.files import FrameMap
-from bams.mabe.protocol import WHERE, read_labels, read_protocol, read_submission
+from bams.mabe.protocol import read_labels, read_protocol, read_submission
 from bams.mabe.scores import Score, score
 from bams.readout.scores import aligned
 from bams.storage import files
@@ -40,11 +40,10 @@ COLUMNS = (
 
 
 def check_settings(config: MabeConfig, ckpt_path: str | None) -> None:
-    """Raise ValueError or FileNotFoundError, before any work, if `evaluate` lacks something."""
+    """Raise ValueError or FileNotFoundError if `evaluate` lacks something."""
     if not config.submission:
         raise ValueError("--job evaluate needs --submission, the X_submission.npy to score")
-    if not Path(config.submission).exists():
-        raise FileNotFoundError(f"there is no file {config.submission}")
+    files.existing(config.submission)
     if config.baselines and not ckpt_path:
         raise ValueError("--baselines needs --ckpt_path, the checkpoint whose network and input scale they use")
 
@@ -53,24 +52,19 @@ def run_evaluate(
     config: MabeConfig,
     defaults: Mapping[str, Path],
     most_columns: int,
-    baselines: Mapping[str, Callable[[FrameMap], np.ndarray]] | None = None,
+    baselines: Mapping[str, Callable[[FrameMap], np.ndarray]],
 ) -> list[Score]:
     """Score a submission X.npy, print the table, and write it to X_scores.csv.
 
-    Args:
-        config: names the files; the others of `labels`, `splits` and `tasks` are those of `defaults`.
-        most_columns: largest number of embedding columns that is allowed.
-        baselines: what to compare with: by name, frame map -> embeddings (frames, C) float32.
-
-    Raises:
-        FileNotFoundError, ValueError: a file is missing or malformed, or they do not fit each other.
+    `defaults` are the `labels`, `splits` and `tasks` that `config` does not name. `baselines` to compare with are
+    functions that make embeddings (frames, C) float32 for a frame map.
     """
     submission = Path(config.submission)
     files.check_writable(submission.parent)
     paths = {name: Path(getattr(config, name) or path) for name, path in defaults.items()}
     for name, path in paths.items():
         if not path.exists():
-            hint = "./download_mabe.sh fetches it" if name == "labels" else WHERE
+            hint = "./download_mabe.sh fetches it" if name == "labels" else "it is in round1/metadata of the evaluator"
             raise FileNotFoundError(f"there is no file {path} ({hint}); name another with --{name}")
     labels = read_labels(paths["labels"])
     protocol = read_protocol(paths["splits"], paths["tasks"], labels)
@@ -101,13 +95,12 @@ def format_comparison(rows: Mapping[str, list[Score]]) -> str:
     for found in zip(*rows.values(), strict=True):
         cells.append((found[0].task, found[0].metric, *(f"{row.private:.4f}" for row in found)))
     means = [mean_f1(scores) for scores in rows.values()]
-    for part, values in zip(("private", "public"), zip(*means, strict=True), strict=True):
-        cells.append((f"mean, {part}", "F1", *(f"{value:.4f}" for value in values)))
+    for i, part in enumerate(("private", "public")):
+        cells.append((f"mean, {part}", "F1", *(f"{mean[i]:.4f}" for mean in means)))
     return aligned(cells)
 
 
 def mean_f1(scores: list[Score]) -> tuple[float, float]:
     """Mean private and public F1 of the tasks that are scored by F1; nan if there is none."""
     rows = [(score.private, score.public) for score in scores if score.metric == "F1"]
-    private, public = np.mean(rows, axis=0) if rows else (np.nan, np.nan)
-    return float(private), float(public)
+    return tuple(np.mean(rows, axis=0).tolist()) if rows else (np.nan, np.nan)

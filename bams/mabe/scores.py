@@ -1,9 +1,7 @@
 """Score a submission as the public evaluator of MABe 2022 does: with linear read-outs of its tasks.
 
 The read-outs are fitted from sums over frames (`bams.readout.ridge`) and their predictions are counted clip by clip,
-so that the embeddings are never copied whole, whatever the number of tasks.
-
-Axes: T frames of a clip, C embedding columns.
+so that the embeddings are never copied whole. Axes: T frames of a clip, C embedding columns.
 """
 
 from collections.abc import Sequence
@@ -30,29 +28,20 @@ class Score(NamedTuple):
 
 
 def score(embeddings: np.ndarray, labels: Labels, protocol: Protocol) -> list[Score]:
-    """Score embeddings that `read_submission` has accepted.
+    """Score embeddings (frames, C) float, finite: one row per task, in the order of the task file.
 
-    Args:
-        embeddings: (frames, C) float, finite.
-        labels, protocol: from `read_labels` and `read_protocol`.
-
-    Returns:
-        One row per task in the order of the task file; the tasks X_singletask_fly_0, 1, ... become one row X.
-
-    Raises:
-        ValueError: a task has no labelled frame to train on.
+    The tasks X_singletask_fly_0, 1, ... become one row X. ValueError if a task has no labelled frame to train on.
     """
     tasks = {name: labels.tasks[name] for name in protocol.tasks}
     centre = embeddings[:: max(1, len(embeddings) // 100_000)].mean(axis=0, dtype=np.float64)
     readouts = _fit(embeddings, labels.rows, protocol, tasks, centre)
     discrete = np.array([task.discrete for task in tasks.values()])
-    counts, means = [], []
+    found = []
     for name in (*protocol.public, *protocol.private):
         span = slice(*labels.rows[name])
         truth = np.stack([task.values[span] for task in tasks.values()]).astype(np.float64)
-        count, mean = _count(augment(embeddings[span], centre), readouts, truth, discrete)
-        counts.append(count)
-        means.append(mean)
+        found.append(_count(augment(embeddings[span], centre), readouts, truth, discrete))
+    counts, means = zip(*found, strict=True)
     private, public = np.sum(counts, axis=0), np.sum(counts[: len(protocol.public)], axis=0)
     rows = {}
     for k, (name, task) in enumerate(tasks.items()):
@@ -82,8 +71,14 @@ def _fit(
             unlabelled = np.isnan(labels)
             # in regression every labelled frame counts as positive
             positive = labels == 1 if discrete else ~unlabelled
-            found = _products_of_parts(frames, [~positive & ~unlabelled, positive, unlabelled], whole)[:2]
-            products[seeds, k] += found
+            parts = [~positive & ~unlabelled, positive, unlabelled]
+            largest = np.argmax([part.sum() for part in parts])
+            found = np.zeros((3, size, size))
+            for i in {0, 1, 2} - {largest}:
+                some = frames[parts[i]]
+                found[i] = some.T @ some
+            found[largest] = whole - found.sum(axis=0)  # faster than from its frames
+            products[seeds, k] += found[:2]
             moments[seeds, k] += np.where(unlabelled, 0, labels) @ frames
     readouts = np.empty_like(moments)
     for k, (name, task) in enumerate(tasks.items()):
@@ -95,28 +90,14 @@ def _fit(
     return readouts
 
 
-def _products_of_parts(frames: np.ndarray, parts: list[np.ndarray], whole: np.ndarray) -> np.ndarray:
-    """Sums of products (parts, C+1, C+1) of disjoint parts of a clip; the largest is the rest of `whole`, for speed."""
-    largest = np.argmax([part.sum() for part in parts])
-    products = np.zeros((len(parts), *whole.shape))
-    for i, part in enumerate(parts):
-        if i != largest:
-            some = frames[part]
-            products[i] = some.T @ some
-    products[largest] = whole - products.sum(axis=0)
-    return products
-
-
 def _count(
     frames: np.ndarray, readouts: np.ndarray, truth: np.ndarray, discrete: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The sums over one clip that scores are made of, from frames (T, C+1), readouts (seeds, tasks, C+1), truth
-    (tasks, T) float64 with NaN = not labelled, and discrete (tasks,) bool.
+    """Counts (seeds + 1, tasks, 3) of one clip for each seed and, last, for all together; and clip means (2, tasks).
 
-    Returns:
-        (seeds + 1, tasks, 3), for each seed and, last, for all together: frames that are truly and predicted positive,
-        truly positive, predicted positive; in regression the summed squared error, the labelled frames, 0.
-        (2, tasks), means of truth and joint prediction over the labelled frames; NaN = none is labelled.
+    The counts are frames that are truly and predicted positive, truly positive, and predicted positive; in regression
+    the summed squared error, the labelled frames, and 0. The means are those of truth and joint prediction over the
+    labelled frames; NaN = none is labelled.
     """
     labelled = ~np.isnan(truth)
     predicted = readouts @ frames.T
@@ -159,10 +140,8 @@ def _average_flies(rows: list[Score]) -> list[Score]:
         groups.setdefault((name, -1 if single else i), []).append(row)
     averaged = []
     for (name, _), flies in groups.items():
-        private, public, single = np.mean(
-            [(row.private, row.public, row.no_ensemble) for row in flies], axis=0
-        ).tolist()
+        means = np.mean([(row.private, row.public, row.no_ensemble) for row in flies], axis=0).tolist()
         pooled = [row.pooled for row in flies if row.sequence_level]
         mean = float(np.mean(pooled)) if pooled else -1.0
-        averaged.append(Score(name, private, public, flies[0].metric, single, mean, bool(pooled)))
+        averaged.append(Score(name, *means[:2], flies[0].metric, means[2], mean, bool(pooled)))
     return averaged

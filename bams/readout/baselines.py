@@ -20,7 +20,7 @@ class InputAlone(nn.Module):
         self.sizes = {"input": model.config["input_size"]}
 
     def encode(self, input: Tensor) -> Mapping[str, Tensor]:
-        """Scale an input (B, T, F) float32, finite; the result is the only encoder, `input`."""
+        """The scaled input (B, T, F) float32, as if of an encoder `input`."""
         return {"input": self.scale(input)}
 
 
@@ -42,15 +42,12 @@ def moving_mean(values: np.ndarray, frames: int) -> np.ndarray:
 
 
 def principal_components(table: np.ndarray, most_columns: int) -> np.ndarray:
-    """The first `most_columns` principal components, the strongest first; (frames, C) float32 in and out.
-
-    (scikit-learn's PCA computes in float32 or copies the table to float64; this is exact and copies only parts.)
-    """
+    """The first `most_columns` principal components, the strongest first; (frames, C) float32 in and out."""
+    # scikit-learn's PCA computes in float32 or copies the table to float64; this is exact and copies only parts
     mean = table.mean(axis=0, dtype=np.float64)
     parts = [slice(first, first + 2**16) for first in range(0, len(table), 2**16)]
     covariance = sum((table[part] - mean).T @ (table[part] - mean) for part in parts)
-    _, directions = np.linalg.eigh(covariance)
-    directions = directions[:, ::-1][:, :most_columns]
+    directions = np.linalg.eigh(covariance)[1][:, ::-1][:, :most_columns]
     result = np.empty((len(table), directions.shape[1]), np.float32)
     for part in parts:
         result[part] = (table[part] - mean) @ directions

@@ -19,13 +19,11 @@ Pair = tuple[np.ndarray, np.ndarray]
 
 
 class ReadOut(NamedTuple):
-    """A read-out of the test part: scores by metric, (K, K) shares of predicted classes (None for regression) over the
-    sorted classes of both parts, one row per true class, and the class or value predicted for each row.
-    """
+    """A read-out of the test part."""
 
-    scores: dict[str, float]
-    confusion: np.ndarray | None
-    predictions: np.ndarray
+    scores: dict[str, float]  # by metric
+    confusion: np.ndarray | None  # `confusion_shares` of the sorted classes of both parts; None for regression
+    predictions: np.ndarray  # (rows,) classes or values
 
 
 def train_linear_classifier(
@@ -33,19 +31,15 @@ def train_linear_classifier(
 ) -> ReadOut:
     """Fit a class-balanced linear classifier on standardised features, and score it on other data.
 
-    Args:
-        train, test: features (rows, C) float, finite, and classes (rows,) int; -1 = not labelled.
-        alpha: strength of the ridge penalty.
-        estimator: scikit-learn classifier to use instead of RidgeClassifier.
-        class_names: names of class 0, 1, ...; their numbers if not given.
+    `train` and `test` are features (rows, C) float, finite, and classes (rows,) int, -1 = not labelled. `alpha` is the
+    ridge penalty; a scikit-learn `estimator` replaces RidgeClassifier. `class_names` are those of class 0, 1, ...
     """
     (inputs, classes), (test_inputs, test_classes) = (_checked(part, as_classes) for part in (train, test))
     labelled, scored = classes >= 0, test_classes >= 0
     if len(np.unique(classes[labelled])) < 2:
         raise ValueError("the training part needs labels of at least two classes")
     chosen = RidgeClassifier(alpha=alpha, class_weight="balanced") if estimator is None else clone(estimator)
-    fitted = make_pipeline(StandardScaler(), chosen).fit(inputs[labelled], classes[labelled])
-    predictions = fitted.predict(test_inputs)
+    predictions = make_pipeline(StandardScaler(), chosen).fit(inputs[labelled], classes[labelled]).predict(test_inputs)
     found = np.unique(np.concatenate([classes[labelled], test_classes[scored]]))
     true, predicted = (np.float64(some[scored, None] == found) for some in (test_classes, predictions))
     scores = class_scores(true, predicted, names_of(found, class_names))
@@ -62,8 +56,7 @@ def train_linear_regressor(train: Pair, test: Pair, *, alpha: float = 1.0, estim
     if not labelled.any():
         raise ValueError("the training part has no labelled row")
     chosen = Ridge(alpha=alpha) if estimator is None else clone(estimator)
-    fitted = make_pipeline(StandardScaler(), chosen).fit(inputs[labelled], values[labelled])
-    predictions = fitted.predict(test_inputs)
+    predictions = make_pipeline(StandardScaler(), chosen).fit(inputs[labelled], values[labelled]).predict(test_inputs)
     return ReadOut(value_scores(test_values, predictions), None, predictions)
 
 
@@ -92,15 +85,12 @@ def evaluate_labels(
         groups: (frames,) int or str; a group, such as a recording, is never in training and test at once.
         regression: names of the labels that are measures; the others are classes.
         sequence_level: names of the labels of sequences, read out of the embedding's mean over the sequence.
-        class_names: by label, the names of class 0, 1, ...; their numbers if not given.
+        class_names: by label, the names of class 0, 1, ...
         sequences: (frames,) int or str, the sequence of each frame; the groups if not given.
-        frames: (M,) int, the frames to read out, for a subsample; all if not given.
+        frames: (M,) int, the frames to read out, for a subsample.
         folds: number of folds; at most the number of groups is used.
         alpha: strength of the ridge penalty.
         classifier, regressor: scikit-learn estimators to use instead of RidgeClassifier and Ridge.
-
-    Raises:
-        ValueError: lengths do not fit, or a label has too few groups or classes, or a class that only one has.
     """
     group = np.unique(groups, return_inverse=True)[1]
     taken = slice(None) if frames is None else np.asarray(frames)
@@ -118,23 +108,17 @@ def evaluate_labels(
         unit = units["sequence" if name in sequence_level else "frame"]
         if len(values) != unit.total:
             raise ValueError(f"label {name} has {len(values)} entries for {unit.total} {unit.level}s")
-        if name in regression:
-            found.append(_evaluate(name, as_measures(values, name), unit, None, folds, alpha, regressor))
-        else:
-            names = (class_names or {}).get(name, ())
-            found.append(_evaluate(name, as_classes(values, name), unit, names, folds, alpha, classifier))
+        names = None if name in regression else (class_names or {}).get(name, ())
+        check, estimator = (as_measures, regressor) if name in regression else (as_classes, classifier)
+        found.append(_evaluate(name, check(values, name), unit, names, folds, alpha, estimator))
     return Table(found)
 
 
 def assign_folds(groups: np.ndarray, classes: np.ndarray, most: int, name: str = "the label") -> np.ndarray:
-    """The fold (rows,) int in which each row is held out, with whole groups in a fold and each class spread over the
-    folds as evenly as a greedy choice can. (scikit-learn's StratifiedGroupKFold may put both recordings that have a
-    rare class into one fold.)
+    """The fold (rows,) int in which each row is held out; `groups` and `classes` are (rows,) int, classes from 0.
 
-    Args:
-        groups, classes: (rows,) int; there are two or more groups; classes are numbered from 0.
-        most: number of folds; at most the number of groups is used.
-        name: the label's name, for the error message.
+    A group is never split, each class is spread over the folds greedily, and there are at most `most` folds.
+    (scikit-learn's StratifiedGroupKFold may put both recordings that have a rare class into one fold.)
     """
     found, group = np.unique(groups, return_inverse=True)
     if len(found) < 2 or most < 2:
@@ -165,7 +149,7 @@ class _Units(NamedTuple):
 def _evaluate(
     name: str, values: np.ndarray, units: _Units, names: Sequence[str] | None, folds: int, alpha: float, estimator: Any
 ) -> LabelScores:
-    """Read one label out of all embeddings; `names` are names of classes, None for measures."""
+    """Read one label out of all embeddings; `names` are those of the classes, None for a measure."""
     labelled = np.isfinite(values) if names is None else values >= 0
     rows = np.flatnonzero(labelled[units.number])
     y, groups = values[units.number[rows]], units.groups[rows]
@@ -221,11 +205,11 @@ def _sequence_means(frames: _Units, groups: np.ndarray, sequences: np.ndarray) -
     if len(sequence) != len(groups) or (groups[first][sequence] != groups).any():
         raise ValueError("sequences must be one per frame, and each in a single group")
     order = np.argsort(sequence[frames.number], kind="stable")
-    members = np.split(order, np.searchsorted(sequence[frames.number][order], np.arange(1, len(found))))
-    present = np.flatnonzero([len(some) for some in members])
+    present, starts = np.unique(sequence[frames.number][order], return_index=True)
     means = {}
     for name, table in frames.tables.items():
-        means[name] = np.stack([table[members[i]].mean(axis=0, dtype=np.float64) for i in present])
+        parts = np.split(order, starts[1:])
+        means[name] = np.stack([table[part].mean(axis=0, dtype=np.float64) for part in parts])
     return _Units("sequence", means, present, groups[first[present]], len(found))
 
 

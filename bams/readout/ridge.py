@@ -3,7 +3,6 @@
 The rows are split into cells (a fold, or one class within a fold). The sums of products of each cell are enough to
 standardise the features, to balance the classes and to solve, whichever cells are trained on. The results are those
 of scikit-learn's StandardScaler followed by RidgeClassifier(class_weight="balanced") or Ridge, up to rounding.
-
 Axes: M rows that are read out, C features, K classes. `z` is a row of features followed by a 1.
 """
 
@@ -34,13 +33,9 @@ class Sums(NamedTuple):
 def sum_products(
     features: np.ndarray, rows: np.ndarray, cells: np.ndarray, count: int, target: np.ndarray | None = None
 ) -> Sums:
-    """Sum products of features, and of features with a target, over the rows of each cell.
+    """Sum products of features (frames, C) float, and of features with a target (M,) float, over the rows of each cell.
 
-    Args:
-        features: (frames, C) float.
-        rows: (M,) int, the frames to use; ValueError if a feature is not finite there.
-        cells: (M,) int from 0 to `count` - 1, the cell of each row.
-        target: (M,) float, what a regression predicts.
+    `rows` (M,) int are the frames to use, where features must be finite, and `cells` (M,) int their cells, from 0.
     """
     scaler = StandardScaler()
     for part in _parts(len(rows)):
@@ -61,31 +56,23 @@ def sum_products(
 
 
 def classifier(sums: Sums, classes: np.ndarray, alpha: float) -> np.ndarray:
-    """Coefficients (C+1, K) of a class-balanced ridge classifier on standardised features; the highest output decides.
-
-    `classes` (K, cells) bool are the training cells of each class; each class has rows in some of them.
-    """
+    """Coefficients (C+1, K) of a class-balanced ridge classifier; `classes` (K, cells) bool are its training cells."""
     products = np.stack([sums.products[cells].sum(axis=0) for cells in classes])
     return balanced_ridge(products, alpha * _variance(products.sum(axis=0)))
 
 
 def regressor(sums: Sums, cells: np.ndarray, alpha: float) -> np.ndarray:
-    """Coefficients (C+1, 1) of a ridge regression on standardised features, trained on the cells (cells,) bool."""
+    """Coefficients (C+1, 1) of a ridge regression, trained on the cells (cells,) bool."""
     products, moments = sums.products[cells].sum(axis=0), sums.moments[cells].sum(axis=0)
     return ridge(products, moments[:, None], alpha * _variance(products))
 
 
 def ridge(products: np.ndarray, moments: np.ndarray, penalty: float | np.ndarray = 1.0) -> np.ndarray:
-    """Solve a ridge regression, as `sklearn.linear_model.Ridge` does; the intercept is not penalised.
+    """Coefficients of a ridge regression as of `sklearn.linear_model.Ridge`: prediction = z @ coefficients.
 
-    Args:
-        products: (C+1, C+1), sums of weight * z zᵀ.
-        moments: (C+1,) or (C+1, outputs), sums of weight * target * z.
-        penalty: on all coefficients, or (C,) one for each; `alpha` times a feature's variance acts as the penalty
-            `alpha` does on the standardised feature.
-
-    Returns:
-        coefficients with the axes of `moments`, the intercept last: prediction = z @ coefficients.
+    `products` (C+1, C+1) are sums of weight * z zᵀ, and `moments` (C+1,) or (C+1, outputs) sums of weight * target * z.
+    The intercept is not penalised. `penalty` may be (C,), one for each feature: `alpha` times the variance of a feature
+    acts as `alpha` does on the standardised feature.
     """
     total = products[-1, -1]
     mean = products[-1, :-1] / total
@@ -96,10 +83,9 @@ def ridge(products: np.ndarray, moments: np.ndarray, penalty: float | np.ndarray
 
 
 def balanced_ridge(products: np.ndarray, penalty: float | np.ndarray = 1.0) -> np.ndarray:
-    """Solve a ridge per class on targets 1 (the class) and -1, as `RidgeClassifier(class_weight="balanced")` does.
+    """Coefficients (C+1, K) as of `RidgeClassifier(class_weight="balanced")`: a ridge per class on targets 1 and -1.
 
     `products` (K, C+1, C+1) are sums of z zᵀ over the rows of each class, which may be none; for `penalty` see `ridge`.
-    Returns coefficients (C+1, K), the intercepts last.
     """
     counts = products[:, -1, -1]
     weights = counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1))

@@ -1,7 +1,4 @@
-"""Scores of linear read-outs, and tables of them.
-
-Axes: M frames or sequences, K classes.
-"""
+"""Scores of linear read-outs, and tables of them. Axes: M frames or sequences, K classes."""
 
 import csv
 import io
@@ -38,11 +35,9 @@ class LabelScores:
 
     def to_text(self) -> str:
         """A heading, and one line per embedding with a column per metric."""
-        heading = (
-            f"{self.label}: {self.kind}, {self.read_out:,} of {self.labelled:,} labelled {self.level}s read out, "
-            f"{self.groups} groups in {self.folds} folds"
-        )
-        metrics = list(next(iter(self.rows.values())))
+        rows = f"{self.read_out:,} of {self.labelled:,} labelled {self.level}s read out"
+        heading = f"{self.label}: {self.kind}, {rows}, {self.groups} groups in {self.folds} folds"
+        metrics = next(iter(self.rows.values()))
         lines = [[name, *(_cell(scores[metric]) for metric in metrics)] for name, scores in self.rows.items()]
         return f"{heading}\n{aligned([['', *metrics], *lines])}"
 
@@ -68,9 +63,9 @@ class Table:
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(COLUMNS)
         for s in self.labels:
+            counts = s.folds, s.groups, s.read_out, s.labelled
             for row, metric, score in ((row, *pair) for row, scores in s.rows.items() for pair in scores.items()):
                 numbers = ("" if np.isnan(x) else f"{x:.6g}" for x in score)
-                counts = (s.folds, s.groups, s.read_out, s.labelled)
                 writer.writerow((s.label, s.kind, s.level, row, metric, *numbers, *counts))
         return out.getvalue()
 

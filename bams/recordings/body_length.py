@@ -7,16 +7,10 @@ LEAST_TOGETHER = 0.1  # pairs that are seen together in fewer frames than this s
 
 
 def body_length(keypoints: np.ndarray) -> float:
-    """Distance between the two keypoints that are usually farthest apart.
+    """Distance between the two keypoints that are usually farthest apart, in the unit of keypoints (..., K, d).
 
     This is the largest, over pairs of keypoints, of the median distance over all animals and frames in which both are
-    tracked: robust to gaps, and to jumps of a keypoint in fewer than half of its frames.
-
-    Args:
-        keypoints: (..., K, d), any unit; NaN = not tracked.
-
-    Returns:
-        length in the same unit; NaN where no two keypoints are ever tracked at once, or all lie in one place.
+    tracked; NaN where no two keypoints are ever tracked at once, or all lie in one place.
     """
     frames = sample(keypoints, 2, MOST_FRAMES)
     first, second = np.triu_indices(frames.shape[1], 1)
@@ -30,14 +24,7 @@ def body_length(keypoints: np.ndarray) -> float:
 
 
 def sample(keypoints: np.ndarray, least: int, most: int) -> np.ndarray:
-    """At most `most` frames, evenly spaced among those in which at least `least` keypoints are tracked.
-
-    Args:
-        keypoints: (..., K, d); NaN = not tracked.
-
-    Returns:
-        (n, K, d) float64; NaN in all coordinates = not tracked.
-    """
+    """At most `most` frames (n, K, d), evenly spaced among those of (..., K, d) with `least` keypoints tracked."""
     frames = keypoints.reshape(-1, *keypoints.shape[-2:])
     seen = np.isfinite(frames).all(axis=-1)
     enough = np.flatnonzero(seen.sum(axis=1) >= least)

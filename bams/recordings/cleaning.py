@@ -1,7 +1,4 @@
-"""Recordings cleaned before learning: rate, names, doubtful positions, jumps, short gaps. All is off by default.
-
-Axes: A individuals, T frames, K keypoints, d coordinates.
-"""
+"""Recordings cleaned before learning: rate, names, doubtful positions, jumps, short gaps. All is off by default."""
 
 import math
 from collections.abc import Sequence
@@ -43,8 +40,8 @@ class CleaningConfig:
             raise ValueError(f"unit is {self.unit!r}; it must be file or body")
         if "" in self.kept or len(set(self.kept)) < len(self.kept):
             raise ValueError(f"keypoints is {self.keypoints!r}; expected different names, as name,name")
-        pairs = [part.split(":") for part in self.rename.split(",")] if self.rename else []
-        if any(len(pair) != 2 or not all(map(str.strip, pair)) for pair in pairs) or len(self.renames) < len(pairs):
+        different = not self.rename or len(self.renames) == len(self.rename.split(","))
+        if not different or any(not name or ":" in name for pair in self.renames.items() for name in pair):
             raise ValueError(f"rename is {self.rename!r}; expected old:new,old:new with different old names")
 
     @property
@@ -62,8 +59,8 @@ class CleaningConfig:
 def clean(recordings: Sequence[Recording], config: CleaningConfig) -> list[Recording]:
     """Recordings after the steps of the config, in its order; ValueError if they lack what a step needs.
 
-    Confidences stay as the tracker gave them, also where a position is removed or filled in. Resampling and filling
-    look ahead, and the body length is that of the whole recording; everything else is causal.
+    Confidences stay those of the tracker, also where a position is removed or filled. Resampling and filling look
+    ahead, and the body length is that of the whole recording; everything else is causal.
     """
     unknown = sorted(set(config.renames) - {name for one in recordings for name in one.keypoint_names})
     if unknown:
@@ -97,10 +94,9 @@ def _clean_one(recording: Recording, config: CleaningConfig) -> Recording:
 
 
 def resample(recording: Recording, fps: float) -> Recording:
-    """A recording at another rate, with its frames numbered at that rate; the first frame stays the first.
+    """A recording at another rate, with its frames numbered at that rate; ValueError if its own rate is not known.
 
     A position or confidence between two frames is interpolated linearly, and is missing if either frame lacks it.
-    Raises ValueError if the frames per second of the recording are not known, or `fps` is not above 0.
     """
     check_rate(fps)
     if recording.fps is None:
@@ -118,9 +114,7 @@ def resample(recording: Recording, fps: float) -> Recording:
         # exactly on a frame, a gap in the next one does not matter
         return np.where(share > 0, mixed, values[:, before]).astype(np.float32)
 
-    confidence = None if recording.confidence is None else between(recording.confidence)
-    first = round(recording.first_frame * fps / recording.fps)
-    return replace(recording, keypoints=between(recording.keypoints), confidence=confidence, fps=fps, first_frame=first)
+    return recording.changed(between, fps=fps, first_frame=round(recording.first_frame * fps / recording.fps))
 
 
 def _choose_keypoints(recording: Recording, config: CleaningConfig) -> Recording:
@@ -129,28 +123,21 @@ def _choose_keypoints(recording: Recording, config: CleaningConfig) -> Recording
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise ValueError(f"with rename, {recording.name} has more than one keypoint {twice[0]!r}")
-    kept = config.kept or names
-    missing = [name for name in kept if name not in names]
+    if not config.kept:
+        return replace(recording, keypoint_names=names)
+    missing = [name for name in config.kept if name not in names]
     if missing:
         raise ValueError(f"{recording.name} has no keypoint {missing[0]!r} to keep; it has {', '.join(names)}")
-    recording = replace(recording, keypoint_names=kept)
-    if not config.kept:
-        return recording
-    at = [names.index(name) for name in kept]
-    confidence = None if recording.confidence is None else recording.confidence[:, :, at]
-    return replace(recording, keypoints=recording.keypoints[:, :, at], confidence=confidence)
+    at = [names.index(name) for name in config.kept]
+    return recording.changed(lambda values: values[:, :, at], keypoint_names=config.kept)
 
 
 def without_jumps(keypoints: np.ndarray, limit: float) -> np.ndarray:
-    """Keypoints without the positions that they cannot have reached.
+    """Keypoints (A, T, K, d) without the positions that they cannot have reached, which become NaN.
 
     A position stays if its distance to the last position that stayed is at most `limit` per frame in between. So a
     track that has jumped away is removed until it comes back, or until the animal could have got there. The first
-    position of a keypoint stays. Causal.
-
-    Args:
-        keypoints: (A, T, K, d), any unit; NaN = not tracked, or removed.
-        limit: same unit per frame; NaN removes nothing.
+    position of a keypoint stays. Causal. A limit of NaN removes nothing.
     """
     cleaned = keypoints.copy()
     for a, k in np.ndindex(keypoints.shape[0], keypoints.shape[2]):
@@ -170,10 +157,7 @@ def without_jumps(keypoints: np.ndarray, limit: float) -> np.ndarray:
 
 
 def fill_short_gaps(keypoints: np.ndarray, most: int) -> np.ndarray:
-    """Keypoints (A, T, K, d) with gaps of at most `most` frames filled linearly; longer gaps stay whole.
-
-    Gaps before the first and after the last tracked frame stay. Not causal: the end of a gap decides what is in it.
-    """
+    """Keypoints (A, T, K, d) with gaps of at most `most` frames between tracked frames filled linearly; not causal."""
     filled = keypoints.copy()
     for a, k in np.ndindex(keypoints.shape[0], keypoints.shape[2]):
         track = filled[a, :, k]

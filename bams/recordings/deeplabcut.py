@@ -1,28 +1,23 @@
-"""Files of DeepLabCut, and of other tools in its layout (LightningPose): a table of frames by keypoints.
-
-Axes: A individuals, T frames, K keypoints, d coordinates; R rows and C columns of the table.
-"""
+"""Files of DeepLabCut, and of other tools in its layout (LightningPose): a table of frames by keypoints."""
 
 import csv
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
-from bams.recordings.frames import as_float32, by_frame
-from bams.recordings.hdf5 import as_names, as_text, open_hdf5
+from bams.recordings.frames import as_float32, as_names, as_text, by_frame
 from bams.recordings.recording import Recording
 from bams.storage.files import optional, unpickle_data
 
-if TYPE_CHECKING:
-    import h5py
-
 HEADER = ("scorer", "individuals", "bodyparts", "coords")  # rows of the header; individuals only for several animals
 LABELS = "it holds labels made by hand, of single images; analyse the videos and give the tracks that this writes"
-# of a table: C tuples (scorer, [individual,] keypoint, coordinate), frame numbers (R,), and values (R, C) float32
-Table = tuple[Sequence[tuple[str, ...]], np.ndarray, np.ndarray]
+EXPECTED = "expected the header rows scorer, [individuals,] bodyparts, coords of DeepLabCut, with commas between cells"
+Columns = Sequence[tuple[str, ...]]  # of each column, (scorer, [individual,] keypoint, coordinate)
+Table = tuple[Columns, np.ndarray, np.ndarray]  # columns, frame number of each row, values (rows, columns) float32
 
 
 def read_csv(path: Path) -> Recording:
@@ -32,51 +27,44 @@ def read_csv(path: Path) -> Recording:
     titles = [row[0].strip() for row in rows if row]
     header = [title for title in HEADER if title != "individuals" or title in titles]
     if titles[: len(header)] != header:
-        raise ValueError(
-            f"its first rows begin with {', '.join(repr(title[:30]) for title in titles)}; expected the header rows "
-            "scorer, [individuals,] bodyparts, coords; export it again with all of them"
-        )
+        raise ValueError(f"its first rows begin with {', '.join(repr(title[:30]) for title in titles)}; {EXPECTED}")
     rows = rows[: len(header)]
     if len(set(map(len, rows))) > 1:
         raise ValueError(f"its header rows have {' and '.join(str(len(row)) for row in rows)} cells")
     if not all(rows[-1][1:]) or not all(row[1] for row in rows[1:]):  # columns for the folder, video and image
         raise ValueError(LABELS)
-    _check_last_row(path, len(rows[0]))
+    cells = len(rows[0])
+    with path.open("rb") as file:
+        file.seek(-min(path.stat().st_size, 100 * cells), 2)
+        last = file.read().rstrip(b"\r\n").rpartition(b"\n")[2].count(b",") + 1
+    if last != cells:  # pandas would fill the row with NaN
+        raise ValueError(f"its last row has {last} cells, not {cells}; it is damaged or cut off")
     pandas = optional("pandas")
-    names = range(len(rows[0]))
+    names = range(cells)
     table = pandas.read_csv(path, skiprows=len(header), header=None, names=names, dtype={0: str}, skipinitialspace=True)
     frames = pandas.to_numeric(table.pop(0), errors="coerce").to_numpy(float)
     if len(frames) and not np.isfinite(frames).any():  # paths of images
         raise ValueError(LABELS)
     columns = list(zip(*(row[1:] for row in rows), strict=True))
-    return _as_recording((columns, frames, as_float32(table.to_numpy(float))), path)
+    return _as_recording(columns, frames, as_float32(table.to_numpy(float)), path)
 
 
-def _check_last_row(path: Path, cells: int) -> None:
-    """Check that the file is not cut off; pandas would fill the last row with NaN."""
-    with path.open("rb") as file:
-        file.seek(-min(path.stat().st_size, 100 * cells), 2)
-        last = file.read().rstrip(b"\r\n").rpartition(b"\n")[2]
-    if last.count(b",") != cells - 1:
-        raise ValueError(f"its last row has {last.count(b',') + 1} cells, not {cells}; it is damaged or cut off")
-
-
-def tables(file: "h5py.File") -> list["h5py.Group"]:
+def tables(file: Mapping[str, Any]) -> list[Any]:
     """The tables of pandas in an HDF5 file."""
     return [item for item in file.values() if hasattr(item, "keys") and "pandas_type" in item.attrs]
 
 
 def read_hdf5(path: Path) -> Recording:
     """Tracks of a `.h5`, a table in pandas' format `fixed` or `table`; a pickle in it is never run as code."""
-    with open_hdf5(path) as file:
+    with optional("h5py").File(path) as file:
         found = tables(file)
         if len(found) != 1:
             raise ValueError(f"it holds {len(found)} tables; give a file with one")
         fixed = as_text(found[0].attrs["pandas_type"]) == "frame"
-        return _as_recording(_fixed_table(found[0]) if fixed else _appended_table(found[0]), path)
+        return _as_recording(*(_fixed_table(found[0]) if fixed else _appended_table(found[0])), path)
 
 
-def _fixed_table(group: "h5py.Group") -> Table:
+def _fixed_table(group: Any) -> Table:
     if as_text(group.attrs.get("axis1_variety", "")) != "regular" or group["axis1"].dtype.kind not in "iu":
         raise ValueError(LABELS)
     columns, blocks = [], []
@@ -91,7 +79,7 @@ def _fixed_table(group: "h5py.Group") -> Table:
     return columns, group["axis1"][()], np.concatenate(blocks, axis=1)
 
 
-def _appended_table(group: "h5py.Group") -> Table:
+def _appended_table(group: Any) -> Table:
     table = group["table"]
     several_indices = "multi" in as_text(group.attrs.get("table_type", ""))  # folder, video and image
     if several_indices or as_text(table.attrs.get("index_kind", "")) != "integer":
@@ -105,8 +93,7 @@ def _appended_table(group: "h5py.Group") -> Table:
     return columns, rows["index"], np.concatenate(blocks, axis=1)
 
 
-def _as_recording(table: Table, path: Path) -> Recording:
-    columns, frames, values = table
+def _as_recording(columns: Columns, frames: np.ndarray, values: np.ndarray, path: Path) -> Recording:
     named = all(isinstance(column, tuple) and all(isinstance(part, str) for part in column) for column in columns)
     if not named or len(columns) != values.shape[1] or {*map(len, columns)} not in ({3}, {4}):
         raise ValueError("its columns have no names of scorer, [individual,] bodypart and coordinate")
@@ -114,9 +101,9 @@ def _as_recording(table: Table, path: Path) -> Recording:
     keys = [tuple(part.strip() for part in column[1:]) for column in columns]
     keys = [key if len(key) == 3 else ("individual0", *key) for key in keys]
     column_of = {key: i for i, key in enumerate(keys)}
-    if len(column_of) < len(keys):
-        twice = next(key for i, key in enumerate(keys) if column_of[key] != i)
-        raise ValueError(f"it holds the column {' '.join(twice)} twice; keep one scorer in a file")
+    for i, key in enumerate(keys):
+        if column_of[key] != i:
+            raise ValueError(f"it holds the column {' '.join(key)} twice; keep one scorer in a file")
     individuals = list(dict.fromkeys(individual for individual, _, _ in keys))
     if "single" in individuals and len(individuals) > 1:  # DeepLabCut's unique body parts, such as corners of the arena
         print(f"{path}: left out 'single', which holds points that belong to no animal", file=sys.stderr)
@@ -129,9 +116,7 @@ def _as_recording(table: Table, path: Path) -> Recording:
     # a column of NaN at the end, for keypoints that an individual lacks
     values = np.column_stack([values, np.full(len(values), np.nan, np.float32)])
     first, values = by_frame(frames, values, path)
-    wanted = [
-        [[column_of.get((i, k, c), -1) for c in (*coordinates, "likelihood")] for k in keypoints] for i in individuals
-    ]
-    selected = np.moveaxis(values[:, np.array(wanted)], 0, 1)
+    wanted = [column_of.get(key, -1) for key in product(individuals, keypoints, (*coordinates, "likelihood"))]
+    selected = values[:, wanted].reshape(len(values), len(individuals), len(keypoints), -1).swapaxes(0, 1)
     confidence = selected[..., -1] if "likelihood" in found else None
     return Recording(path.stem, selected[..., :-1], confidence, individuals, keypoints, None, path, first)

@@ -1,6 +1,7 @@
-"""The rows of a tracker's file as arrays over frames."""
+"""The rows, numbers and names in trackers' files."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -8,15 +9,9 @@ from bams.storage.arrays import check_size
 
 
 def by_frame(numbers: np.ndarray, values: np.ndarray, path: Path | None) -> tuple[int, np.ndarray]:
-    """Rows at the places of their frames.
+    """The number of the first frame, and rows (R, ...) as frames (T, ...) float32; NaN in frames without a row.
 
-    Args:
-        numbers: (R,) the frame number of each row, whole, from 0 on, in any order.
-        values: (R, ...) float32.
-        path: the file, whose size limits that of the result.
-
-    Returns:
-        the first frame's number, and (T, ...) float32 with NaN in the frames that the file leaves out.
+    `numbers` (R,) are the frame numbers of the rows, in any order. The size of the file limits that of the result.
     """
     if len(numbers) == 0:
         raise ValueError("it holds no frame")
@@ -35,7 +30,17 @@ def by_frame(numbers: np.ndarray, values: np.ndarray, path: Path | None) -> tupl
 
 def as_float32(values: np.ndarray) -> np.ndarray:
     """Numbers as float32; those that float32 cannot hold become infinite. Raises ValueError for other types."""
-    if np.asarray(values).dtype.kind not in "fiub":
-        raise ValueError(f"its coordinates are of type {np.asarray(values).dtype}, not numbers")
+    if values.dtype.kind not in "fiub":
+        raise ValueError(f"its coordinates are of type {values.dtype}, not numbers")
     with np.errstate(over="ignore", invalid="ignore"):
-        return np.asarray(values).astype(np.float32, copy=False)
+        return values.astype(np.float32, copy=False)
+
+
+def as_text(value: Any) -> str:
+    """A text, which HDF5 files hold as bytes or as text."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def as_names(values: np.ndarray) -> list[str]:
+    """The names in an array of texts."""
+    return [as_text(value).strip() for value in values.reshape(-1)]

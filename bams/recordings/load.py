@@ -1,7 +1,4 @@
-"""Recordings from the files of any tracker.
-
-Axes: A individuals, T frames, K keypoints, d coordinates.
-"""
+"""Recordings from the files of any tracker."""
 
 import glob
 import math
@@ -34,23 +31,21 @@ def load_poses(
 
     The content of a file decides how it is read, not its suffix: `.csv` or `.h5` of DeepLabCut (and the same layout of
     other tools), `.slp` or `.analysis.h5` of SLEAP, netCDF of movement, `.npy` or `.npz` as described in
-    `bams.recordings.numpy_files.read_padded`. A keypoint is not tracked, NaN, where a coordinate is missing, and where
+    `bams.recordings.recording.read_padded`. A keypoint is not tracked, NaN, where a coordinate is missing, and where
     all coordinates and the confidence are 0. Frames that a file leaves out are NaN.
 
     Args:
         path: a file, a pattern such as `tracks/*.h5`, a folder (without the folders in it), a dataset of movement, or
             a list of these. In patterns and folders, other files, such as videos, are left out with a message.
         fps: frames per second; needed where the files do not state it, and compared where they do.
-        individuals: number of animals. Trackers break tracks into tracklets, each of which is an individual unless
-            this number is given; then they are joined, see `bams.recordings.tracklets.join_tracklets`.
+        individuals: number of animals; if given, tracklets, into which trackers break tracks, are joined.
 
     Returns:
-        recordings in the order of the list, and sorted by name in patterns and folders; one per file, per video of a
-        `.slp`, or per recording of an array. All names differ: where needed, folders are put before them.
+        one per file, per video of a `.slp`, or per recording of an array; sorted by name in patterns and folders. All
+        names differ: where needed, folders are put before them.
 
     Raises:
         FileNotFoundError: there is no such file, or none that fits.
-        ImportError: the file needs a package that is not installed: `pip install "bams[poses]"`.
         ValueError: a file holds no tracks, is damaged, or states another rate than `fps`.
     """
     check_rate(fps)
@@ -58,11 +53,8 @@ def load_poses(
         raise ValueError(f"individuals is {individuals}; it must be at least 1")
     recordings = []
     for source in [path] if isinstance(path, str | Path) or hasattr(path, "data_vars") else path:
-        if hasattr(source, "data_vars"):
-            recordings += _read(source, DATASET, "the dataset", fps, individuals)
-        else:
-            for file in _expand(Path(source).expanduser()):
-                recordings += _read(file, recognise(file), str(file), fps, individuals)
+        for one in [source] if hasattr(source, "data_vars") else _expand(Path(source).expanduser()):
+            recordings += _read(one, fps, individuals)
     if not recordings:
         raise FileNotFoundError("no file is given")
     return _with_different_names(recordings)
@@ -76,34 +68,27 @@ def _expand(path: Path) -> list[Path]:
         found = [Path(name) for name in glob.glob(str(path), recursive=True) if Path(name).is_file()]
     else:
         return [path]
-    kept, left_out = [], []
-    for file in sorted(found):
-        # a file with the suffix of tracks is never left out: if it holds none, reading it says so
-        holds = file.suffix.lower() in SUFFIXES or (file.stat().st_size and recognise(file).read is not None)
-        (kept if holds else left_out).append(file)
-    names = listed([file.name for file in left_out])
+    # a file with the suffix of tracks is never left out: if it holds none, reading it says so
+    kept = [f for f in sorted(found) if f.suffix.lower() in SUFFIXES or (f.stat().st_size and recognise(f).read)]
+    names = listed([file.name for file in sorted(found) if file not in kept])
     if not kept:
         raise FileNotFoundError(f"there is no file with tracks in {path}" + (f", only {names}" if names else ""))
-    _check_once(kept)
-    if names:
-        print(f"{path}: left out {names}, which hold no tracks", file=sys.stderr)
-    return kept
-
-
-def _check_once(files: Sequence[Path]) -> None:
-    """Trackers write the same tracks as .csv and as .h5, and filtered tracks beside the others."""
+    # trackers write the same tracks as .csv and as .h5, and filtered tracks beside the others
     by_stem: dict[Path, Path] = {}
-    for file in files:
-        stem = file.with_name(file.stem.removesuffix(".analysis").removesuffix("_filtered"))
-        other = by_stem.setdefault(stem, file)
+    for file in kept:
+        other = by_stem.setdefault(file.with_name(file.stem.removesuffix(".analysis").removesuffix("_filtered")), file)
         if other != file:
             raise ValueError(
                 f"{other.name} and {file.name} in {file.parent} seem to be the same recording; give a pattern "
                 "that matches only one of them, such as '*.h5' or '*_filtered.csv', or a list of files"
             )
+    if names:
+        print(f"{path}: left out {names}, which hold no tracks", file=sys.stderr)
+    return kept
 
 
-def _read(source: Any, kind: Kind, label: str, fps: float | None, individuals: int | None) -> list[Recording]:
+def _read(source: Any, fps: float | None, individuals: int | None) -> list[Recording]:
+    kind, label = (recognise(source), str(source)) if isinstance(source, Path) else (DATASET, "the dataset")
     if kind.read is None:
         raise ValueError(f"{label} is {kind.words}: {kind.advice}")
     try:
@@ -116,7 +101,7 @@ def _read(source: Any, kind: Kind, label: str, fps: float | None, individuals: i
 
 def _finish(recording: Recording, fps: float | None, individuals: int | None) -> Recording:
     """What is the same for all trackers: checks, gaps as NaN, the rate, tracklets joined."""
-    keypoints, confidence = recording.keypoints, recording.confidence
+    keypoints = recording.keypoints
     if keypoints.shape[1] < 2 and np.isfinite(keypoints).any():  # in a padded array, a recording may be empty
         raise ValueError(f"it holds {keypoints.shape[1]} frame, and movement needs several")
     check_rate(recording.fps)
@@ -133,11 +118,10 @@ def _finish(recording: Recording, fps: float | None, individuals: int | None) ->
     if np.isinf(keypoints).any():
         raise ValueError("it holds infinite coordinates; write NaN where a keypoint is not tracked")
     lost = np.isnan(keypoints).any(axis=-1)
-    if confidence is not None:
-        confidence = np.ascontiguousarray(confidence)
-        lost |= (keypoints == 0).all(axis=-1) & (confidence == 0)
-    keypoints = np.ascontiguousarray(np.where(lost[..., None], np.float32(np.nan), keypoints))
-    recording = replace(recording, keypoints=keypoints, confidence=confidence)
+    if recording.confidence is not None:
+        lost |= (keypoints == 0).all(axis=-1) & (recording.confidence == 0)
+    keypoints = np.where(lost[..., None], np.float32(np.nan), keypoints)
+    recording = replace(recording, keypoints=keypoints).changed(np.ascontiguousarray)
     return recording if individuals is None else join_individuals(recording, individuals)
 
 
@@ -148,7 +132,7 @@ def _with_different_names(recordings: list[Recording]) -> list[Recording]:
     folders = [f"{path.parent.name}/{stem}" for path, stem in zip(paths, stems, strict=True)]
     for before in ([""] * len(paths), stems, folders, [f"{path}/" for path in paths]):
         found = [replace(r, name=b + r.name) for r, b in zip(recordings, before, strict=True)]
-        names = Counter(recording.name for recording in found)
-        if len(names) == len(found):
+        (name, times), *_ = Counter(recording.name for recording in found).most_common(1)
+        if times == 1:
             return found
-    raise ValueError(f"{names.most_common(1)[0][0]} is given more than once")
+    raise ValueError(f"{name} is given more than once")

@@ -1,7 +1,4 @@
-"""Datasets of movement: netCDF files, or `xarray.Dataset` in memory.
-
-Axes: A individuals, T frames, K keypoints, d coordinates.
-"""
+"""Datasets of movement: netCDF files, or `xarray.Dataset` in memory."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,8 +17,7 @@ def read_netcdf(path: Path) -> Recording:
     """A dataset that movement saved, as netCDF 3 or 4."""
     with path.open("rb") as file:
         engine = "scipy" if file.read(3) == b"CDF" else "h5netcdf"
-    if engine == "h5netcdf":
-        optional("h5netcdf")
+    optional(engine)
     # times stay numbers, whatever unit they have
     with optional("xarray").open_dataset(path, engine=engine, decode_times=False) as dataset:
         return read_dataset(dataset, path)
@@ -30,8 +26,7 @@ def read_netcdf(path: Path) -> Recording:
 def read_dataset(dataset: "xarray.Dataset", path: Path | None = None) -> Recording:
     """A dataset with `position` and perhaps `confidence`, over time, space, keypoints and perhaps individuals.
 
-    Its attributes `fps`, `time_unit` and, without a path, `source_file` are used if they are there; without `fps` the
-    rate follows from times in seconds.
+    Its attributes `fps`, `time_unit` and `source_file` are optional; without `fps` the rate follows from the times.
     """
     if "position" not in dataset:
         raise ValueError(f"it has the variables {', '.join(map(str, dataset)) or 'none'}; expected position")
@@ -52,17 +47,13 @@ def read_dataset(dataset: "xarray.Dataset", path: Path | None = None) -> Recordi
     first, keypoints = by_frame(frames, as_float32(position.transpose(*axes, "space").values), path)
     confidence = None
     if "confidence" in dataset:
-        _, confidence = by_frame(frames, as_float32(dataset["confidence"].transpose(*axes).values), path)
-        confidence = np.moveaxis(confidence, 0, 1)
+        scores = as_float32(dataset["confidence"].transpose(*axes).values)
+        confidence = np.moveaxis(by_frame(frames, scores, path)[1], 0, 1)
+    for axis in {"individual", "keypoint"} - set(position.coords):
+        position = position.assign_coords({axis: [f"{axis}{i}" for i in range(position.sizes[axis])]})
     name = (path or Path(str(dataset.attrs.get("source_file") or "dataset"))).stem
-    names = _names(position, "individual"), _names(position, "keypoint")
+    names = [list(map(str, position[axis].values)) for axis in ("individual", "keypoint")]
     return Recording(name, np.moveaxis(keypoints, 0, 1), confidence, *names, fps, path, first)
-
-
-def _names(position: "xarray.DataArray", axis: str) -> list[str]:
-    if axis in position.coords:
-        return list(map(str, position[axis].values))
-    return [f"{axis}{i}" for i in range(position.sizes[axis])]
 
 
 def _frames(position: "xarray.DataArray", attributes: dict) -> tuple[np.ndarray, float | None]:

@@ -1,45 +1,34 @@
-"""What kind of file a file is, by its content, and which function reads it.
-
-Each tracker has a file of its own in this folder, and each kind of file an entry here.
-"""
+"""What kind of file a file is, by its content, and which function reads it."""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bams.recordings import deeplabcut, movement, sleap
-from bams.recordings.hdf5 import open_hdf5
-from bams.recordings.numpy_files import read_padded
-from bams.recordings.recording import Recording, listed
-from bams.storage.files import existing, short
+from bams.recordings.recording import Recording, listed, read_padded
+from bams.storage.files import existing, optional, short
 
 HEAD = 4096  # bytes at the beginning of a file, which tell what it is
 SUFFIXES = (".csv", ".h5", ".hdf5", ".slp", ".nc", ".npy", ".npz")  # of files that should hold tracks
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".wmv", ".mpg", ".mpeg", ".m4v", ".flv", ".seq", ".ufmf")
 EXPORT = "give the tracks that the tracker exports (DeepLabCut .csv or .h5, SLEAP .slp or .analysis.h5, .nc, .npz)"
-HEADER = "expected the header rows scorer, [individuals,] bodyparts, coords of DeepLabCut, with commas between cells"
 MABE = "the MABe 2022 files are for mouse_triplets.py and fruit_flies.py; save others as plain arrays"
-Reader = Callable[[Path, int | None], list[Recording]]
 
 
 class Kind(NamedTuple):
     """A kind of file: what it is, its reader (path, number of individuals) if it holds tracks, or advice if not."""
 
     words: str
-    read: Reader | None = None
+    read: Callable[[Any, int | None], list[Recording]] | None = None
     advice: str = EXPORT
 
 
-def _one(read: Callable[[Path], Recording]) -> Reader:
-    """The reader of a kind of file that holds one recording."""
-    return lambda path, individuals: [read(path)]
-
-
-DLC_CSV = Kind("a CSV in the layout of DeepLabCut", _one(deeplabcut.read_csv))
-DLC_HDF5 = Kind("an .h5 of DeepLabCut", _one(deeplabcut.read_hdf5))
+DLC_CSV = Kind("a CSV in the layout of DeepLabCut", lambda path, individuals: [deeplabcut.read_csv(path)])
+DLC_HDF5 = Kind("an .h5 of DeepLabCut", lambda path, individuals: [deeplabcut.read_hdf5(path)])
 SLP = Kind("a SLEAP project", sleap.read_slp)
-ANALYSIS = Kind("an .analysis.h5 of SLEAP", _one(sleap.read_analysis))
-NETCDF = Kind("a netCDF file of movement", _one(movement.read_netcdf))
+ANALYSIS = Kind("an .analysis.h5 of SLEAP", lambda path, individuals: [sleap.read_analysis(path)])
+NETCDF = Kind("a netCDF file of movement", lambda path, individuals: [movement.read_netcdf(path)])
+UNKNOWN = Kind("of an unknown kind")
 ARRAYS = Kind("plain arrays of numpy", lambda path, individuals: read_padded(path))
 BEGINNINGS = {
     b"CDF": NETCDF,
@@ -64,18 +53,15 @@ def recognise(path: Path) -> Kind:
     if cell in deeplabcut.HEADER:
         return DLC_CSV
     if path.suffix.lower() == ".csv":
-        return Kind(f"a CSV whose first row begins with {cell[:30]!r}", None, HEADER)
-    for begin, kind in BEGINNINGS.items():
-        if head.startswith(begin):
-            return kind
-    if path.suffix.lower() in VIDEOS:
-        return Kind("a video", None, f"track it first and {EXPORT}")
-    return Kind("of an unknown kind")
+        return Kind(f"a CSV whose first row begins with {cell[:30]!r}", None, deeplabcut.EXPECTED)
+    other = Kind("a video", None, f"track it first and {EXPORT}") if path.suffix.lower() in VIDEOS else UNKNOWN
+    return next((kind for begin, kind in BEGINNINGS.items() if head.startswith(begin)), other)
 
 
 def _hdf5_kind(path: Path) -> Kind:
+    h5py = optional("h5py")
     try:
-        with open_hdf5(path) as file:
+        with h5py.File(path) as file:
             if deeplabcut.tables(file):
                 return DLC_HDF5
             if {"frames", "instances", "metadata"} <= set(file):
@@ -85,7 +71,5 @@ def _hdf5_kind(path: Path) -> Kind:
             if "position" in file:
                 return NETCDF
             return Kind(f"an HDF5 file with {listed(list(map(str, file))) or 'nothing'} in it, not tracks")
-    except ImportError:
-        raise
     except Exception as error:  # h5py raises many kinds
         raise ValueError(f"{path} is a damaged HDF5 file: {short(error)}") from error

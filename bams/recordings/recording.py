@@ -1,34 +1,27 @@
-"""One recording, as a tracker gives it, and checks of recordings that are used together.
-
-Axes: S recordings, A individuals, N tracks, T frames, K keypoints, d coordinates, F features.
-"""
+"""One recording, as a tracker gives it, and checks of recordings that are used together."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from bams.features.gaps import check_keypoints, frames_present
+from bams.storage.files import read_arrays
 
 LISTED = 5  # names in a message
 
 
 @dataclass(frozen=True)
 class Recording:
-    """One recording, of any length.
+    """One recording, named after its file or as in its file.
 
-    Attributes:
-        name: of the file without folder and suffix, or of the recording within the file.
-        keypoints: (A, T, K, d) float32, the tracker's unit; NaN in all coordinates = not tracked. Or a series of any
-            features, (A, T, F) float32; NaN = not known.
-        confidence: (A, T, K) float32 as the tracker gives it, NaN = not given; None = the tracker gives none.
-        individuals: A names.
-        keypoint_names: K names; empty for a series.
-        fps: frames per second, None = not known.
-        path: the file, None = there is none.
-        first_frame: the number that the file gives to the frame at index 0.
+    `keypoints` are (A, T, K, d) float32 in the tracker's unit, NaN in all coordinates = not tracked; or a series of any
+    features, (A, T, F) float32, NaN = not known, without keypoint names. `confidence` is (A, T, K) float32 as the
+    tracker gives it, NaN = not given. `fps` are frames per second, None = not known. `first_frame` is the number that
+    the file gives to the frame at index 0.
     """
 
     name: str
@@ -45,6 +38,16 @@ class Recording:
         """The file, or the name where there is no file: what messages call the recording."""
         return str(self.path or self.name)
 
+    @property
+    def frames(self) -> range:
+        """The numbers that the file gives to the frames."""
+        return range(self.first_frame, self.first_frame + self.keypoints.shape[1])
+
+    def changed(self, change: Callable[[np.ndarray], np.ndarray], **fields: Any) -> "Recording":
+        """A recording with `change` applied to keypoints and confidence, and other fields replaced."""
+        confidence = None if self.confidence is None else change(self.confidence)
+        return replace(self, keypoints=change(self.keypoints), confidence=confidence, **fields)
+
 
 def as_recordings(
     keypoints: np.ndarray,
@@ -53,17 +56,12 @@ def as_recordings(
     fps: float | None = None,
     path: Path | None = None,
 ) -> list[Recording]:
-    """Recordings from one padded array.
+    """Recordings from one padded array; ValueError if the arguments do not fit together, or hold infinite values.
 
     Args:
-        keypoints: (N, T, F), (N, T, K, d) or (S, A, T, K, d), any unit; NaN = missing or padding.
+        keypoints: series (N, T, F), tracks (N, T, K, d) or animals together (S, A, T, K, d); NaN = missing or padding.
         names: `recording_ids` (S or N), `individual_names` (A), `keypoint_names` (K), as far as known.
         lengths: frames of each recording; without them, each recording ends with the last frame that holds anything.
-        fps: frames per second, if known.
-        path: the file, if there is one.
-
-    Raises:
-        ValueError: the arguments do not fit together, or hold infinite values.
     """
     keypoints = np.asarray(keypoints)
     if keypoints.ndim not in (3, 4, 5) or 0 in keypoints.shape:
@@ -87,11 +85,25 @@ def as_recordings(
     for kind, given in known.items():
         if len(given) != counts.get(kind):
             raise ValueError(f"there are {len(given)} {kind} for {counts.get(kind, 'none')} in the keypoints")
-    animals, points = list(known["individual_names"]), list(known["keypoint_names"])
-    return [
-        Recording(name, array[:, : int(length)], None, animals, points, fps, path)
-        for name, array, length in zip(known["recording_ids"], arrays, lengths, strict=True)
-    ]
+    tracks = [array[:, : int(length)] for array, length in zip(arrays, lengths, strict=True)]
+    about = None, list(known["individual_names"]), list(known["keypoint_names"]), fps, path
+    return [Recording(name, track, *about) for name, track in zip(known["recording_ids"], tracks, strict=True)]
+
+
+def read_padded(path: Path) -> list[Recording]:
+    """Recordings from a `.npy` array, or from the array `keypoints` of an `.npz`, with axes as in `as_recordings`.
+
+    The `.npz` may also hold `keypoint_names` (K), `recording_ids` (S or N), `individual_names` (A), `lengths` in
+    frames (S or N), and `fps`.
+    """
+    arrays = read_arrays(path)
+    if "keypoints" not in arrays:
+        raise ValueError(f"{path} has the arrays {', '.join(arrays) or 'none'}; expected one named keypoints")
+    kinds = arrays.keys() & {"keypoint_names", "recording_ids", "individual_names"}
+    names = {kind: arrays[kind].astype(str).tolist() for kind in kinds}
+    fps = float(arrays["fps"].item()) if "fps" in arrays else None
+    found = as_recordings(arrays["keypoints"], names, arrays.get("lengths"), fps, path)
+    return [replace(found[0], name=path.stem)] if len(found) == 1 and "recording_ids" not in names else found
 
 
 def check_rate(fps: float | None) -> None:
@@ -101,7 +113,7 @@ def check_rate(fps: float | None) -> None:
 
 
 def listed(names: Sequence[str], between: str = ", ") -> str:
-    """The first names of a list, and how many more there are."""
+    """The first names of a list, and the number of the others."""
     more = len(names) - LISTED
     return between.join(names[:LISTED]) + (f" and {more} more" if more > 0 else "")
 
@@ -115,16 +127,13 @@ def track_names(recordings: Sequence[Recording]) -> list[str]:
 
 def check_skeleton(names: Sequence[str], recordings: Sequence[Recording]) -> None:
     """Raise ValueError unless all recordings have the keypoints that a model was trained on, in the same order."""
+    wanted = ", ".join(names)
     for recording in recordings:
         if recording.keypoints.ndim == 3:
-            raise ValueError(
-                f"{recording.name} is a series of features; the model needs the keypoints {', '.join(names)}"
-            )
+            raise ValueError(f"{recording.name} is a series of features; the model needs the keypoints {wanted}")
         if said := _difference(recording.keypoint_names, names):
-            raise ValueError(
-                f"{recording.name} has other keypoints than the model, {', '.join(names)}: {said}; "
-                "rename and order them with --rename and --keypoints"
-            )
+            said += "; rename and order them with --rename and --keypoints"
+            raise ValueError(f"{recording.name} has other keypoints than the model, {wanted}: {said}")
 
 
 def check_same_skeleton(recordings: Sequence[Recording]) -> None:
@@ -143,9 +152,8 @@ def _difference(found: Sequence[str], expected: Sequence[str]) -> str:
     missing = [name for name in expected if name not in found]
     added = [name for name in found if name not in expected]
     said = [f"it lacks {', '.join(missing)}"] * bool(missing) + [f"it also has {', '.join(added)}"] * bool(added)
-    if not said and list(found) != list(expected):
-        said = [f"its keypoints are in another order, {', '.join(found)}"]
-    return "; ".join(said)
+    in_order = said or list(found) == list(expected)
+    return "; ".join(said) if in_order else f"its keypoints are in another order, {', '.join(found)}"
 
 
 def check_same_rate(recordings: Sequence[Recording]) -> float | None:

@@ -4,13 +4,13 @@ import csv
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 from bams.recordings.recording import Recording, listed
-from bams.storage.files import existing, short
+from bams.storage.files import existing
 
 COLUMNS = ("recording", "start", "end")
 WHOLE = re.compile(r"([+-]?\d{1,15})(\.0*)?")  # spreadsheets may write whole numbers with decimals
@@ -28,20 +28,16 @@ class Segment(NamedTuple):
 
 
 def read_segments(path: str | Path) -> list[Segment]:
-    """Segments from a CSV, row by row.
+    """Segments from the rows of a CSV; ValueError if a column is missing, or a frame is not a whole number.
 
     Its first row names the columns, among them `recording`, `start` and `end`, in any order and case. Cells are
-    separated by commas, semicolons or tabs; empty rows and spaces around cells are ignored. Text is UTF-8, or as Excel
-    writes it. Raises ValueError if a column is missing, there is no row, or a frame is not a whole number.
+    separated by commas, semicolons or tabs. Text is UTF-8, or as Excel writes it.
     """
     path = existing(path)
     lines = io.StringIO(_text(path), newline=None).readlines()
     first = next((line for line in lines if line.strip()), "")
     reader = csv.reader(lines, delimiter=max(",;\t", key=first.count), skipinitialspace=True)
-    try:
-        found = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
-    except csv.Error as error:
-        raise ValueError(f"{path} is not a readable CSV: {short(error)}") from error
+    found = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
     rows = [(line, cells) for line, cells in found if any(cells) and cells[0].lower() != "sep="]  # Excel's first row
     names = [name.lower() for name in rows[0][1]] if rows else []
     if any(names.count(column) != 1 for column in COLUMNS):
@@ -55,10 +51,8 @@ def read_segments(path: str | Path) -> list[Segment]:
         if not recording:
             raise ValueError(f"row {line} of {path} names no recording")
         if not all(map(WHOLE.fullmatch, numbers)):
-            start, end = (number[:30] for number in numbers)
-            raise ValueError(
-                f"row {line} of {path} has the start {start!r} and the end {end!r}; expected frame numbers"
-            )
+            said = f"the start {numbers[0][:30]!r} and the end {numbers[1][:30]!r}"
+            raise ValueError(f"row {line} of {path} has {said}; expected frame numbers")
         segments.append(Segment(recording, *(int(number.partition(".")[0]) for number in numbers)))
     return segments
 
@@ -66,54 +60,40 @@ def read_segments(path: str | Path) -> list[Segment]:
 def _text(path: Path) -> str:
     content = path.read_bytes()
     encodings = ("utf-16",) if content.startswith((b"\xff\xfe", b"\xfe\xff")) else ("utf-8-sig", "cp1252")
-    for encoding in encodings if not content.startswith((b"PK", b"\xd0\xcf\x11\xe0")) else ():  # Excel's own files
-        try:
-            return content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
+    if not content.startswith((b"PK", b"\xd0\xcf\x11\xe0")):  # Excel's own files
+        for encoding in encodings:
+            with suppress(UnicodeDecodeError):
+                return content.decode(encoding)
     raise ValueError(f"{path} is not a text file: save the segments as CSV in UTF-8")
 
 
 def cut_segments(recordings: Sequence[Recording], segments: Sequence[Segment]) -> list[Recording]:
-    """The segments as recordings of their own; their arrays are views.
+    """The segments as recordings of their own, in the order of the recordings and frames; their arrays are views.
 
-    They keep the name of the whole recording and its frame numbers, so that exports of them are put together again,
-    and come in the order of the recordings, by frame within each. Recordings without a segment are left out. Raises
-    ValueError if a segment is in none of the recordings, has fewer than two frames, or overlaps another.
+    They keep the name of the whole recording and its frame numbers, so that exports of them are put together again.
+    Raises ValueError if a segment is in none of the recordings, has fewer than two frames, or overlaps another.
     """
     ordered = sorted(segments)
     for segment in ordered:
-        _check_within(segment, recordings)
+        named = [recording for recording in recordings if recording.name == segment.recording]
+        if not named:
+            names = listed([repr(name) for name in sorted({recording.name for recording in recordings})])
+            raise ValueError(f"there is no recording {segment.recording!r} for a segment; there are {names or 'none'}")
+        if segment.start >= segment.end:
+            raise ValueError(f"the segment {segment} does not end after its start; movement needs two frames")
+        if not any(_holds(recording, segment) for recording in named):
+            spans = listed([f"{one.frames[0]} to {one.frames[-1]}" for one in named])
+            raise ValueError(f"the segment {segment} is not within the recording's frames, {spans}")
     for before, after in pairwise(ordered):
         if before.recording == after.recording and after.start <= before.end:
             raise ValueError(f"the segments {before} and {after} overlap; the end is the last frame of a segment")
     return [_cut(recording, segment) for recording in recordings for segment in ordered if _holds(recording, segment)]
 
 
-def _check_within(segment: Segment, recordings: Sequence[Recording]) -> None:
-    named = [recording for recording in recordings if recording.name == segment.recording]
-    if not named:
-        names = listed([repr(name) for name in sorted({recording.name for recording in recordings})])
-        raise ValueError(f"there is no recording {segment.recording!r} for a segment; there are {names or 'none'}")
-    if segment.start >= segment.end:
-        raise ValueError(f"the segment {segment} does not end after its start; movement needs two frames")
-    if not any(_holds(recording, segment) for recording in named):
-        spans = listed([f"{frames[0]} to {frames[-1]}" for frames in map(_frames, named)])
-        raise ValueError(f"the segment {segment} is not within the recording's frames, {spans}")
-
-
-def _frames(recording: Recording) -> range:
-    return range(recording.first_frame, recording.first_frame + recording.keypoints.shape[1])
-
-
 def _holds(recording: Recording, segment: Segment) -> bool:
-    frames = _frames(recording)
-    return recording.name == segment.recording and segment.start in frames and segment.end in frames
+    return recording.name == segment.recording and all(frame in recording.frames for frame in segment[1:])
 
 
 def _cut(recording: Recording, segment: Segment) -> Recording:
     frames = slice(segment.start - recording.first_frame, segment.end + 1 - recording.first_frame)
-    confidence = None if recording.confidence is None else recording.confidence[:, frames]
-    return replace(
-        recording, keypoints=recording.keypoints[:, frames], confidence=confidence, first_frame=segment.start
-    )
+    return recording.changed(lambda values: values[:, frames], first_frame=segment.start)

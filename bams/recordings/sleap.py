@@ -7,14 +7,12 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from itertools import groupby
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
 
-from bams.recordings.frames import as_float32
-from bams.recordings.hdf5 import as_names, as_text, open_hdf5
+from bams.recordings.frames import as_float32, as_names, as_text
 from bams.recordings.recording import Recording
 from bams.recordings.tracklets import join_tracklets, place
 from bams.storage.arrays import check_size
@@ -26,10 +24,9 @@ LAYOUTS = (("track", "xy", "node", "frame"), ("frame", "node", "xy", "track"))
 
 
 def read_slp(path: Path, individuals: int | None = None) -> list[Recording]:
-    """Predictions of a `.slp`, one recording for each of its videos; labels made by hand replace what they correct.
+    """Predictions of a `.slp`, one recording per video; labels made by hand replace what they correct.
 
-    Without `individuals` each track is an individual; with it, tracks and animals that are in no track are joined into
-    at most this number of individuals.
+    Without `individuals` each track is an individual; with it, tracks and detections in no track are joined.
     """
     labels = optional("sleap_io").load_slp(str(path.absolute()), open_videos=False)
     frames = [frame for frame in labels if frame.instances]
@@ -39,22 +36,19 @@ def read_slp(path: Path, individuals: int | None = None) -> list[Recording]:
     skeletons = {tuple(skeleton.node_names) for skeleton in labels.skeletons}
     if len(skeletons) > 1:
         raise ValueError(f"it holds {len(skeletons)} different skeletons; export each by itself")
-    order = {id(video): i for i, video in enumerate(labels.videos)}
-    frames.sort(key=lambda frame: (order[id(frame.video)], frame.frame_idx))
     recordings = []
-    for _, group in groupby(frames, key=lambda frame: order[id(frame.video)]):
-        of_video = list(group)
-        filename = of_video[0].video.filename
-        video = Path((filename if isinstance(filename, str) else filename[0]).replace("\\", "/")).stem
-        name = path.stem if len(order) == 1 else f"{path.stem}/{video}"
-        recordings.append(_read_video(of_video, labels.tracks, list(*skeletons), name, path, individuals))
+    for video in labels.videos:
+        of_video = sorted((frame for frame in frames if frame.video is video), key=lambda frame: frame.frame_idx)
+        if of_video:
+            file = video.filename if isinstance(video.filename, str) else video.filename[0]
+            name = path.stem if len(labels.videos) == 1 else f"{path.stem}/{PureWindowsPath(file).stem}"
+            recordings.append(_read_video(of_video, labels, name, path, individuals))
     return recordings
 
 
-def _read_video(
-    video: Sequence[Any], tracks: Sequence[Any], nodes: list[str], name: str, path: Path, individuals: int | None
-) -> Recording:
-    frames, tracklets, points, scores, names = _detections(video, tracks)
+def _read_video(video: Sequence[Any], labels: Any, name: str, path: Path, individuals: int | None) -> Recording:
+    frames, tracklets, points, scores, present = _detections(video, labels.tracks)
+    names = _different([labels.tracks[i].name or f"track{i}" for i in present])
     first = int(video[0].frame_idx)
     frames, length = frames - first, int(video[-1].frame_idx) - first + 1
     tracked = tracklets < len(names)
@@ -77,37 +71,35 @@ def _read_video(
         raise ValueError(f"{error}; if its {count} tracks are tracklets, individuals=N joins them") from error
     keypoints, confidence = (place(values, frames, chosen, length) for values in (points, scores))
     names = names or [f"individual{i}" for i in range(count)]
-    return Recording(name, keypoints, confidence, names, nodes, video[0].video.fps, path, first)
+    return Recording(
+        name, keypoints, confidence, names, labels.skeletons[0].node_names, video[0].video.fps, path, first
+    )
 
 
-def _detections(
-    video: Sequence[Any], tracks: Sequence[Any]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, list[str]]:
-    """The detections in a video: frames (I,), tracklets (I,), points (I, K, d), scores (I, K), names of the tracks.
+def _detections(video: Sequence[Any], tracks: Sequence[Any]) -> tuple[np.ndarray, ...]:
+    """Detections of a video: frames (I,), tracklets (I,), points (I, K, d), scores (I, K); and which tracks it has.
 
-    The tracks are the first tracklets; each detection in no track is a tracklet of its own.
+    These tracks are the first tracklets; each detection in no track is a tracklet of its own.
     """
     order = {id(track): i for i, track in enumerate(tracks)}
     found = []
     for frame in video:
         # labels made by hand come last, so that they replace predictions
         for animal in (*frame.unused_predictions, *frame.user_instances):
-            points = animal.numpy()
+            points, given = animal.numpy(), animal.points
             if np.isfinite(points).all(axis=1).any():
                 # a correction without a track belongs to the track of what it corrects
                 track = animal.track or getattr(animal.from_predicted, "track", None)
-                given = "score" in animal.points.dtype.names
-                scores = animal.points["score"] if given else np.full(len(points), np.nan)
+                scores = given["score"] if "score" in given.dtype.names else np.full(len(points), np.nan)
                 found.append((int(frame.frame_idx), order.get(id(track), -1), points, scores))
     if not found:
         raise ValueError("it holds no predictions: no keypoint of any animal is tracked")
     frames, track_of, points, scores = map(np.array, zip(*found, strict=True))
-    present = np.unique(track_of[track_of >= 0])
     loose = track_of < 0
+    present = np.unique(track_of[~loose])
     tracklets = np.searchsorted(present, track_of)
     tracklets[loose] = len(present) + np.arange(loose.sum())
-    names = _different([tracks[i].name or f"track{i}" for i in present])
-    return frames, tracklets, as_float32(points), as_float32(scores), names
+    return frames, tracklets, as_float32(points), as_float32(scores), present
 
 
 def _different(names: list[str]) -> list[str]:
@@ -118,7 +110,7 @@ def _different(names: list[str]) -> list[str]:
 
 def read_analysis(path: Path) -> Recording:
     """Tracks of an `.analysis.h5`, with its axes in any of the orders that SLEAP and sleap-io write."""
-    with open_hdf5(path) as file:
+    with optional("h5py").File(path) as file:
         nodes = as_names(file["node_names"][()])
         tracks = as_names(file["track_names"][()]) if "track_names" in file else []
         axes = _layout(file["tracks"], len(nodes), len(tracks))

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from bams.features.gaps import observed
 from bams.recordings.recording import Recording
 
 
@@ -17,16 +18,11 @@ def join_individuals(recording: Recording, individuals: int) -> Recording:
     """A recording whose individuals are tracklets, joined into at most `individuals`; unchanged if it has no more."""
     if len(recording.individuals) <= individuals:
         return recording
-    keypoints, confidence = recording.keypoints, recording.confidence
-    length = keypoints.shape[1]
-    frames, tracklets = np.nonzero(np.isfinite(keypoints).all(axis=-1).any(axis=-1).T)
-    points = keypoints[tracklets, frames]
-    chosen = join_tracklets(frames, tracklets, points, individuals, recording.source)
-    if confidence is not None:
-        confidence = place(confidence[tracklets, frames], frames, chosen, length)
-    keypoints = place(points, frames, chosen, length)
-    names = [f"individual{i}" for i in range(len(keypoints))]
-    return replace(recording, keypoints=keypoints, confidence=confidence, individuals=names)
+    frames, tracklets = np.nonzero(observed(recording.keypoints).any(axis=-1).T)
+    chosen = join_tracklets(frames, tracklets, recording.keypoints[tracklets, frames], individuals, recording.source)
+    length = recording.keypoints.shape[1]
+    joined = recording.changed(lambda values: place(values[tracklets, frames], frames, chosen, length))
+    return replace(joined, individuals=[f"individual{i}" for i in range(len(joined.keypoints))])
 
 
 def place(values: np.ndarray, frames: np.ndarray, chosen: np.ndarray, length: int) -> np.ndarray:
@@ -40,7 +36,7 @@ def place(values: np.ndarray, frames: np.ndarray, chosen: np.ndarray, length: in
 def join_tracklets(
     frames: np.ndarray, tracklets: np.ndarray, points: np.ndarray, individuals: int, source: str
 ) -> np.ndarray:
-    """Assign each detection to an individual.
+    """The individual of each detection, (I,) int from 0 in the order in which they are seen first; -1 = dropped.
 
     Tracklets are assigned in the order in which they begin. An individual is free when its last tracklet has ended. A
     tracklet goes to the free individual that was last seen nearest; one that was never seen is taken only if there is
@@ -48,14 +44,9 @@ def join_tracklets(
     an individual to become free, and lose their frames before that.
 
     Args:
-        frames: (I,) int, from 0.
-        tracklets: (I,) int, from 0, the tracklet of each detection.
+        frames, tracklets: (I,) int, from 0, of each detection.
         points: (I, K, d), any unit; NaN = not tracked, but at least one keypoint is.
-        individuals: how many there are at most.
         source: the file, for the message on stderr that says how many detections are dropped.
-
-    Returns:
-        (I,) int, individuals from 0 in the order in which they are seen first; -1 = dropped.
     """
     chosen = np.full(len(frames), -1)
     if not len(frames):
@@ -71,8 +62,8 @@ def join_tracklets(
     for frame in sorted({int(f) for each in found for f in (frames[each[0]], frames[each[-1]] + 1)}):
         while coming and frames[coming[0][0]] <= frame:
             waiting.append(coming.popleft())
-        waiting = [left for each in waiting if len(left := each[frames[each] >= frame])]
-        waiting.sort(key=len, reverse=True)
+        left = (each[frames[each] >= frame] for each in waiting)
+        waiting = sorted((each for each in left if len(each)), key=len, reverse=True)
         free = np.flatnonzero(last_frames < frame)
         beginning, waiting = waiting[: len(free)], waiting[len(free) :]
         starts = centres[[tracklet[0] for tracklet in beginning]]
@@ -86,7 +77,7 @@ def join_tracklets(
         said = f"dropped {dropped} of {len(chosen)} detections: all animals were taken in these frames"
         print(f"{source}: {said}", file=sys.stderr)
     by_time = chosen[np.lexsort((tracklets, frames))]
-    seen = list(dict.fromkeys(by_time[by_time >= 0].tolist()))
+    seen = list(dict.fromkeys(by_time[by_time >= 0]))
     number = np.full(individuals + 1, -1)  # the last entry is for -1
     number[seen] = np.arange(len(seen))
     return number[chosen]

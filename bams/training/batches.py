@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, default_collate
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from bams.compute import distributed
 from bams.compute.devices import pick_workers
-from bams.data.dataset import Dataset
+from bams.data.dataset import Dataset as FeatureDataset
 from bams.training.config import TrainConfig
 from bams.training.interrupts import handled
 
@@ -23,7 +23,7 @@ def derived_seed(seed: int, purpose: int, index: int) -> int:
     return int(np.random.SeedSequence([seed, purpose, index]).generate_state(1)[0])
 
 
-def batch_order(dataset: torch.utils.data.Dataset, config: TrainConfig, epoch: int) -> list[list[int]]:
+def batch_order(dataset: Dataset, config: TrainConfig, epoch: int) -> list[list[int]]:
     """The numbers of the windows in each batch of an epoch; they follow from seed and epoch."""
     generator = torch.Generator().manual_seed(derived_seed(config.seed, 0, epoch))
     order = torch.randperm(len(dataset), generator=generator)
@@ -31,7 +31,7 @@ def batch_order(dataset: torch.utils.data.Dataset, config: TrainConfig, epoch: i
 
 
 def epoch_batches(
-    dataset: torch.utils.data.Dataset, config: TrainConfig, step: int, device: torch.device
+    dataset: Dataset, config: TrainConfig, step: int, device: torch.device
 ) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
     """The batches from a step to the end of its epoch: numbers of all windows, and this process's share of them."""
     epoch, done = divmod(step, -(-len(dataset) // config.batch_size))
@@ -41,14 +41,8 @@ def epoch_batches(
         yield windows, on_device(batch, device)
 
 
-def load_batches(
-    dataset: torch.utils.data.Dataset, config: TrainConfig, order: Sequence[list[int]]
-) -> Iterator[dict[str, Tensor]]:
-    """Load the windows of each batch, in this process or in `num_workers` others.
-
-    Raises:
-        ChildProcessError: one of these processes has died.
-    """
+def load_batches(dataset: Dataset, config: TrainConfig, order: Sequence[list[int]]) -> Iterator[dict[str, Tensor]]:
+    """Load the windows of each batch, in this process or others; ChildProcessError if one of these has died."""
     placed = bool(getattr(dataset, "placed", None))
     workers = 0 if placed else pick_workers(config.num_workers, distributed.count())
     pin = torch.cuda.is_available() and not placed
@@ -67,10 +61,10 @@ def load_batches(
         ) from error
 
 
-class _Batches(torch.utils.data.Dataset):
+class _Batches(Dataset):
     """A data set whose items are whole batches."""
 
-    def __init__(self, dataset: torch.utils.data.Dataset):
+    def __init__(self, dataset: Dataset):
         self.dataset = dataset
 
     def __getitem__(self, windows: list[int]) -> dict[str, Tensor]:
@@ -80,9 +74,9 @@ class _Batches(torch.utils.data.Dataset):
         return {name: collated[name][: len(windows)] for name in ("input", "actions", "valid")}
 
 
-def _has_plain_items(dataset: torch.utils.data.Dataset) -> bool:
-    """Whether no subclass changes the items of `Dataset`, so that they can be taken from its arrays."""
-    return getattr(type(dataset), "__getitem__", None) is Dataset.__getitem__
+def _has_plain_items(dataset: Dataset) -> bool:
+    """Whether no subclass changes the items of our `Dataset`, so that they can be taken from its arrays."""
+    return getattr(type(dataset), "__getitem__", None) is FeatureDataset.__getitem__
 
 
 def on_device(batch: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
@@ -90,7 +84,7 @@ def on_device(batch: Mapping[str, Tensor], device: torch.device) -> dict[str, Te
     return {name: batch[name].to(device, non_blocking=True) for name in ("input", "actions", "valid")}
 
 
-def place_if_it_fits(device: torch.device, *datasets: torch.utils.data.Dataset | None) -> None:
+def place_if_it_fits(device: torch.device, *datasets: Dataset | None) -> None:
     """Hold data sets on a GPU, where that leaves enough room for the network."""
     for dataset in datasets:
         if device.type == "cuda" and _has_plain_items(dataset):

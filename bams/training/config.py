@@ -67,10 +67,10 @@ class TrainConfig:
             raise ValueError(f"hoa_frames is {self.hoa_frames}; it must be above 0 and at most 1")
         if any(epoch < 1 for epoch in self.lr_milestones):
             raise ValueError(f"lr_milestones are {self.lr_milestones}; they must be at least 1")
-        for setting in (one for one in fields(self) if get_origin(one.type) is Literal):
-            if getattr(self, setting.name) not in get_args(setting.type):
-                known = ", ".join(get_args(setting.type))
-                raise ValueError(f"{setting.name} is {getattr(self, setting.name)!r}; it must be one of {known}")
+        for setting in fields(self):
+            value, known = getattr(self, setting.name), get_args(setting.type)
+            if get_origin(setting.type) is Literal and value not in known:
+                raise ValueError(f"{setting.name} is {value!r}; it must be one of {', '.join(known)}")
 
     @property
     def least_frames(self) -> int:

@@ -64,11 +64,6 @@ def last_words(path: str | Path, save: Callable[[], object], batch_size: int) ->
     """Say in the message of an error which checkpoint is kept; after an OSError, write one first.
 
     An OSError comes between two steps. Memory can run out in the middle of a step, so the last checkpoint stays.
-
-    Args:
-        path: of the checkpoint.
-        save: writes it.
-        batch_size: windows in a step.
     """
     try:
         yield

@@ -45,7 +45,6 @@ def train(
     Args:
         model: as constructed, or `resume.model`.
         dataset: yields `input` (T, F), `actions` (T, D), `valid` (T, D); has `statistics`.
-        config: how to train.
         ckpt_path, log_dir: the checkpoint file, and the folder of this run's TensorBoard file.
         val_dataset: held-out recordings, scored after each epoch.
         resume: go on from here; on a CPU with as many threads, the weights are those of an uninterrupted run.
@@ -53,10 +52,9 @@ def train(
         evaluate: called with the model and the number of epochs done; gives scalars and figures to log as `test`.
 
     Raises:
-        FloatingPointError: a loss is not finite; the last good checkpoint is kept.
+        FloatingPointError, MemoryError: a loss is not finite, or a batch does not fit; the last checkpoint is kept.
         Interrupted: after SIGINT or SIGTERM, with a checkpoint.
         OSError: a file cannot be written, or a process that loads batches has died; a checkpoint is written first.
-        MemoryError: a batch does not fit; the last checkpoint is kept.
     """
     run = begin(model, dataset, config, resume, about)
     place_if_it_fits(run.device, dataset, val_dataset)

@@ -35,8 +35,7 @@ def plan_training(
 ) -> Plan:
     """A plan for a new model of these `sizes` (see `new_model`), or for going on with the run `resume`.
 
-    The checkpoint keeps `name` (of the data set), `features` (names of inputs and actions, and how they are made) and
-    `settings` (anything else).
+    The checkpoint keeps the name of the data set, the features, and any settings.
     """
     model = new_model(dataset, sizes, config.seed) if resume is None else resume.model
     about = {"dataset": name, "features": dict(features), "settings": dict(settings)}

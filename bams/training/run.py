@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from bams import checkpoint, losses
 from bams.checkpoint import Checkpoint, check_same_run, kept
 from bams.compute import distributed
 from bams.compute.devices import pick_device, pick_precision
-from bams.data.dataset import Dataset
 from bams.losses import HoALoss
 from bams.models.bams import BAMS
 from bams.training.batches import batch_order, load_batches
@@ -68,16 +68,12 @@ def new_model(dataset: Dataset, sizes: Mapping[str, Any], seed: int) -> BAMS:
 
 def begin(
     model: BAMS,
-    dataset: torch.utils.data.Dataset,
+    dataset: Dataset,
     config: TrainConfig,
     resume: Checkpoint | None = None,
     about: Mapping[str, Any] | None = None,
 ) -> Run:
-    """A new run, or the one of `resume`; the model is moved to the device.
-
-    Raises:
-        ValueError: the run to resume had other data or settings.
-    """
+    """A new run, or the one of `resume`, which must be of the same data and settings; moves the model to the device."""
     device = pick_device(distributed.own_device(config.device))
     config = replace(config, precision=pick_precision(config.precision, device))
     per_epoch, epochs = steps_and_epochs(config, len(dataset))
@@ -114,8 +110,8 @@ def begin(
 
 
 def measure_marginal(
-    trained_on: torch.utils.data.Dataset,
-    dataset: torch.utils.data.Dataset,
+    trained_on: Dataset,
+    dataset: Dataset,
     config: TrainConfig,
     most_batches: int | None = None,
     most_frames: int | None = None,
@@ -142,7 +138,7 @@ def learning_rate_factor(config: TrainConfig, per_epoch: int, epochs: int, step:
     return min((step + 1) / WARM_UP, 1) * cosine
 
 
-def save_run(run: Run, dataset: torch.utils.data.Dataset, path: str | Path) -> Checkpoint:
+def save_run(run: Run, dataset: Dataset, path: str | Path) -> Checkpoint:
     """Write the run's checkpoint, in the first process, and return it; FloatingPointError if a weight is not finite."""
     if not all(torch.isfinite(p).all() for p in run.model.parameters()):
         raise FloatingPointError(f"weights are not finite after step {run.step}; lower --lr")

@@ -1,7 +1,6 @@
 """One training step: from a batch to the losses."""
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,44 +16,34 @@ LEAST_PAIRS = 32  # BatchNorm of the bootstrap predictors sees at least this man
 DROPOUT, DRAWS = 1, 2  # purposes of derived seeds
 
 
-class Draws(NamedTuple):
-    """What a step draws at random, apart from dropout.
-
-    Attributes:
-        frames: (M,) int64, the frames at which actions are predicted.
-        keep: (B, encoders + 1) float32, 1 = a part of its input that the action predictor sees.
-        views: by encoder, (2, B, pairs) float32 from 0 to 1, from which `losses.sample_views` takes frames.
-    """
-
-    frames: Tensor
-    keep: Tensor
-    views: dict[str, Tensor]
-
-
 def training_step(
     model: BAMS,
     batch: Mapping[str, Tensor],
     hoa: HoALoss,
     config: TrainConfig,
-    draws: Draws,
+    step: int,
+    *,
+    tracks: int | None = None,
+    own: slice = slice(None),
     summed: Callable[[Tensor], Tensor] = lambda sums: sums,
 ) -> dict[str, Tensor]:
-    """Forward pass and losses of one batch.
+    """Scalars of a batch by their names in TensorBoard; minimise `total_loss`.
 
     Args:
-        batch: `input` (B, T, F), `actions` (B, T, D), `valid` (B, T, D), on the model's device.
-        draws: for these tracks.
-        summed: adds the sums of other tracks of the batch, which other processes compute.
-
-    Returns:
-        scalars by the names they have in TensorBoard; `total_loss` is to be minimised.
+        batch: `input` (B, T, F), `actions` (B, T, D) and `valid` (B, T, D), on the model's device.
+        step: its number; all random draws but those of dropout follow from the seed and it.
+        tracks, own: how many tracks other processes compute with these, and which are in `batch`; all unless given.
+        summed: adds the sums of the other processes.
     """
-    device, total = batch["input"].device, batch["input"].shape[1]
-    frames = _to(device, draws.frames)
+    device, (count, total) = batch["input"].device, batch["input"].shape[:2]
+    tracks = tracks or count
+    drawn = torch.Generator().manual_seed(derived_seed(config.seed, DRAWS, step))
+    frames = _to(device, hoa.predicted_frames(total, config.hoa_frames, drawn))
+    keep = losses.sample_kept_parts(tracks, len(model.encoders), config.hide_parts, drawn)
     with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
         embs = model.encode(batch["input"])
         seen = {name: emb[:, frames] for name, emb in embs.items()}
-        logits = model.predict_actions(seen, batch["input"][:, frames], _to(device, draws.keep))
+        logits = model.predict_actions(seen, batch["input"][:, frames], _to(device, keep[own]))
     sums = hoa.sums(logits, batch["actions"], batch["valid"], frames)
     scores = hoa.scores(HoASums(*map(summed, sums)))
     values = {"hoa_loss": scores.distance.detach(), "hoa_skill": scores.skill.detach()}
@@ -63,9 +52,11 @@ def training_step(
     admissible = batch["valid"].any(-1)
     admissible[:, : config.skip_frames] = False
     near, far = (0, config.near_frames), (config.far_frames or total, config.far_frames or total)
+    pairs = max(config.views, -(-LEAST_PAIRS // tracks))
     for name, predictor in model.bootstrap.items():
         reach = near if model.bootstrap_kinds[name] == "near" else far
-        track, *views, usable = losses.sample_views(admissible, *reach, _to(device, draws.views[name]))
+        places = torch.rand(2, tracks, pairs, generator=drawn)[:, own]
+        track, *views, usable = losses.sample_views(admissible, *reach, _to(device, places))
         first, second = (embs[name][track, view].float() for view in views)
         loss = summed(losses.bootstrap_loss(predictor(first), second, usable, summed(usable.sum())))
         values[f"byol_loss_{name}"] = loss.detach()
@@ -81,23 +72,12 @@ class TrainingStep(nn.Module):
         self.model, self.hoa, self.config = model, hoa, config
 
     def forward(self, batch: Mapping[str, Tensor], step: int, tracks: int) -> dict[str, Tensor]:
-        """The losses of the whole batch.
-
-        Args:
-            batch: this process's tracks.
-            step: number of the step; all random draws follow from the seed and it.
-            tracks: number of tracks in the whole batch.
-        """
-        model, config, rank = self.model, self.config, distributed.rank()
-        torch.manual_seed(derived_seed(config.seed, DRAWS + rank if rank else DROPOUT, step))  # of dropout
-        drawn = torch.Generator().manual_seed(derived_seed(config.seed, DRAWS, step))
-        frames = self.hoa.predicted_frames(batch["input"].shape[1], config.hoa_frames, drawn)
-        keep = losses.sample_kept_parts(tracks, len(model.encoders), config.hide_parts, drawn)
-        pairs = max(config.views, -(-LEAST_PAIRS // tracks))
-        views = {name: torch.rand(2, tracks, pairs, generator=drawn) for name in model.bootstrap}
+        """The scalars of the whole batch of that many tracks, of which `batch` has the share of this process."""
+        rank = distributed.rank()
+        torch.manual_seed(derived_seed(self.config.seed, DRAWS + rank if rank else DROPOUT, step))  # of dropout
         own = slice(rank, None, distributed.count())  # every process draws for all tracks
-        draws = Draws(frames, keep[own], {name: pair[:, own] for name, pair in views.items()})
-        return training_step(model, batch, self.hoa, config, draws, distributed.summed)
+        share = {"tracks": tracks, "own": own, "summed": distributed.summed}
+        return training_step(self.model, batch, self.hoa, self.config, step, **share)
 
 
 def _to(device: torch.device, drawn: Tensor) -> Tensor:

@@ -21,13 +21,7 @@ def opened(
 ) -> Iterator[SummaryWriter | None]:
     """What `log` writes with, until the end of the block; None on all processes but the first.
 
-    Args:
-        log_dir: the run's own folder.
-        settings: noted as text.
-        resumed_step: the run goes on after this step; later points of the curves are dropped.
-
-    Raises:
-        OSError: the folder cannot be written.
+    The settings are noted as text. Points of the curves after `resumed_step`, where the run goes on, are dropped.
     """
     if not distributed.is_first():
         yield None
