@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bams.models.pointwise import PReLU
-from bams.models.tcn import TemporalConvNet, are_sizes
+from bams.models.tcn import TemporalConvNet
 
 DEFAULT_BOOTSTRAP = {"short_term": "near", "long_term": "far"}
 BOOTSTRAPS = ("near", "far", "none")
@@ -16,14 +16,11 @@ CLIP = 3.0  # inputs farther than this many scales from the centre are jumps of 
 
 
 class BAMSOutput(NamedTuple):
-    """Embeddings and bootstrap predictions by encoder name, (B, T, C), and logits of the histogram of actions.
+    """Embeddings, logits of the histogram of actions, and bootstrap predictions, float32 at every frame."""
 
-    All are float32 at every frame; the logits are (B, T, D*Q), D-major.
-    """
-
-    embs: dict[str, Tensor]
-    hoa_pred: Tensor
-    byol_preds: dict[str, Tensor]
+    embs: dict[str, Tensor]  # (B, T, C) by encoder name
+    hoa_pred: Tensor  # (B, T, D*Q), D-major
+    byol_preds: dict[str, Tensor]  # (B, T, C) by encoder name
 
 
 class InputScale(nn.Module):
@@ -51,8 +48,6 @@ class MLP(nn.Module):
 
     def __init__(self, hidden_layers: Sequence[int]):
         super().__init__()
-        if len(hidden_layers) < 2 or not are_sizes(hidden_layers):
-            raise ValueError(f"hidden_layers must be two or more whole numbers from 1, not {tuple(hidden_layers)}")
         layers = [layer for sizes in pairwise(hidden_layers) for layer in (nn.Linear(*sizes), PReLU(0.1))]
         self.layers = nn.Sequential(*layers[:-1])
 
@@ -89,22 +84,19 @@ class BAMS(nn.Module):
             raise ValueError("BAMS needs at least one encoder, for example short_term=dict(num_channels=(64, 64))")
         self.config: dict[str, Any] = {"input_size": input_size}
         self.bootstrap_kinds: dict[str, str] = {}
-        if not are_sizes((input_size,)):
-            raise ValueError(f"input_size must be a whole number of at least 1, not {input_size}")
         self.scale = InputScale(input_size)
         self.encoders = nn.ModuleDict()
         for name, options in encoders.items():
-            kind = options.get("bootstrap", DEFAULT_BOOTSTRAP.get(name, "none"))
+            sizes = dict(options)
+            kind = sizes.pop("bootstrap", DEFAULT_BOOTSTRAP.get(name, "none"))
             if kind not in BOOTSTRAPS:
                 raise ValueError(f"{name}: bootstrap is {kind!r}; it must be one of {', '.join(BOOTSTRAPS)}")
-            sizes = {key: value for key, value in options.items() if key != "bootstrap"}
             try:
                 self.encoders[name] = TemporalConvNet(input_size, **sizes)
             except (TypeError, KeyError) as error:
                 raise ValueError(f"{name}: {error}") from error
             self.bootstrap_kinds[name] = kind
-            sizes["num_channels"] = list(sizes["num_channels"])
-            self.config[name] = {**sizes, "bootstrap": kind}
+            self.config[name] = {**sizes, "num_channels": list(sizes["num_channels"]), "bootstrap": kind}
         if set(predictor) != {"hidden_layers"} or len(predictor["hidden_layers"]) < 2:
             raise ValueError(f"predictor takes hidden_layers, at least two sizes, not {dict(predictor)}")
         first, *hidden_layers = predictor["hidden_layers"]
@@ -113,9 +105,8 @@ class BAMS(nn.Module):
             raise ValueError(f"the action predictor's input has {joined} numbers, not {first}; take -1")
         self.config["predictor"] = {"hidden_layers": [joined, *hidden_layers]}
         self.predictor = MLP([joined, *hidden_layers])
-        self.bootstrap = nn.ModuleDict(
-            {n: _bootstrap_predictor(self.sizes[n]) for n, kind in self.bootstrap_kinds.items() if kind != "none"}
-        )
+        trained = [name for name, kind in self.bootstrap_kinds.items() if kind != "none"]
+        self.bootstrap = nn.ModuleDict({name: _bootstrap_predictor(self.sizes[name]) for name in trained})
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -145,29 +136,23 @@ class BAMS(nn.Module):
     def forward(self, input: Tensor) -> BAMSOutput:
         """All outputs for all frames of an input (B, T, F) float32, unscaled and finite."""
         size, dtype = self.config["input_size"], self.scale.centre.dtype
-        if input.ndim != 3 or input.shape[-1] != size or 0 in input.shape:
-            raise ValueError(f"input has axes {tuple(input.shape)}; expected (tracks, frames, {size}), none of them 0")
-        if input.dtype != dtype:
-            raise ValueError(f"input is {input.dtype}; expected {dtype}, as input.to({dtype}) gives it")
+        if input.ndim != 3 or input.shape[-1] != size or 0 in input.shape or input.dtype != dtype:
+            found = f"{tuple(input.shape)} of {input.dtype}"
+            raise ValueError(f"input has axes {found}; expected (tracks, frames, {size}) of {dtype}, none of them 0")
         if not torch.isfinite(input).all():
-            fills = "fill gaps first with bams.features.fill_gaps, or take the input from a Dataset, which does"
-            raise ValueError(f"input holds NaN or infinite values; {fills}")
+            raise ValueError("input holds NaN or infinite values; fill gaps first with bams.features.fill_gaps")
         embs = self.encode(input)
         preds = {n: predict(embs[n].flatten(0, 1)).view_as(embs[n]) for n, predict in self.bootstrap.items()}
         return BAMSOutput(embs, self.predict_actions(embs, input), preds)
 
     @torch.no_grad()
     def start_at(self, log_histogram: Tensor, weight_factor: float = 0.01) -> None:
-        """Let the action predictor start at a histogram over all recordings, so that no step is spent on learning it.
-
-        The last bias becomes `log_histogram` (D*Q,); the last weights are multiplied by `weight_factor`.
-        """
+        """Let the action predictor start at the histogram (D*Q,) over all recordings, nearly whatever its input is."""
         last = self.predictor.layers[-1]
         last.bias.copy_(log_histogram)
         last.weight.mul_(weight_factor)
 
 
 def _bootstrap_predictor(size: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Linear(size, 4 * size, bias=False), nn.BatchNorm1d(4 * size), nn.ReLU(), nn.Linear(4 * size, size)
-    )
+    wide = 4 * size
+    return nn.Sequential(nn.Linear(size, wide, bias=False), nn.BatchNorm1d(wide), nn.ReLU(), nn.Linear(wide, size))
