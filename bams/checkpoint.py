@@ -1,6 +1,6 @@
 """What a trained model is on disk: one file that rebuilds it, and opens without running code."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,29 +23,17 @@ CUSTOM = "custom"  # data set of your own recordings
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained model with all that is needed to use it on new data, or to train on.
+    """A trained model with all that is needed to use it on new data, or to train on."""
 
-    Attributes:
-        model: the network, in eval mode.
-        dataset: what it was trained on, for example 'mouse_triplets'.
-        statistics: fitted on the training tracks; `Dataset(statistics=...)` takes them for new data.
-        marginal_loss: (D,) float32, see `bams.losses.marginal_loss`.
-        features: `inputs` and `actions`, their names; `source`, how they are made (`bams.features.recording.as_data`).
-        settings: the training configuration.
-        progress: epoch, step, and the state of the optimiser and the scheduler.
-        versions: of bams, torch, numpy and Python, at the time of writing.
-        reference: what the training recordings are like, for drift to be found; only of your own recordings.
-    """
-
-    model: BAMS
-    dataset: str
-    statistics: Statistics
-    marginal_loss: np.ndarray
-    features: dict[str, Any] = field(default_factory=dict)
-    settings: dict[str, Any] = field(default_factory=dict)
-    progress: dict[str, Any] = field(default_factory=dict)
-    versions: dict[str, str] = field(default_factory=dict)
-    reference: dict[str, Any] = field(default_factory=dict)
+    model: BAMS  #: in eval mode
+    dataset: str  #: what it was trained on, for example 'mouse_triplets'
+    statistics: Statistics  #: fitted on the training tracks; `Dataset(statistics=...)` takes them for new data
+    marginal_loss: np.ndarray  #: (D,) float32, see `bams.losses.marginal_loss`
+    features: dict[str, Any] = field(default_factory=dict)  #: names of `inputs` and `actions`; `source` makes them
+    settings: dict[str, Any] = field(default_factory=dict)  #: the training configuration
+    progress: dict[str, Any] = field(default_factory=dict)  #: epoch, step, state of the optimiser and the scheduler
+    versions: dict[str, str] = field(default_factory=dict)  #: of bams, torch, numpy and Python at the time of writing
+    reference: dict[str, Any] = field(default_factory=dict)  #: what your own training recordings are like, for drift
 
     def inputs(self, recording: np.ndarray, names: Sequence[str] | None = None) -> np.ndarray:
         """What the network takes of a recording: (A, T, F) float32; unknown values are at the centre in training.
@@ -147,10 +135,8 @@ def trained_features(trained: Checkpoint) -> FeatureSource:
     if "source" in trained.features:
         return from_data(trained.features["source"])
     if trained.dataset != CUSTOM:
-        raise ValueError(
-            f"this checkpoint of {trained.dataset} is from before version 0.2 and does not say how its features are "
-            "made: give them, for example mouse_triplets.features"
-        )
+        message = f"this checkpoint of {trained.dataset} is from before version 0.2 and does not say how"
+        raise ValueError(f"{message} its features are made: give them, for example mouse_triplets.features")
     if trained.settings.get("tracks") == "joint" or trained.settings.get("features") == "camera":
         raise ValueError("the model was trained with --tracks joint or --features camera, which only bams 0.1 has")
     return part_of(trained.settings, FeatureConfig)
@@ -168,10 +154,8 @@ def check_features(expected: Mapping[str, list[str]], found: Mapping[str, list[s
         names, known = found.get(kind, expected[kind]), expected[kind]
         if names != known:
             other = next((a for a, b in zip(names, known, strict=False) if a != b), "more or fewer of them")
-            raise ValueError(
-                f"{path} was trained on {len(known)} {kind} features, these data give {len(names)} (first "
-                f"difference: {other}): embed recordings with the same keypoints, by the same names"
-            )
+            counts = f"{len(known)} {kind} features, these data give {len(names)} (first difference: {other})"
+            raise ValueError(f"{path} was trained on {counts}: use the same keypoints, by the same names")
 
 
 def load_released(
@@ -209,19 +193,18 @@ def _storable(value: Any) -> Any:
     """Plain containers, numbers, strings and tensors only: all that a `weights_only` load admits."""
     if isinstance(value, np.ndarray):
         return torch.from_numpy(value.copy())
-    if isinstance(value, Mapping):
-        return {key: _storable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_storable(item) for item in value]
     if isinstance(value, np.generic):
         return value.item()
-    return str(value) if isinstance(value, Path) else value
+    return str(value) if isinstance(value, Path) else _mapped(_storable, value)
 
 
 def _with_arrays(value: Any) -> Any:
     """The opposite of `_storable`, of arrays."""
+    return value.numpy() if isinstance(value, torch.Tensor) else _mapped(_with_arrays, value)
+
+
+def _mapped(function: Callable[[Any], Any], value: Any) -> Any:
+    """What the function makes of each item of a container, or anything else as it is."""
     if isinstance(value, Mapping):
-        return {key: _with_arrays(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_with_arrays(item) for item in value]
-    return value.numpy() if isinstance(value, torch.Tensor) else value
+        return {key: function(item) for key, item in value.items()}
+    return [function(item) for item in value] if isinstance(value, list | tuple) else value

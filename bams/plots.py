@@ -40,10 +40,9 @@ def plot_latents(
 
     Args:
         embeddings: by name, (frames, C) float, finite, C > 1; a column of panels each.
-        labels: by name, a row of panels each: classes (frames,) int and their names; or numbers (frames,) float,
-            NaN = not known, and None.
+        labels: by name, a row of panels each: classes (frames,) int and their names; or numbers (frames,) and None.
         projector: a scikit-learn transformer to two columns, copied for each embedding; PCA by default.
-        most_points: number of frames that are projected and drawn, chosen at random by `seed`.
+        most_points: number of frames that are drawn, chosen at random by `seed`.
     """
     frames = _common_length({**embeddings} | {name: values for name, (values, _) in labels.items()})
     shown = np.random.default_rng(seed).permutation(frames)[:most_points]
@@ -153,8 +152,9 @@ def plot_training_curves(run: str | Path, *, axes: Any = None) -> "Figure":
             points = [(point.step, point.value) for point in found.Scalars(tag)]
             plain = tag.removeprefix("train/byol_loss_").replace("_", " ")
             name = {"train/hoa_skill": "training", "val/hoa_skill": "held out"}.get(tag, plain)
-            style = "o-" if name == "held out" else "-"
-            panel.plot(*np.transpose(points), style, color=colour, label=name, markersize=4)
+            panel.plot(
+                *np.transpose(points), "o-" if name == "held out" else "-", color=colour, label=name, markersize=4
+            )
         panel.set(title=title, xlabel="step")
         if len(drawn) > 1:
             panel.legend(frameon=False)

@@ -105,7 +105,6 @@ def test_input_of_other_axes_is_refused_with_expected_and_received(shape):
 @pytest.mark.parametrize(
     ("encoders", "message"),
     [
-        ({}, "at least one encoder"),
         ({"a": {"num_channels": (3,), "channel": 3}}, "a: .*channel"),
         ({"a": {"kernel_size": 3}}, "a: .*num_channels"),
         ({"a": {"num_channels": (3,), "bootstrap": "close"}}, "a: .*'close'.*near, far, none"),

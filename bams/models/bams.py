@@ -12,7 +12,6 @@ from bams.models.tcn import TemporalConvNet
 
 DEFAULT_BOOTSTRAP = {"short_term": "near", "long_term": "far"}
 BOOTSTRAPS = ("near", "far", "none")
-CLIP = 3.0  # inputs farther than this many scales from the centre are jumps of the tracker
 
 
 class BAMSOutput(NamedTuple):
@@ -24,7 +23,7 @@ class BAMSOutput(NamedTuple):
 
 
 class InputScale(nn.Module):
-    """(x - centre) / scale, clipped at `limit`; the identity until `set` is called."""
+    """(x - centre) / scale, clipped at `limit`, beyond which the tracker jumped; the identity until `set` is called."""
 
     def __init__(self, input_size: int):
         super().__init__()
@@ -32,7 +31,7 @@ class InputScale(nn.Module):
         self.register_buffer("scale", torch.ones(input_size))
         self.register_buffer("limit", torch.tensor(float("inf")))
 
-    def set(self, centre: Tensor, scale: Tensor, limit: float = CLIP) -> None:
+    def set(self, centre: Tensor, scale: Tensor, limit: float = 3.0) -> None:
         """Take centre and scale, each (F,) in the units of the features."""
         self.centre.copy_(centre)
         self.scale.copy_(scale)
@@ -60,19 +59,14 @@ class BAMS(nn.Module):
     """Embeddings of every frame at several timescales, trained by predicting the actions that come next.
 
     Args:
-        input_size: number of input features.
         predictor: `hidden_layers`, the sizes of the action predictor from its input (-1: as large as all embeddings
             and the input together) to its output D*Q.
         encoders: by name, the arguments of `TemporalConvNet`, and `bootstrap`: 'near', 'far' or 'none' (unless given,
             short_term is near, long_term is far, and others have none).
 
     Example:
-        >>> model = BAMS(
-        ...     67,
-        ...     short_term=dict(num_channels=(64, 64, 32, 32), kernel_size=3),
-        ...     long_term=dict(num_channels=(64, 64, 64, 32, 32), kernel_size=3, dilation=4),
-        ...     predictor=dict(hidden_layers=(-1, 256, 512, 512, 17 * 32)),
-        ... )
+        >>> encoders = dict(short_term=dict(num_channels=(64, 32)), long_term=dict(num_channels=(64, 32), dilation=4))
+        >>> model = BAMS(67, **encoders, predictor=dict(hidden_layers=(-1, 256, 17 * 32)))
         >>> embs, hoa_pred, byol_preds = model(torch.zeros(2, 100, 67))
         >>> embs["long_term"].shape
         torch.Size([2, 100, 32])
@@ -80,8 +74,6 @@ class BAMS(nn.Module):
 
     def __init__(self, input_size: int, *, predictor: Mapping[str, Any], **encoders: Mapping[str, Any]):
         super().__init__()
-        if not encoders:
-            raise ValueError("BAMS needs at least one encoder, for example short_term=dict(num_channels=(64, 64))")
         self.config: dict[str, Any] = {"input_size": input_size}
         self.bootstrap_kinds: dict[str, str] = {}
         self.scale = InputScale(input_size)

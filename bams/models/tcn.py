@@ -43,11 +43,8 @@ def _convolve(conv: nn.Conv1d, x: Tensor) -> Tensor:
 class TemporalConvNet(nn.Module):
     """A causal temporal convolutional network: the output at frame t depends on frames up to t only.
 
-    Args:
-        num_channels: output channels of each block; the last is the size C of the embedding.
-        kernel_size: frames that one convolution combines.
-        dilation: its base; the inputs of a convolution in block i are dilation**i frames apart.
-        dropout: probability of dropping a value, in training.
+    Block i has `num_channels[i]` output channels; the last is the size C of the embedding. Each of its convolutions
+    combines `kernel_size` frames that are `dilation`**i frames apart.
     """
 
     def __init__(

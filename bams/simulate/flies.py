@@ -138,7 +138,6 @@ def _pose(rng: Generator, actions, step_hz: float, centre, heading) -> np.ndarra
     body[..., FRONT_LEGS] += share[..., [GROOM]] * [0.2 + 0.6j, 0.2 - 0.6j] + rub * [0.15, -0.15]
     wing = share[..., [SING]] * (bouts.hold(actions, rng.integers(0, 2, actions.shape))[..., None] == [0, 1])
     body[..., WINGS] *= np.exp(1j * wing * [-1.2, 1.2])
-
     # sizes differ between individuals, not between sexes
     size = np.clip(rng.normal(1, 0.06, (len(actions), 1)), 0.85, 1.15)
     turned = np.exp(1j * heading)

@@ -156,7 +156,6 @@ def _pose(rng: Generator, actions, gait_hz: float, centre, heading, rate) -> np.
     """True keypoints of one clip, (A, T, K) complex, px in [1, 849]."""
     mix = bouts.trailing_mean(np.eye(len(ACTIONS))[actions], SMOOTH)  # (A, T, 6) shares of the postures
     body = mix @ POSTURES * (1 + 0.1 * _drift(rng, actions.shape)[..., None])  # mice stretch and crouch at any time
-
     stride, phase = (mix @ STRIDE)[..., None], bouts.rhythm(rng, actions, gait_hz, FPS)[..., None]
     body[..., PAWS] += stride * np.cos(phase + PAW_PHASE)
     body[..., 7:10] += 0.15j * stride * np.sin(phase)  # the hips sway
@@ -165,12 +164,10 @@ def _pose(rng: Generator, actions, gait_hz: float, centre, heading, rate) -> np.
     body[..., :6] += 7 * (mix[..., REAR] * np.cos(bouts.rhythm(rng, actions, 2.0, FPS)))[..., None]
     body[..., 10:] += 1j * _drift(rng, actions.shape)[..., None] * [5, 12]  # the tail swings
     breath = 1 + 0.03 * np.sin(bouts.rhythm(rng, actions, 2.5, FPS))[..., None]
-
     # bend the spine into an arc: what lies at u along it is turned by u * curvature
     angle = (0.1 * rate + 0.002 * _drift(rng, actions.shape))[..., None] * body.real
     spine = body.real * np.sinc(angle / (2 * np.pi)) * np.exp(0.5j * angle)
     body = spine + 1j * breath * body.imag * np.exp(1j * angle)
-
     # sizes differ between individuals, not between strains
     size = np.clip(rng.normal(1, 0.08, (len(actions), 1)), 0.8, 1.2)
     return _inside(centre[..., None] + (size * np.exp(1j * heading))[..., None] * body, 1)

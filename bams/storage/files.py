@@ -13,7 +13,7 @@ import pickle
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 from types import ModuleType
@@ -43,7 +43,6 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
     """
     path = Path(path)
     with _temporary_name(path) as temporary:
-        check_writable(path.parent)
         with temporary.open("xb+") as file:  # HDF5 reads again what it has written
             yield file
             file.flush()
@@ -66,11 +65,9 @@ def _temporary_name(path: Path) -> Iterator[Path]:
     """A name beside `path`, in a folder that exists; what has this name at the end of the block is removed."""
     temporary = path.with_name(f".{path.name}.{token_hex(4)}.part")
     try:
-        with made_folder(path.parent):
-            try:
-                yield temporary
-            finally:
-                remove(temporary)
+        with made_folder(path.parent), ExitStack() as stack:
+            stack.callback(remove, temporary)
+            yield temporary
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise
@@ -84,11 +81,11 @@ def remove(path: Path) -> None:
 
 @contextmanager
 def made_folder(path: str | Path) -> Iterator[Path]:
-    """Make a folder as `make_folder` does; new folders that are empty at the end of the block are removed."""
+    """Make a folder that can be written; new folders that are empty at the end of the block are removed."""
     path = Path(path)
     new = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
-        yield make_folder(path)
+        yield check_writable(make_folder(path))
     finally:
         with suppress(OSError):  # a folder that is not empty stays, and so do its parents
             for folder in new:
@@ -109,8 +106,6 @@ def check_writable(folder: str | Path) -> Path:
     """Raise OSError before a long job begins if `folder`, or its nearest parent that exists, cannot be written."""
     folder = Path(folder)
     nearest = next(one for one in (folder, *folder.absolute().parents) if one.exists())
-    if not nearest.is_dir():
-        raise OSError(f"cannot make the folder {folder}: {nearest} is a file; choose another folder")
     try:
         with tempfile.TemporaryFile(dir=nearest):
             return folder
@@ -126,10 +121,8 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
         try:
             return read_npz(file) if zipped else {"keypoints": read_npy(file)}
         except Exception as error:  # numpy, zipfile and zlib each raise their own kinds
-            raise ValueError(
-                f"{path} cannot be read as plain .npy or .npz arrays ({short(error)}); "
-                "save it with numpy.save or numpy.savez, without Python objects"
-            ) from error
+            message = f"{path} cannot be read as plain .npy or .npz arrays ({short(error)})"
+            raise ValueError(f"{message}; save it with numpy.save or numpy.savez, without Python objects") from error
 
 
 def write_arrays(path: str | Path, **arrays: np.ndarray) -> Path:

@@ -3,7 +3,7 @@
 import errno
 import glob
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -22,25 +22,19 @@ def claimed(path: str | Path, wait: bool = False) -> Iterator[None]:
     """
     path = Path(path)
     lock = path.with_name(f".{path.name}.lock")
-    with files.made_folder(path.parent):
-        files.check_writable(path.parent)
-        with _held(lock, path, wait):
-            for leftover in path.parent.glob(f".{glob.escape(path.name)}.????????.part"):
-                files.remove(leftover)
-            try:
-                yield
-            finally:
-                with suppress(OSError):  # on Windows, where an open file cannot be removed, filelock does it
-                    lock.unlink()
-
-
-def _held(lock: Path, path: Path, wait: bool) -> AbstractContextManager:
-    try:
-        return FileLock(lock).acquire(timeout=-1 if wait else 0)
-    except Timeout as error:
-        message = f"another process is writing {path}: wait for it, or choose another name (--ckpt_path)"
-        raise BlockingIOError(message) from error
-    except OSError as error:
-        if error.errno not in NO_LOCKS:
-            raise
-        return nullcontext()
+    with files.made_folder(path.parent), ExitStack() as held:
+        try:
+            held.enter_context(FileLock(lock, timeout=-1 if wait else 0))
+        except Timeout as error:
+            message = f"another process is writing {path}: wait for it, or choose another name (--ckpt_path)"
+            raise BlockingIOError(message) from error
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+        for leftover in path.parent.glob(f".{glob.escape(path.name)}.????????.part"):
+            files.remove(leftover)
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # on Windows, where an open file cannot be removed, filelock does it
+                lock.unlink()

@@ -62,8 +62,6 @@ def _fill(array: np.ndarray, shape: tuple, dtype: np.dtype, fortran: bool, conte
     if dtype.hasobject and not listed:
         raise pickle.UnpicklingError(f"it has an array of objects that does not fill the axes {shape}")
     array.__setstate__((1, shape, dtype, fortran, content))
-    if dtype.kind == "U":
-        array.tolist()  # characters that do not exist are an error here, not later
     return array
 
 
