@@ -111,10 +111,7 @@ def part_of(settings: Mapping[str, Any], cls: type[Part]) -> Part:
 
 
 def kept(*configs: Any) -> dict[str, Any]:
-    """The settings that a checkpoint keeps, by name; classes give their defaults.
-
-    Fields marked `metadata={"kept": False}` are left out: no file decides what is opened or written, or which job runs.
-    """
+    """The settings that a checkpoint keeps, by name: all but paths and the like, marked `metadata={"kept": False}`."""
     settings = [(config, setting) for config in configs for setting in fields(config)]
     return {s.name: getattr(config, s.name) for config, s in settings if s.metadata.get("kept", True)}
 
@@ -137,8 +134,6 @@ def trained_features(trained: Checkpoint) -> FeatureSource:
     if trained.dataset != CUSTOM:
         message = f"this checkpoint of {trained.dataset} is from before version 0.2 and does not say how"
         raise ValueError(f"{message} its features are made: give them, for example mouse_triplets.features")
-    if trained.settings.get("tracks") == "joint" or trained.settings.get("features") == "camera":
-        raise ValueError("the model was trained with --tracks joint or --features camera, which only bams 0.1 has")
     return part_of(trained.settings, FeatureConfig)
 
 

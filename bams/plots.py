@@ -152,9 +152,8 @@ def plot_training_curves(run: str | Path, *, axes: Any = None) -> "Figure":
             points = [(point.step, point.value) for point in found.Scalars(tag)]
             plain = tag.removeprefix("train/byol_loss_").replace("_", " ")
             name = {"train/hoa_skill": "training", "val/hoa_skill": "held out"}.get(tag, plain)
-            panel.plot(
-                *np.transpose(points), "o-" if name == "held out" else "-", color=colour, label=name, markersize=4
-            )
+            marker = "o" if tag.startswith("val/") else None
+            panel.plot(*np.transpose(points), color=colour, label=name, marker=marker, markersize=4)
         panel.set(title=title, xlabel="step")
         if len(drawn) > 1:
             panel.legend(frameon=False)

@@ -155,8 +155,8 @@ def common_array(path: Path, shape: tuple[int, ...], fill: float = 0) -> np.ndar
                 with path.open("r+b") as file:
                     os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
         except OSError as error:
-            size = math.prod(shape) * 4 / 2**20
-            raise OSError(f"cannot write {size:.0f} MiB in {path.parent}: {error.strerror}") from error
+            mebibytes = math.prod(shape) * 4 / 2**20
+            raise OSError(f"cannot write {mebibytes:.0f} MiB in {path.parent}: {error.strerror}") from error
         if fill:
             array[:] = fill
     wait()

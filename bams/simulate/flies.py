@@ -99,7 +99,8 @@ def _move(rng: Generator, modes, actions, present):
     pace = SPEED[actions] * bouts.hold(actions, rng.uniform(0.7, 1.3, shape)) / FPS
     wander = bouts.hold(actions, rng.normal(0, 1.0, shape)) / FPS
     spin = bouts.hold(actions, rng.uniform(4, 9, shape) * rng.choice([-1, 1], shape)) / FPS
-    goes, social = (actions == WALK) | (actions == SING), modes == SOCIAL
+    goes = (actions == WALK) | (actions == SING)
+    social = modes == SOCIAL
 
     place = 0.8 * ARENA * np.sqrt(rng.random(shape[:2])) * np.exp(2j * np.pi * rng.random(shape[:2]))
     course = rng.uniform(-np.pi, np.pi, shape[:2])

@@ -15,10 +15,9 @@ NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP)  # some network file systems have no
 
 @contextmanager
 def claimed(path: str | Path, wait: bool = False) -> Iterator[None]:
-    """Let no other process write `path`, a file or a folder, until the block or this process ends.
+    """Let no other process write `path`, a file or a folder; if one does, `wait` for it, or raise BlockingIOError.
 
-    Temporary files that killed processes have left beside it are removed. If another process writes it, `wait` for
-    that one, or BlockingIOError.
+    Temporary files that killed processes have left beside it are removed.
     """
     path = Path(path)
     lock = path.with_name(f".{path.name}.lock")
