@@ -93,7 +93,7 @@ def test_a_written_file_has_the_permissions_of_any_new_file(tmp_path, umask):
 def test_a_folder_whose_parent_is_a_file_is_an_error_with_its_path(tmp_path):
     folder = write(tmp_path / "blocker", b"a file") / "below"
     for make in (files.make_folder, files.check_writable, lambda folder: files.write_text(folder / "a.txt", "x")):
-        with pytest.raises(OSError, match="cannot make the folder") as error:
+        with pytest.raises(OSError, match=r"cannot (make|write in) the folder") as error:
             make(folder)
         assert_one_sentence(error, folder)
     assert files.check_writable(tmp_path / "a" / "b") == tmp_path / "a" / "b"

@@ -98,14 +98,13 @@ def test_input_of_other_axes_is_refused_with_expected_and_received(shape):
     with pytest.raises(ValueError, match=r"expected \(tracks, frames, 4\)") as error:
         tiny_model()(torch.zeros(shape))
     assert str(tuple(shape)) in str(error.value)
-    with pytest.raises(ValueError, match=r"float64; expected torch.float32"):
+    with pytest.raises(ValueError, match=r"float64; expected .* of torch.float32"):
         tiny_model()(torch.zeros(1, 6, 4, dtype=torch.float64))
 
 
 @pytest.mark.parametrize(
     ("encoders", "message"),
     [
-        ({}, "at least one encoder"),
         ({"a": {"num_channels": (3,), "channel": 3}}, "a: .*channel"),
         ({"a": {"kernel_size": 3}}, "a: .*num_channels"),
         ({"a": {"num_channels": (3,), "bootstrap": "close"}}, "a: .*'close'.*near, far, none"),
