@@ -89,6 +89,7 @@ def test_the_config_rebuilds_the_model(size):
     [
         (torch.zeros(1, 6, 5), r"axes \(1, 6, 5\); expected \(tracks, frames, 4\)"),
         (torch.zeros(6, 4), r"axes \(6, 4\); expected \(tracks, frames, 4\)"),
+        (torch.zeros(1, 0, 4), r"axes \(1, 0, 4\).*none of them 0"),
         (torch.zeros(1, 6, 4, dtype=torch.float64), r"float64; expected torch.float32"),
         *(
             (torch.zeros(1, 6, 4).index_fill(2, torch.tensor(3), value), r"NaN or infinite.*fill_gaps")
@@ -109,8 +110,6 @@ def test_input_that_does_not_fit_is_refused_with_the_way_out(x, message):
         ({"a": {"kernel_size": 3}}, "a: .*num_channels"),
         ({"a": {"num_channels": (3,), "bootstrap": "close"}}, "a: .*'close'.*near, far, none"),
         ({"a": {"num_channels": ()}}, "at least 1"),
-        *(({"a": {"num_channels": (3,), name: 0}}, "at least 1") for name in ("kernel_size", "num_layers_per_block")),
-        ({"a": {"num_channels": (3,), "dilation": 1.5}}, "at least 1"),
         ({"half": {"num_channels": (3,)}}, "half"),
         ({"0.5s": {"num_channels": (3,)}}, "0.5s"),
     ],
@@ -353,12 +352,6 @@ def test_dropout_takes_any_shape_and_lets_gradients_through_where_it_kept():
         torch.testing.assert_close(x.grad * x, out)
     assert Dropout(0.3)(torch.ones(8, dtype=torch.bfloat16)).dtype == torch.bfloat16
     assert Dropout(0.0)(x) is x and Dropout(0.9).eval()(x) is x
-
-
-@pytest.mark.parametrize("probability", [-0.1, 1, 1.5, float("nan")])
-def test_a_probability_of_dropout_that_is_none_is_refused(probability):
-    with pytest.raises(ValueError, match="dropout is"):
-        Dropout(probability)
 
 
 def test_start_at_makes_the_prediction_begin_at_the_given_histogram():
