@@ -137,21 +137,20 @@ def test_a_loader_gives_the_items_as_they_are_with_any_number_of_workers(workers
 
 
 def test_items_and_arguments_may_be_changed_without_harm():
-    x, y, valid = (np.stack(arrays) for arrays in random_tracks(4, lengths=(25, 25, 25)))
+    arrays = [np.stack(part) for part in random_tracks(4, lengths=(25, 25, 25))]
     labels = {"frame": np.arange(75.0).reshape(3, 25), "track": np.arange(6.0).reshape(3, 2), "one": np.arange(3)}
-    kept = [array.copy() for array in (x, y, valid)]
-    dataset = Dataset(x, y, valid, sequence_length=10, labels=labels)
-    for array, old in zip((x, y, valid), kept, strict=True):
-        np.testing.assert_array_equal(array, old)
+    kept = copy.deepcopy(arrays)
+    dataset = Dataset(*arrays, sequence_length=10, labels=labels)
+    np.testing.assert_equal(arrays, kept)
+    for array in arrays:
         array[...] = 0
-    first = [{name: np.array(np.asarray(value)) for name, value in item.items()} for item in dataset]
+    first = copy.deepcopy(list(dataset))
     np.testing.assert_array_equal(first[0]["valid"], kept[2][0, :10])
     for item in dataset:
         for value in item.values():
             np.asarray(value)[...] = 1
-    for i in range(len(dataset)):
-        for name, value in dataset[i].items():
-            np.testing.assert_array_equal(np.asarray(value), first[i][name], err_msg=name)
+    for item, expected in zip(dataset, first, strict=True):
+        assert_same_item(item, expected)
 
 
 def test_a_mapped_data_set_goes_to_another_process_without_its_arrays(tmp_path):
@@ -479,40 +478,26 @@ def cache_files(folder: Path) -> list[Path]:
 
 def test_the_second_construction_reads_the_cache_and_gives_the_same(tmp_path, monkeypatch):
     folder = tmp_path / "new" / "cache"
+    plain = Dataset(*random_tracks(30), cache_path=folder)
+    assert cache_files(folder) == []
     first = cached(folder)
-    assert_same_data(first, Dataset(*random_tracks(30)))
-    assert len(cache_files(folder)) == 1
-    before = cache_files(folder)[0].stat().st_mtime_ns
+    assert_same_data(first, plain)
+    (path,) = cache_files(folder)
+    before = path.stat().st_mtime_ns
 
     def computed_again(*_):
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(statistics, "fit_statistics", computed_again)
-    monkeypatch.setattr(statistics, "quantise", computed_again)
-    assert_same_data(first, cached(folder))
-    assert [path.stat().st_mtime_ns for path in cache_files(folder)] == [before]
-
-
-def test_the_cache_holds_plain_arrays(tmp_path):
-    cached(tmp_path)
-    (path,) = cache_files(tmp_path)
-    arrays = {file.name: np.load(file, allow_pickle=False) for file in path.iterdir()}
-    assert set(arrays) == {"inputs.npy", "actions.npy", "valid.npy", "statistics.npz"}
-    with arrays.pop("statistics.npz") as statistics:
-        assert set(statistics) == {"lengths", "centre", "scale", "edges", "counts"}
-    expected = Dataset(*random_tracks(30))
-    for name, array in arrays.items():
-        np.testing.assert_array_equal(array, getattr(expected, name.removesuffix(".npy")))
-
-
-def test_cached_arrays_are_mapped_not_read(tmp_path):
-    cached(tmp_path)
-    dataset = cached(tmp_path)
-    assert all(isinstance(array, np.memmap) for array in (dataset.inputs, dataset.actions, dataset.valid))
-    item = dataset[0]
+    monkeypatch.setattr(feature_tables, "fit_statistics", computed_again)
+    monkeypatch.setattr(feature_tables, "quantise", computed_again)
+    second = cached(folder)
+    assert_same_data(first, second)
+    assert cache_files(folder) == [path] and path.stat().st_mtime_ns == before
+    assert all(isinstance(array, np.memmap) for array in (second.inputs, second.actions, second.valid))
+    item = second[0]
     assert all(type(item[name]) is torch.Tensor for name in ("input", "actions", "valid"))
     item["input"][:] = 0  # an item is a copy
-    assert not np.array_equal(dataset[0]["input"], item["input"])
+    assert not np.array_equal(second[0]["input"], item["input"])
 
 
 def test_another_content_or_setting_has_another_file(tmp_path):
@@ -537,11 +522,6 @@ def test_another_content_or_setting_has_another_file(tmp_path):
     for arrays, options in variants:
         assert_same_data(Dataset(*arrays, cache=True, cache_path=tmp_path, **options), Dataset(*arrays, **options))
     assert len(cache_files(tmp_path)) == len(variants)
-
-
-def test_without_cache_nothing_is_written(tmp_path):
-    Dataset(*random_tracks(30), cache_path=tmp_path / "cache")
-    assert cache_files(tmp_path) == []
 
 
 @pytest.mark.parametrize("at", ["_write_header", "append", "finish"])
