@@ -121,8 +121,6 @@ def test_all_that_travels_with_the_model_comes_back(tmp_path):
     assert loaded.settings == {"epochs": 3, "lr": 1e-3, "lr_milestones": [1, 2], "ckpt_path": str(Path("a") / "b.pt")}
     assert loaded.versions == given.versions
     assert (loaded.progress["epoch"], loaded.progress["step"]) == (2, 11)
-    for name in ("optimizer", "scheduler"):
-        assert repr(loaded.progress[name].keys()) == repr(given.progress[name].keys())
 
 
 def test_optimiser_and_scheduler_can_go_on_from_the_file(tmp_path):
@@ -132,10 +130,8 @@ def test_optimiser_and_scheduler_can_go_on_from_the_file(tmp_path):
     scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, [1])
     optimizer.load_state_dict(loaded.progress["optimizer"])
     scheduler.load_state_dict(loaded.progress["scheduler"])
-    assert optimizer.param_groups[0]["lr"] == 1e-3
-    moments = [state["exp_avg"] for state in given.progress["optimizer"]["state"].values()]
-    again = [state["exp_avg"] for state in optimizer.state_dict()["state"].values()]
-    assert len(moments) > 10 and all(torch.equal(a, b) for a, b in zip(moments, again, strict=True))
+    assert len(optimizer.state_dict()["state"]) > 10
+    assert_same(optimizer.state_dict()["state"], given.progress["optimizer"]["state"])
     rates = []
     for _ in range(8):
         rates.append(optimizer.param_groups[0]["lr"])
@@ -316,9 +312,9 @@ def test_the_plain_network_behind_the_tiny_file_is_the_released_one():
 
 def test_the_tiny_file_is_what_its_script_makes():
     made = plain["random_weights"](np.random.default_rng(2023))
-    kept = torch.load(TINY, weights_only=True)
-    assert made.keys() == kept.keys()
-    assert all(np.array_equal(value, kept[name].numpy()) for name, value in made.items())
+    assert_same(
+        {name: torch.from_numpy(value) for name, value in made.items()}, dict(torch.load(TINY, weights_only=True))
+    )
 
 
 def test_released_weights_without_a_bootstrap_predictor_can_be_loaded(tmp_path):

@@ -162,9 +162,6 @@ def test_a_mapped_data_set_goes_to_another_process_without_its_arrays(tmp_path):
     assert_same_data(pickle.loads(pickle.dumps(whole)), whole)
 
 
-# --- validity ----------------------------------------------------------------------------------
-
-
 def test_valid_per_frame_holds_for_every_action():
     x, y, valid = random_tracks(7)
     per_frame = [v[:, 0] for v in valid]
@@ -300,9 +297,6 @@ def test_new_data_without_anything_valid_can_be_embedded_with_given_statistics()
     item = Dataset(x, y, None, statistics=train.statistics)[0]
     np.testing.assert_array_equal(item["input"], np.repeat(train.statistics.centre[None], 5, axis=0))
     assert not item["valid"].any()
-
-
-# --- units -------------------------------------------------------------------------------------
 
 
 def poses_dataset(keypoints: np.ndarray, **options) -> Dataset:

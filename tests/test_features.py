@@ -30,7 +30,7 @@ def column(found, name: str, kind: str = "inputs") -> np.ndarray:
     return getattr(found, kind)[..., names.index(name)]
 
 
-# --- angles ------------------------------------------------------------------------------------
+# --- angles and gaps ---
 
 
 def test_wrapped_angles_lie_in_the_interval_and_point_the_same_way():
@@ -83,9 +83,6 @@ def test_egocentric_is_division_by_the_heading():
         np.testing.assert_allclose(found[n, t, k], [z.real, z.imag], atol=1e-6)
 
 
-# --- gaps --------------------------------------------------------------------------------------
-
-
 def test_fill_gaps_by_hand():
     values = np.float32([[NAN, 1, NAN, NAN, 4, NAN]])
     np.testing.assert_array_equal(fill_gaps(values, np.isfinite(values)), np.float32([[NAN, 1, 1, 1, 4, 4]]))
@@ -98,7 +95,7 @@ def test_observed_needs_every_coordinate():
     np.testing.assert_array_equal(observed(keypoints), [[[True, False, False, False, True]]])
 
 
-# --- differences -------------------------------------------------------------------------------
+# --- differences and series ---
 
 
 def slow_difference(values: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -146,9 +143,6 @@ def test_the_short_way_round_is_taken_and_half_a_turn_is_plus_pi():
     change, _ = angle_difference(np.float32([[3, -3, 3], [0, PI, 0]]), np.ones((2, 3), bool))
     np.testing.assert_allclose(change[0], [0, 2 * np.pi - 6, 6 - 2 * np.pi], atol=1e-6)
     np.testing.assert_array_equal(change[1], [0, PI, PI])
-
-
-# --- series ------------------------------------------------------------------------------------
 
 
 def test_series_features_by_hand():

@@ -55,7 +55,7 @@ def balanced_ridge() -> RidgeClassifier:
     return RidgeClassifier(alpha=1.0, class_weight="balanced")
 
 
-# --- one split ---
+# --- one split, sums over frames, folds ---
 
 
 def test_classifier_is_that_of_scikit_learn_and_leaves_its_arguments():
@@ -132,9 +132,6 @@ def test_parts_that_do_not_fit_are_refused(features, labels, message):
         train_linear_classifier((features, labels), (features, labels))
 
 
-# --- sums over frames ---
-
-
 @pytest.mark.parametrize("count", [2, 3, 5])
 def test_solving_from_sums_gives_the_coefficients_of_scikit_learn(count):
     features, _, _, _ = data(seed=count)
@@ -161,9 +158,6 @@ def test_sums_are_the_same_however_many_rows_are_taken_at_once(monkeypatch):
             own = classes[rows] == c
             np.testing.assert_allclose(sums.products[c], z[own].T @ z[own], rtol=1e-9, atol=1e-8)
             np.testing.assert_allclose(sums.moments[c], measure[rows][own] @ z[own], rtol=1e-9, atol=1e-8)
-
-
-# --- folds ---
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -59,7 +59,7 @@ def slow_sums(predicted, actions, valid, window: int, frames) -> tuple[np.ndarra
     return distance, weight.sum((0, 1))
 
 
-# --- histogram of actions ---
+# --- histogram of actions and earth mover's distance ---
 
 
 def test_histogram_by_hand():
@@ -110,9 +110,6 @@ def test_running_counts_are_wide_enough_for_long_tracks(total):
     assert whole[0, 0, 0].tolist() == pytest.approx([(total - 3) / (total - 1), 2 / (total - 1)])
     assert whole[1, 0, 0].tolist() == [1, 0]
     assert share.flatten().tolist() == pytest.approx([(total - 1) / total] * 2)
-
-
-# --- earth mover's distance ---
 
 
 def test_distance_by_hand():
@@ -325,7 +322,7 @@ def test_views_follow_their_law(back, ahead):
         assert_counts_follow(times.sum(1), law.sum(1))
 
 
-# --- bootstrap ---
+# --- bootstrap and hidden parts ---
 
 
 def test_bootstrap_loss_is_one_minus_the_cosine():
@@ -346,9 +343,6 @@ def test_no_gradient_flows_into_the_target():
     predicted, target = predicted.requires_grad_(), target.requires_grad_()
     bootstrap_loss(predicted, target, torch.ones(4, dtype=bool)).backward()
     assert target.grad is None and predicted.grad.abs().sum() > 0
-
-
-# --- which parts the action predictor sees ---
 
 
 def test_kept_parts_follow_their_law_and_leave_an_embedding():

@@ -29,9 +29,6 @@ def earliest_frame_that_matters(network: TemporalConvNet, frames: int) -> int:
     return int(torch.nonzero(x.grad[0].abs().sum(-1))[0])
 
 
-# --- the call of the paper's scripts ---
-
-
 def test_call_of_the_papers_scripts_unpacks_as_a_triple():
     predictor = {"hidden_layers": (-1, 256, 512, 512, 5 * 32)}
     model = BAMS(29, short_term=PAPER_SHORT, long_term=PAPER_LONG, predictor=predictor)

@@ -117,9 +117,6 @@ def at_training_step(model: BAMS, step: int, act) -> None:
     model.predictor.register_forward_pre_hook(count)
 
 
-# --- reading out on the way ---
-
-
 def watch(model: BAMS, epoch: int):
     """Draws of its own, a change of mode, and what there is to log."""
     model.eval()
@@ -265,10 +262,10 @@ def go_on(folder: Path, config: TrainConfig = TINY, step: int | None = None) -> 
 def interrupt(folder: Path, step: int, number: int = signal.SIGINT, config: TrainConfig = TINY) -> Interrupted:
     model = tiny_model(sine_dataset())
     at_training_step(model, step, lambda: os.kill(os.getpid(), number))
-    handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
     with pytest.raises(Interrupted) as stop:
         run(folder, config, model=model, **scored())
-    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == handlers
     assert checkpoint.load(folder / "a.pt").progress["step"] == step
     return stop.value
 
@@ -340,7 +337,7 @@ def test_checkpoints_are_written_every_so_many_epochs_and_at_the_end(tmp_path):
     assert [*steps, checkpoint.load(path).progress["step"]] == [None, None, 2, 2, 4, 5]
 
 
-# --- data at the edge ---
+# --- data at the edge and losses that are not finite ---
 
 
 def assert_trains_with_finite_losses(folder: Path, dataset: Dataset, config: TrainConfig = TINY) -> dict:
@@ -403,9 +400,6 @@ def test_encoders_without_bootstrap(tmp_path):
     assert kept.bootstrap_kinds == {"short_term": "none", "long_term": "none"}
 
 
-# --- not finite ---
-
-
 class Poisoned(Dataset):
     """A data set of which one track reads as NaN from the time when `poison` is set."""
 
@@ -456,7 +450,7 @@ def test_weights_that_are_not_finite_never_become_the_checkpoint(tmp_path, facto
 
 
 def one_step(tmp_path: Path, **changes) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor], Dataset]:
-    """Parameters before and after a single step."""
+    """Parameters before and after a single step, and the data set."""
     dataset = sine_dataset(4)
     model = tiny_model(dataset)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
@@ -533,11 +527,8 @@ def test_views_have_context_and_an_observation_and_are_enough_for_batch_norm(mon
 
 def test_learning_rates_fall_at_the_milestones_in_epochs(tmp_path):
     used: list[list[float]] = []
-    handle = register_optimizer_step_pre_hook(lambda o, *_: used.append([g["lr"] for g in o.param_groups]))
-    try:
+    with register_optimizer_step_pre_hook(lambda o, *_: used.append([g["lr"] for g in o.param_groups])):
         run(tmp_path, replace(TINY, epochs=4, lr=1e-3, bootstrap_lr=1e-2, lr_milestones=(1, 3)))
-    finally:
-        handle.remove()
     main = np.array([1e-3] * 3 + [1e-4] * 6 + [1e-5] * 3)
     np.testing.assert_allclose(used, np.stack([main, 10 * main], axis=1), rtol=1e-6)
     logged = [value for _, value in curves(tmp_path)["train/lr"]]
@@ -557,8 +548,7 @@ def test_no_number_of_epochs_is_as_many_as_make_enough_steps(tmp_path, monkeypat
     assert steps_and_epochs(replace(TINY, epochs=0), 9) == (3, ENOUGH_STEPS // 3)
     assert steps_and_epochs(replace(TINY, epochs=7), 9) == (3, 7)
     monkeypatch.setattr("bams.training.run.ENOUGH_STEPS", 7)
-    done = run(tmp_path, replace(TINY, epochs=0))
-    assert done.progress["step"] == 9
+    assert run(tmp_path, replace(TINY, epochs=0)).progress["step"] == 9
 
 
 def test_training_in_bfloat16_goes_on_as_if_never_stopped_and_is_near_float32(tmp_path, uninterrupted):
