@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 import xarray as xr
-from pose_writers import columns, write_analysis, write_csv, write_fixed, write_slp, write_table
+from pose_writers import columns, numbers, write_analysis, write_csv, write_fixed, write_slp, write_table
 
 from bams import Recording, load_poses
 
@@ -27,10 +27,6 @@ def load_one(path, **options) -> Recording:
     lost = np.isnan(recording.keypoints)
     assert (lost.any(axis=-1) == lost.all(axis=-1)).all()
     return recording
-
-
-def numbers(*shape: int) -> np.ndarray:
-    return np.random.default_rng(0).uniform(1, 900, shape)
 
 
 # --- DeepLabCut --------------------------------------------------------------------------------
