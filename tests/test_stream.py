@@ -47,6 +47,13 @@ def gappy(individuals: int = 3, frames: int = 50, count: int = 4, dims: int = 2,
     return keypoints.astype(np.float32)
 
 
+def gappy_flies() -> np.ndarray:
+    """(2, 40, K, 2) of two simulated flies."""
+    flies = simulate.simulate_flies(1, frames=40).keypoints[0]
+    flies[np.random.default_rng(0).random(flies.shape[:3]) < 0.3] = np.nan
+    return flies
+
+
 def make_checkpoint(found: Features, dataset: str, about: dict | None = None, encoders: dict = ENCODERS) -> Checkpoint:
     """A network with random weights for the features, which knows their scale."""
     rng, size = np.random.default_rng(0), found.inputs.shape[-1]
@@ -117,12 +124,10 @@ def test_any_number_of_individuals_and_keypoints_and_series(recording: np.ndarra
 def test_mice_with_the_network_of_their_script_and_flies():
     mice = simulate.simulate_mice(1, frames=150, gaps=10).keypoints[0]
     mice[:, 0] = mice[2, :60] = np.nan
-    flies = simulate.simulate_flies(1, frames=40).keypoints[0]
-    flies[np.random.default_rng(0).random(flies.shape[:3]) < 0.3] = np.nan
     model = new_model(Dataset(*mouse_triplets.features(mice)[:3]), mouse_triplets.SIZES, 0)
     assert model.context == 1364
     sizes = {name: model.config[name] for name in model.sizes}
-    for script, recording, encoders in ((mouse_triplets, mice, sizes), (fruit_flies, flies, ENCODERS)):
+    for script, recording, encoders in ((mouse_triplets, mice, sizes), (fruit_flies, gappy_flies(), ENCODERS)):
         features = script.features
         trained = make_checkpoint(features(recording), "dataset", encoders=encoders)
         assert_same(stream(StreamingEncoder(trained, features), recording), offline(trained, recording, features))
