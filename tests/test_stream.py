@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refusals import refused
 
 import fruit_flies
 import mouse_triplets
@@ -191,14 +192,12 @@ def test_neither_grows_nor_holds_on_to_arrays_and_weights():
 # --- what does not fit ---
 
 
-INFINITE = gappy()[:, 2].copy()
-INFINITE[1, 2, 0] = np.inf
 BAD_FRAMES = {
     "another number of individuals": (gappy(2)[:, 2], "give NaN for absent individuals"),
     "another number of keypoints": (gappy(count=5)[:, 2], "the frames before it"),
-    "several frames": (gappy()[:, :2], "expected (individuals, keypoints, coordinates)"),
+    "several frames": (gappy()[:, :2], "expected .individuals, keypoints, coordinates"),
     "nobody": (gappy()[:0, 2], "none of them 0"),
-    "infinite": (INFINITE, "infinite"),
+    "infinite": (np.where(np.isnan(gappy()[:, 2]), np.inf, 0), "infinite"),
     "text": (np.full((3, 4, 2), "left"), "not numbers"),
 }
 
@@ -210,9 +209,8 @@ def test_a_frame_that_does_not_fit_is_skipped(kind: str):
     trained = custom_checkpoint(recording)
     encoder = StreamingEncoder(trained)
     stream(encoder, recording[:, :20])
-    with pytest.raises(ValueError) as error:
+    with refused(said):
         encoder.embed(frame)
-    assert said in str(error.value) and "\n" not in str(error.value)
     assert_same(stream(encoder, recording[:, 20:]), stream(trained, recording), tolerance=0, first=20)
 
 
@@ -246,10 +244,7 @@ def test_features_are_given_once_or_are_those_of_the_file(tmp_path: Path):
         StreamingEncoder(path, mouse_triplets.features, simulate.KEYPOINTS)
     with pytest.raises(ValueError, match=r"m\.pt was trained on"):
         StreamingEncoder(path, OWN).embed(mice[:, 0])
-    for frame in (mice[:, 0, :11], mice[0, 0]):
-        with pytest.raises(ValueError, match="does not fit the features"):
-            StreamingEncoder(path, mouse_triplets.features).embed(frame)
-    with pytest.raises(FileNotFoundError):
-        StreamingEncoder(tmp_path / "missing.pt")
+    with pytest.raises(ValueError, match="does not fit the features"):
+        StreamingEncoder(path, mouse_triplets.features).embed(mice[:, 0, :11])
     trained = custom_checkpoint(gappy(), FeatureConfig(heading="keypoint3:keypoint2", predict=("movement",)))
     assert_same(stream(StreamingEncoder(str(checkpoint.save(path, trained))), gappy()), stream(trained, gappy()))
