@@ -22,11 +22,7 @@ SHOWN_S, USUAL_FPS = 60, 30
 
 
 def draw_overview(recordings: Sequence[Recording], embedded: Sequence[Sequence[TrackEmbedding]]) -> dict[str, "Figure"]:
-    """What has been learnt, at a glance.
-
-    Args:
-        recordings: at most `MOST_RECORDINGS` of them are drawn.
-        embedded: for each recording the embeddings of its individuals.
+    """What has been learnt, at a glance, from at most `MOST_RECORDINGS` recordings.
 
     Returns:
         `latents`, frames in two dimensions coloured by speed and by recording; `recording`, the first minute of

@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from types import FrameType
 from typing import NoReturn
 
 from bams.compute import distributed
@@ -26,7 +25,8 @@ def script(main: Callable[[Sequence[str]], None]) -> Callable[[Sequence[str] | N
         # torchrun ends its processes with SIGTERM; one that waits for others could not run the handler
         signals = () if "WORLD_SIZE" in os.environ else (signal.SIGTERM,)
         try:
-            with handled(_leave, *signals), distributed.started():
+            # temporary files are removed on the way out
+            with handled(lambda number, _: sys.exit(128 + number), *signals), distributed.started():
                 main(argv)
         except Interrupted as stop:
             print(stop, file=sys.stderr)
@@ -49,8 +49,3 @@ def _end(kind: str, error: Exception, argv: Sequence[str]) -> NoReturn:
         raise error
     print(f"error: {kind}{' '.join(str(error).split())}", file=sys.stderr)
     sys.exit(2)
-
-
-def _leave(number: int, _: FrameType | None) -> NoReturn:
-    """Stop where there is no checkpoint to write; temporary files are removed on the way out."""
-    sys.exit(128 + number)
