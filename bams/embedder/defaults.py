@@ -1,7 +1,6 @@
 """Defaults for your own recordings: settings, sizes of the network, and how recordings become windows."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from bams.data.keypoints import KeypointsDataset
@@ -30,11 +29,6 @@ def sizes(pooled: bool) -> dict[str, Any]:
         "long_term": {"num_channels": (64, 64, 64, 64, each), "kernel_size": 3, "dilation": 4},
         "hidden_layers": (256, 512, 512),
     }
-
-
-def feature_config(asked: FeatureConfig, recordings: Sequence[Recording]) -> FeatureConfig:
-    """The features asked for, with at most as many other animals as any of the recordings has."""
-    return replace(asked, others=min(asked.others, max(len(one.individuals) for one in recordings) - 1))
 
 
 def make_dataset(recordings: Sequence[Recording], config: FeatureConfig, **options: Any) -> KeypointsDataset:
