@@ -39,8 +39,7 @@ LoadLabels = Callable[[str], Annotations]
 
 def main(argv: Sequence[str], load_data: LoadData, load_labels: LoadLabels | None = None) -> None:
     """Run one job, or all; labels, if loaded, are read out of the embedding during and after training."""
-    config = CustomConfig if load_labels is None else LabelConfig
-    jobs = JOBS if load_labels is None else JOBS[:3]
+    config, jobs = (LabelConfig, JOBS[:3]) if load_labels else (CustomConfig, JOBS)
     settings = cli.parse(argv, "BAMS on your own recordings.", CUSTOM, config, DEFAULTS, jobs)
     recordings = read_recordings(settings, load_data)
     job, path, kind = settings.run.job, Path(settings.run.ckpt_path or ""), _kind(settings, recordings)
@@ -60,8 +59,8 @@ def main(argv: Sequence[str], load_data: LoadData, load_labels: LoadLabels | Non
         evaluation = LabelEvaluation(settings, cleaned, plan, labels) if labels else None
         path = cli.run_training(settings, plan, evaluation, cleaned[0].fps)
         if distributed.is_first():
-            device = pick_device(settings.train.device)
-            checkpoint.save(path, with_reference(checkpoint.load(path), training, device))
+            trained, device = checkpoint.load(path), pick_device(settings.train.device)
+            checkpoint.save(path, with_reference(trained, training, device))
             if evaluation:
                 evaluation.write_scores(path)
     if job in ("compute_representations", "all"):

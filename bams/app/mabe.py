@@ -120,11 +120,9 @@ def training_tables(settings: cli.Settings, group: Group, path: Path) -> list[Ta
                 tracks, part = recording_tracks(tracked, group.features), files.make_folder(folder / name)
                 made = build_table(tracks, bins=run.hoa_bins, statistics=statistics, folder=part)
                 statistics = made.statistics
-        files.write_json(folder / "tables.json", {name: (folder / name).exists() for name in TABLES})
 
     def read(folder: Path) -> list[Table]:
-        there = files.read_json(folder / "tables.json")
-        return [read_table(folder / name) for name in TABLES if there[name]]
+        return [read_table(one) for one in (folder / TABLES[0], *folder.glob(TABLES[1]))]
 
     asked = run.hoa_bins, run.val_share, train.seed, train.skip_frames, train.hoa_window
     # features of made-up frames are part of the key, so that a change in how they are made is noticed
@@ -175,11 +173,10 @@ def run_evaluate(settings: cli.Settings, group: Group, root: Path) -> None:
 def baselines(settings: cli.Settings, group: Group, root: Path) -> dict[str, Callable[..., np.ndarray]]:
     """Baselines of the test clips, by name: each makes a table of embeddings for a frame map."""
     ids, clips = load_clips(group, root / group.test_file)
-    trained = load_trained(settings, group)
+    trained, device = load_trained(settings, group), pick_device(settings.train.device)
 
     def embed(model: BAMS | InputAlone, rows: mabe_files.FrameMap) -> np.ndarray:
         mabe_files.check_frame_map(rows, ids, [clip.shape[1] for clip in clips], "the labels' frame map")
-        device = pick_device(settings.train.device)
         return embed_table(model, clips, [rows[name] for name in ids], trained.inputs, device)
 
     alone, untrained = InputAlone(trained.model), random_weights(trained.model)

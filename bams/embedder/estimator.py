@@ -4,7 +4,7 @@ Axes: A individuals, T frames, K keypoints, d coordinates, C channels.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
@@ -18,7 +18,7 @@ from bams.checkpoint import CUSTOM, Checkpoint, part_of, trained_features
 from bams.compute.devices import pick_device
 from bams.data.split import choose_parts
 from bams.embed.tracks import TrackEmbedding, embed
-from bams.embedder.defaults import DEFAULTS, hoa_window, make_dataset, sizes
+from bams.embedder.defaults import DEFAULTS, make_dataset, sizes
 from bams.embedder.drift import find_drift, say_drift, tracked_alone, with_reference
 from bams.features.config import FeatureConfig
 from bams.features.recording import as_data
@@ -32,6 +32,7 @@ from bams.training.plan import Plan, plan_training
 Recordings = Sequence[Recording | np.ndarray] | np.ndarray
 
 
+@dataclass(eq=False, repr=False)
 class BAMSEmbedder(TransformerMixin, BaseEstimator):
     """Learns embeddings of recordings, without labels, and embeds these and others.
 
@@ -61,35 +62,19 @@ class BAMSEmbedder(TransformerMixin, BaseEstimator):
         (200, 64)
     """
 
-    def __init__(
-        self,
-        epochs: int = 0,
-        sequence_length: int = DEFAULTS["sequence_length"],
-        batch_size: int = 32,
-        features: FeatureConfig | None = None,
-        cleaning: CleaningConfig | None = None,
-        hoa_window_s: float | None = None,
-        settings: Mapping[str, Any] | None = None,
-        seed: int = 0,
-        device: str = "auto",
-        log_dir: str | Path | None = None,
-        val_share: float = 0.0,
-        hoa_bins: int = 32,
-        cache_path: str | Path | None = None,
-    ):
-        self.epochs = epochs
-        self.sequence_length = sequence_length
-        self.batch_size = batch_size
-        self.features = features
-        self.cleaning = cleaning
-        self.hoa_window_s = hoa_window_s
-        self.settings = settings
-        self.seed = seed
-        self.device = device
-        self.log_dir = log_dir
-        self.val_share = val_share
-        self.hoa_bins = hoa_bins
-        self.cache_path = cache_path
+    epochs: int = 0
+    sequence_length: int = DEFAULTS["sequence_length"]
+    batch_size: int = 32
+    features: FeatureConfig | None = None
+    cleaning: CleaningConfig | None = None
+    hoa_window_s: float | None = None
+    settings: Mapping[str, Any] | None = None
+    seed: int = 0
+    device: str = "auto"
+    log_dir: str | Path | None = None
+    val_share: float = 0.0
+    hoa_bins: int = 32
+    cache_path: str | Path | None = None
 
     def fit(self, X: Recordings, y: Any = None) -> Self:  # noqa: N803 - scikit-learn's name
         """Train on recordings, on arrays (T, K, d) or (A, T, K, d), or on one padded array; NaN = not tracked."""
@@ -140,7 +125,9 @@ class BAMSEmbedder(TransformerMixin, BaseEstimator):
         given |= {"epochs": self.epochs, "batch_size": self.batch_size, "seed": self.seed, "device": self.device}
         given |= self.settings or {}
         if self.hoa_window_s:
-            given["hoa_window"] = hoa_window(self.hoa_window_s, recordings)
+            if (rate := check_same_rate(recordings)) is None:
+                raise ValueError("hoa_window_s needs the frames per second, which no file says: give fps too")
+            given["hoa_window"] = max(round(self.hoa_window_s * rate), 1)
         return TrainConfig(**given)
 
     def transform(self, X: Recordings) -> list[TrackEmbedding]:  # noqa: N803
