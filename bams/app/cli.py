@@ -63,7 +63,13 @@ def parse(
         check_dataset(resume, name, path)
         check_same_run(resume, *configs)
     settings = Settings(*configs, resume=resume, auto=auto)
-    _check_early(settings)
+    # refuse at once what a job would refuse after work that is then lost
+    pick_device(settings.train.device)
+    if settings.run.job in ("train", "all"):
+        for folder in (check_new(settings.run), settings.run.log_dir):
+            files.check_writable(folder)
+    if resume is not None and not auto and (done := _done(settings)):
+        raise ValueError(f"{done}; give more --epochs to go on")
     return settings
 
 
@@ -104,16 +110,6 @@ def _summary(plan: Plan, fps: float | None) -> str:
         f"{windows.input_size} input and {windows.target_size} action features; {epochs} epochs of {per_epoch} steps; "
         f"receptive fields {seen} frames; on {device} in {pick_precision(config.precision, device)}"
     )
-
-
-def _check_early(settings: Settings) -> None:
-    """Refuse at once what a job would refuse after work that is then lost."""
-    pick_device(settings.train.device)
-    if settings.run.job in ("train", "all"):
-        for folder in (check_new(settings.run), settings.run.log_dir):
-            files.check_writable(folder)
-    if settings.resume is not None and not settings.auto and (done := _done(settings)):
-        raise ValueError(f"{done}; give more --epochs to go on")
 
 
 def _done(settings: Settings) -> str:

@@ -34,10 +34,9 @@ if TYPE_CHECKING:
 
 JOBS = ("train", "compute_representations", "report", "all")
 LoadData = Callable[[str, float | None, int | None], list[Recording]]  # path, frames per second, individuals
-LoadLabels = Callable[[str], Annotations]
 
 
-def main(argv: Sequence[str], load_data: LoadData, load_labels: LoadLabels | None = None) -> None:
+def main(argv: Sequence[str], load_data: LoadData, load_labels: Callable[[str], Annotations] | None = None) -> None:
     """Run one job, or all; labels, if loaded, are read out of the embedding during and after training."""
     config, jobs = (LabelConfig, JOBS[:3]) if load_labels else (CustomConfig, JOBS)
     settings = cli.parse(argv, "BAMS on your own recordings.", CUSTOM, config, DEFAULTS, jobs)

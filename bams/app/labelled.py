@@ -44,11 +44,7 @@ def read_labels(path: str) -> Annotations:
 
 
 class LabelEvaluation:
-    """Linear read-outs of the labels of cleaned recordings; called after each epoch of training, see `bams.train`.
-
-    Raises:
-        ValueError: a label cannot be read out; this is said before training.
-    """
+    """Linear read-outs of labels, called after each epoch, see `bams.train`; ValueError at once if that cannot be."""
 
     def __init__(self, settings: Settings, recordings: list[Recording], plan: Plan, labels: Annotations):
         config, self.every = settings.script, settings.script.eval_every
@@ -143,8 +139,7 @@ def readout_rows(
 ) -> dict[str, np.ndarray]:
     """By row of the table, the features that labels are read out of, (M, C) float32; see `evaluate_model`.
 
-    `frames` are those to take of each track, or of each recording, whose individuals are then pooled; `second` is the
-    number of frames of the moving mean.
+    `frames` are taken of each track, or of each recording with its individuals pooled; `second` is a number of frames.
     """
     tracks = [dataset.track_input(i) for i in range(dataset.n_tracks)]
     rows = _pooled(embed_tracks(model, tracks, device), dataset, frames)

@@ -24,9 +24,8 @@ SHOWN_S, USUAL_FPS = 60, 30
 def draw_overview(recordings: Sequence[Recording], embedded: Sequence[Sequence[TrackEmbedding]]) -> dict[str, "Figure"]:
     """What has been learnt, at a glance, from at most `MOST_RECORDINGS` recordings.
 
-    Returns:
-        `latents`, frames in two dimensions coloured by speed and by recording; `recording`, the first minute of
-        the first individual over time.
+    `latents` shows frames in two dimensions, coloured by speed and by recording; `recording` the first minute of the
+    first individual over time.
     """
     recordings, embedded = recordings[:MOST_RECORDINGS], embedded[:MOST_RECORDINGS]
     first, tracks = recordings[0], [track for found in embedded for track in found]

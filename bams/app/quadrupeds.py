@@ -66,8 +66,7 @@ def read_out_split(sequences: int) -> tuple[np.ndarray, np.ndarray]:
     """Numbers of the sequences that read-outs are trained on (20 %), and of the others, that they are scored on."""
     if sequences * TRAIN_SHARE < 2:
         raise ValueError(f"{sequences} sequences are too few to train read-outs on a fifth of them: 10 are needed")
-    train, test = train_test_split(np.arange(sequences), test_size=1 - TRAIN_SHARE, random_state=SEED)
-    return train, test
+    return tuple(train_test_split(np.arange(sequences), test_size=1 - TRAIN_SHARE, random_state=SEED))
 
 
 def read_out_labels(embeddings: Mapping[str, np.ndarray], annotations: Annotations, step: int = 1) -> Table:

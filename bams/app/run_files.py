@@ -71,7 +71,6 @@ def own_curves(log_dir: str | Path, path: Path, resumed: bool) -> Iterator[Path]
     """The folder in `log_dir` for the curves of the run that writes the checkpoint `path`, and of no other run.
 
     It has the checkpoint's name, and a number if another run has taken that; a resumed run finds its own folder.
-    A folder without curves is removed. OSError: it cannot be made or written.
     """
     if not distributed.is_first():
         yield Path(log_dir)

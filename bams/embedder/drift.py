@@ -14,8 +14,7 @@ from bams.quality.drift import DriftReport, compare
 from bams.quality.training_summary import TrainingSummary, describe, describe_embeddings
 from bams.recordings.recording import Recording
 
-# number of recordings, and of frames of each, whose embeddings describe the embeddings of all
-SUMMARY_RECORDINGS, SUMMARY_FRAMES = 16, 10_000
+SUMMARY_RECORDINGS, SUMMARY_FRAMES = 16, 10_000  # recordings, and frames of each, whose embeddings describe all
 
 
 def with_reference(trained: Checkpoint, recordings: Sequence[Recording], device: str | torch.device) -> Checkpoint:

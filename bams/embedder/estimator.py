@@ -44,8 +44,6 @@ class BAMSEmbedder(TransformerMixin, BaseEstimator):
         cleaning: what is done to the keypoints of these and new recordings; nothing unless given.
         hoa_window_s: seconds to come whose actions are predicted; unless given `hoa_window` frames, 30.
         settings: other fields of `TrainConfig`, by name; the defaults equal those of `custom_dataset.py`.
-        seed: every random draw follows from it.
-        device: auto, cpu, cuda, ...
         log_dir: folder for TensorBoard files; none are kept unless given.
         val_share: share of the recordings that is held out, to log the skill on.
         hoa_bins: Q, bins of the histogram of actions.

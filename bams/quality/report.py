@@ -26,10 +26,9 @@ class DataReport:
     warnings: list[str]
 
     def __str__(self) -> str:
-        cells = [_cells(one) for one in self.recordings]
-        rows = [tuple(cells[0]), *(tuple(row.values()) for row in cells)]
         said = [f"! {warning}" for warning in self.warnings] or ["nothing to correct was found"]
-        return "\n".join([*_table(rows), "", *_table(_keypoint_rows(self.recordings)), "", *said])
+        tables = _table(_recording_rows(self.recordings)), _table(_keypoint_rows(self.recordings))
+        return "\n".join([*tables[0], "", *tables[1], "", *said])
 
 
 def data_report(recordings: Sequence[Recording], least_frames: int | None = None) -> DataReport:
@@ -40,18 +39,14 @@ def data_report(recordings: Sequence[Recording], least_frames: int | None = None
     return DataReport(reports, _warnings(reports, least_frames or 0))
 
 
-def _cells(one: RecordingReport) -> dict[str, str]:
-    return {
-        "recording": one.name,
-        "frames": f"{one.frames}",
-        "seconds": f"{one.frames / one.fps:.1f}" if one.fps else "?",
-        "animals": f"{len(one.individuals)}",
-        "tracked": f"{one.tracked.mean():.0%}",
-        "longest gap": f"{one.longest_gap.max()}",
-        "jumps": _of_steps(one.jumps.sum(), one.steps.sum()),
-        "body length": f"{one.body_length:.4g}",
-        "swaps": f"{one.swaps}",
-    }
+def _recording_rows(reports: Sequence[RecordingReport]) -> list[tuple[str, ...]]:
+    rows = [("recording", "frames", "seconds", "animals", "tracked", "longest gap", "jumps", "body length", "swaps")]
+    for one in reports:
+        seconds = f"{one.frames / one.fps:.1f}" if one.fps else "?"
+        jumps = _of_steps(one.jumps.sum(), one.steps.sum())
+        cells = (one.frames, seconds, len(one.individuals), f"{one.tracked.mean():.0%}", one.longest_gap.max(), jumps)
+        rows.append((one.name, *map(str, cells), f"{one.body_length:.4g}", str(one.swaps)))
+    return rows
 
 
 def _keypoint_rows(reports: Sequence[RecordingReport]) -> list[tuple[str, ...]]:

@@ -81,11 +81,11 @@ class ShapeChange(NamedTuple):
 def find_change(
     shape: np.ndarray, other: np.ndarray, tolerance: np.ndarray, spread: np.ndarray | None = None
 ) -> ShapeChange:
-    """The fewest changes that explain the difference between two shapes of any size.
+    """The fewest changes that explain the difference between two shapes (K, d) of any size; NaN = not known.
 
     A mirror image is tried first, then exchanges of keypoints, the best first, then keypoints that are elsewhere. A
     keypoint within its tolerance (K,) has not moved. With the spread (K,) of frames around the shape, a body that bends
-    to the other side is not taken for a mirror image. Both are in the unit of the shape; NaN = not known.
+    to the other side is not taken for a mirror image.
     """
     kept = np.isfinite(shape).all(axis=-1) & np.isfinite(other).all(axis=-1)
     order, exchanged, mirrored = np.arange(len(shape)), [], False
