@@ -44,7 +44,7 @@ def read_labels(path: str) -> Annotations:
 
 
 class LabelEvaluation:
-    """Linear read-outs of labels, called after each epoch, see `bams.train`; ValueError at once if that cannot be."""
+    """Linear read-outs of labels after each epoch, see `bams.train`; ValueError at once if one cannot be read out."""
 
     def __init__(self, settings: Settings, recordings: list[Recording], plan: Plan, labels: Annotations):
         config, self.every = settings.script, settings.script.eval_every
@@ -137,9 +137,9 @@ def readout_rows(
     second: int = 30,
     device: str | torch.device = "cpu",
 ) -> dict[str, np.ndarray]:
-    """By row of the table, the features that labels are read out of, (M, C) float32; see `evaluate_model`.
+    """By row of the table of `evaluate_model`, the features that labels are read out of, (M, C) float32.
 
-    `frames` are taken of each track, or of each recording with its individuals pooled; `second` is a number of frames.
+    `frames` are those of each track, or of each recording, whose individuals are then pooled.
     """
     tracks = [dataset.track_input(i) for i in range(dataset.n_tracks)]
     rows = _pooled(embed_tracks(model, tracks, device), dataset, frames)

@@ -34,7 +34,6 @@ def draw_overview(recordings: Sequence[Recording], embedded: Sequence[Sequence[T
     rates = [recording.fps for recording, found in zip(recordings, embedded, strict=True) for _ in found]
     speed = np.concatenate([_speed(track, fps) for track, fps in zip(points, rates, strict=True)])
     number = np.repeat(np.arange(len(recordings)), [sum(map(len, found)) for found in embedded])
-
     every = -(-len(speed) // MOST_FRAMES)
     rows = {name: np.concatenate([track[name] for track in tracks])[::every] for name in tracks[0].embs}
     names = [recording.name for recording in recordings]
