@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bams.models.pointwise import PReLU
-from bams.models.tcn import TemporalConvNet
+from bams.models.tcn import TemporalConvNet, check_sizes
 
 DEFAULT_BOOTSTRAP = {"short_term": "near", "long_term": "far"}
 BOOTSTRAPS = ("near", "far", "none")
@@ -47,6 +47,7 @@ class MLP(nn.Module):
 
     def __init__(self, hidden_layers: Sequence[int]):
         super().__init__()
+        check_sizes(hidden_layers)
         layers = [layer for sizes in pairwise(hidden_layers) for layer in (nn.Linear(*sizes), PReLU(0.1))]
         self.layers = nn.Sequential(*layers[:-1])
 
@@ -74,6 +75,7 @@ class BAMS(nn.Module):
 
     def __init__(self, input_size: int, *, predictor: Mapping[str, Any], **encoders: Mapping[str, Any]):
         super().__init__()
+        check_sizes([input_size])
         self.config: dict[str, Any] = {"input_size": input_size}
         self.bootstrap_kinds: dict[str, str] = {}
         self.scale = InputScale(input_size)

@@ -11,6 +11,12 @@ from torch.nn.utils.parametrizations import weight_norm
 from bams.models.pointwise import Dropout, PReLU
 
 
+def check_sizes(sizes: Sequence[int]) -> None:
+    """Raise ValueError unless there are sizes, whole numbers of at least 1."""
+    if len(sizes) == 0 or not all(isinstance(size, Integral) and size >= 1 for size in sizes):
+        raise ValueError(f"sizes of a network must be whole numbers of at least 1, not {tuple(sizes)}")
+
+
 class TemporalBlock(nn.Module):
     """Dilated causal convolutions, all but the first weight-normalised, with PReLU and dropout; then a residual."""
 
@@ -58,8 +64,7 @@ class TemporalConvNet(nn.Module):
     ):
         super().__init__()
         sizes = (input_size, *num_channels, kernel_size, dilation, num_layers_per_block)
-        if len(num_channels) == 0 or not all(isinstance(size, Integral) and size >= 1 for size in sizes):
-            raise ValueError(f"an encoder's sizes must be whole numbers of at least 1, not {sizes}")
+        check_sizes(sizes if len(num_channels) else ())
         self.output_size = num_channels[-1]
         dilations = [dilation**i for i in range(len(num_channels))]
         self.receptive_field = 1 + num_layers_per_block * (kernel_size - 1) * sum(dilations)
