@@ -1,6 +1,6 @@
 """What a trained model is on disk: one file that rebuilds it, and opens without running code."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,47 +23,27 @@ CUSTOM = "custom"  # data set of your own recordings
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained model with all that is needed to use it on new data, or to train on.
+    """A trained model with all that is needed to use it on new data, or to train on."""
 
-    Attributes:
-        model: the network, in eval mode.
-        dataset: what it was trained on, for example 'mouse_triplets'.
-        statistics: fitted on the training tracks; `Dataset(statistics=...)` takes them for new data.
-        marginal_loss: (D,) float32, see `bams.losses.marginal_loss`.
-        features: `inputs` and `actions`, their names; `source`, how they are made (`bams.features.recording.as_data`).
-        settings: the training configuration.
-        progress: epoch, step, and the state of the optimiser and the scheduler.
-        versions: of bams, torch, numpy and Python, at the time of writing.
-        reference: what the training recordings are like, for drift to be found; only of your own recordings.
-    """
-
-    model: BAMS
-    dataset: str
-    statistics: Statistics
-    marginal_loss: np.ndarray
-    features: dict[str, Any] = field(default_factory=dict)
-    settings: dict[str, Any] = field(default_factory=dict)
-    progress: dict[str, Any] = field(default_factory=dict)
-    versions: dict[str, str] = field(default_factory=dict)
-    reference: dict[str, Any] = field(default_factory=dict)
+    model: BAMS  #: in eval mode
+    dataset: str  #: what it was trained on, for example 'mouse_triplets'
+    statistics: Statistics  #: fitted on the training tracks; `Dataset(statistics=...)` takes them for new data
+    marginal_loss: np.ndarray  #: (D,) float32, see `bams.losses.marginal_loss`
+    features: dict[str, Any] = field(default_factory=dict)  #: names of `inputs` and `actions`; `source` makes them
+    settings: dict[str, Any] = field(default_factory=dict)  #: the training configuration
+    progress: dict[str, Any] = field(default_factory=dict)  #: epoch, step, state of the optimiser and the scheduler
+    versions: dict[str, str] = field(default_factory=dict)  #: of bams, torch, numpy and Python at the time of writing
+    reference: dict[str, Any] = field(default_factory=dict)  #: what your own training recordings are like, for drift
 
     def inputs(self, recording: np.ndarray, names: Sequence[str] | None = None) -> np.ndarray:
-        """What the network takes of a recording.
+        """What the network takes of a recording: (A, T, F) float32; unknown values are at the centre in training.
 
-        Args:
-            recording: (A, T, K, d) keypoints or (A, T, F) series, float32, the unit of training; NaN = not tracked.
-            names: K names of the keypoints; as in training unless given.
-
-        Returns:
-            (A, T, F) float32, finite: unknown values are at the centre of the training data.
-
-        Raises:
-            ValueError: the recording gives other features than in training.
+        `recording` is (A, T, K, d) keypoints or (A, T, F) series, float32, in the unit of training, NaN = not tracked;
+        `names` are those of its K keypoints, as in training unless given.
         """
         found = recording_features(recording, trained_features(self), names or self.keypoint_names)
-        check_features(
-            self.features, {"inputs": list(found.input_names), "actions": list(found.action_names)}, "the model"
-        )
+        features = {"inputs": list(found.input_names), "actions": list(found.action_names)}
+        check_features(self.features, features, "the model")
         return known_inputs(found.inputs, self.statistics)
 
     @property
@@ -77,21 +57,12 @@ class Checkpoint:
 
 
 def save(path: str | Path, checkpoint: Checkpoint) -> Path:
-    """Write a checkpoint, whole or not at all.
-
-    Raises:
-        OSError: the folder cannot be written.
-    """
+    """Write a checkpoint, whole or not at all."""
     return tensors.write(path, _content(checkpoint))
 
 
 def load(path: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
-    """Read a checkpoint of this library; the model is ready, in eval mode, on `device`.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is damaged, or not a checkpoint of this library.
-    """
+    """Read a checkpoint of this library, or raise FileNotFoundError or ValueError; the model is in eval mode."""
     content = _read(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         hint = " (it looks like bare weights: see bams.checkpoint.load_released)" if is_released(content) else ""
@@ -106,32 +77,27 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
 
 def _content(checkpoint: Checkpoint) -> dict[str, Any]:
     """What a file holds."""
-    content = {name: value for name, value in vars(checkpoint).items() if name != "model"}
-    content |= {
-        "format": FORMAT,
-        "model": checkpoint.model.config,
-        "statistics": asdict(checkpoint.statistics),
-        "weights": checkpoint.model.state_dict(),
-    }
-    return _storable(content)
+    model, statistics = checkpoint.model, asdict(checkpoint.statistics)
+    parts = {"format": FORMAT, "model": model.config, "statistics": statistics, "weights": model.state_dict()}
+    return _storable(vars(checkpoint) | parts)
 
 
 def _from_content(content: Mapping[str, Any]) -> Checkpoint:
-    """The opposite of `_content`; the model is in eval mode."""
+    """The opposite of `_content`."""
     content = {name: value for name, value in content.items() if name != "format"}
-    model = _model(content.pop("model"), content.pop("weights"))
+    content["model"] = _model(content["model"], content.pop("weights"))
     content["statistics"] = Statistics(**_with_arrays(content["statistics"]))
     content["marginal_loss"] = content["marginal_loss"].numpy()
     content["reference"] = _with_arrays(content.get("reference", {}))
-    return Checkpoint(model=model.eval(), **content)
+    return Checkpoint(**content)
 
 
 def _model(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> BAMS:
-    """The model of these sizes with these weights."""
+    """The model of these sizes with these weights, in eval mode."""
     with torch.device("meta"):
         model = BAMS(**config)
     model.load_state_dict(weights, assign=True)
-    return model
+    return model.eval()
 
 
 def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> BAMS:
@@ -145,16 +111,9 @@ def part_of(settings: Mapping[str, Any], cls: type[Part]) -> Part:
 
 
 def kept(*configs: Any) -> dict[str, Any]:
-    """The settings that a checkpoint keeps, by name; classes give their defaults.
-
-    Fields marked `metadata={"kept": False}` are left out: no file decides what is opened or written, or which job runs.
-    """
-    return {
-        setting.name: getattr(config, setting.name)
-        for config in configs
-        for setting in fields(config)
-        if setting.metadata.get("kept", True)
-    }
+    """The settings that a checkpoint keeps, by name: all but paths and the like, marked `metadata={"kept": False}`."""
+    settings = [(config, setting) for config in configs for setting in fields(config)]
+    return {s.name: getattr(config, s.name) for config, s in settings if s.metadata.get("kept", True)}
 
 
 def check_same_run(trained: Checkpoint, *configs: Any) -> None:
@@ -164,26 +123,17 @@ def check_same_run(trained: Checkpoint, *configs: Any) -> None:
             name, given = setting.name, getattr(config, setting.name)
             had = trained.settings.get(name, given)
             if setting.metadata.get("fixed") and _storable(had) != _storable(given):
-                raise ValueError(
-                    f"the run to resume had {name} {had}, not {given}: resume with the same data and settings"
-                )
+                message = f"the run to resume had {name} {had}, not {given}"
+                raise ValueError(f"{message}: resume with the same data and settings")
 
 
 def trained_features(trained: Checkpoint) -> FeatureSource:
-    """Which features a model was trained on.
-
-    Raises:
-        ValueError: the checkpoint does not say, or its features are not made any more.
-    """
+    """Which features a model was trained on; ValueError if they are not known, or not made any more."""
     if "source" in trained.features:
         return from_data(trained.features["source"])
     if trained.dataset != CUSTOM:
-        raise ValueError(
-            f"this checkpoint of {trained.dataset} is from before version 0.2 and does not say how its features are "
-            "made: give them, for example mouse_triplets.features"
-        )
-    if trained.settings.get("tracks") == "joint" or trained.settings.get("features") == "camera":
-        raise ValueError("the model was trained with --tracks joint or --features camera, which only bams 0.1 has")
+        message = f"this checkpoint of {trained.dataset} is from before version 0.2 and does not say how"
+        raise ValueError(f"{message} its features are made: give them, for example mouse_triplets.features")
     return part_of(trained.settings, FeatureConfig)
 
 
@@ -199,23 +149,16 @@ def check_features(expected: Mapping[str, list[str]], found: Mapping[str, list[s
         names, known = found.get(kind, expected[kind]), expected[kind]
         if names != known:
             other = next((a for a, b in zip(names, known, strict=False) if a != b), "more or fewer of them")
-            raise ValueError(
-                f"{path} was trained on {len(known)} {kind} features, these data give {len(names)} (first "
-                f"difference: {other}): embed recordings with the same keypoints, by the same names"
-            )
+            counts = f"{len(known)} {kind} features, these data give {len(names)} (first difference: {other})"
+            raise ValueError(f"{path} was trained on {counts}: use the same keypoints, by the same names")
 
 
 def load_released(
     path: str | Path, *, dilations: Mapping[str, int] | None = None, device: str | torch.device = "cpu"
 ) -> BAMS:
-    """Rebuild a model from the bare weights that the paper's released code saves.
+    """Rebuild a model from the bare weights that the paper's released code saves; its input is not scaled.
 
-    Sizes are inferred from the tensors. The dilation bases are not in such a file: 2 for every encoder but
-    long_term, which has 4, unless given by name. The input is not scaled.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is damaged, or the names in it are not those of the released code.
+    The bases of the `dilations`, by encoder, are not in such a file: unless given, 4 for long_term and 2 for others.
     """
     weights = _read(path)
     if not is_released(weights):
@@ -230,14 +173,11 @@ def load_released(
         model = _model(config, renamed | scale)
     except _MISFITS as error:
         raise ValueError(f"{path} does not fit the released architecture: {files.short(error)}") from error
-    return model.to(device).eval()
+    return model.to(device)
 
 
 def _read(path: str | Path) -> Any:
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"there is no checkpoint {path}")
-    files.existing(path)
+    path = files.existing(path)
     try:
         return tensors.read(path)
     except Exception as error:  # zipfile, pickle and torch each raise their own kinds
@@ -248,19 +188,18 @@ def _storable(value: Any) -> Any:
     """Plain containers, numbers, strings and tensors only: all that a `weights_only` load admits."""
     if isinstance(value, np.ndarray):
         return torch.from_numpy(value.copy())
-    if isinstance(value, Mapping):
-        return {key: _storable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_storable(item) for item in value]
     if isinstance(value, np.generic):
         return value.item()
-    return str(value) if isinstance(value, Path) else value
+    return str(value) if isinstance(value, Path) else _mapped(_storable, value)
 
 
 def _with_arrays(value: Any) -> Any:
     """The opposite of `_storable`, of arrays."""
+    return value.numpy() if isinstance(value, torch.Tensor) else _mapped(_with_arrays, value)
+
+
+def _mapped(function: Callable[[Any], Any], value: Any) -> Any:
+    """What the function makes of each item of a container, or anything else as it is."""
     if isinstance(value, Mapping):
-        return {key: _with_arrays(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_with_arrays(item) for item in value]
-    return value.numpy() if isinstance(value, torch.Tensor) else value
+        return {key: function(item) for key, item in value.items()}
+    return [function(item) for item in value] if isinstance(value, list | tuple) else value

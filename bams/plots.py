@@ -39,14 +39,12 @@ def plot_latents(
     """Several embeddings in two dimensions side by side, coloured by label.
 
     Args:
-        embeddings: by name, (frames, C) float, finite, C > 1; a column of panels each. Rows may be means over frames.
-        labels: by name, a row of panels each: classes (frames,) int, -1 = not labelled, and their names; or numbers
-            (frames,) float, NaN = not known, and None.
-        projector: scikit-learn's fit_transform to two columns, copied for each embedding; PCA by default.
-        most_points: so many frames are projected and drawn, a random choice that `seed` decides.
+        embeddings: by name, (frames, C) float, finite, C > 1; a column of panels each.
+        labels: by name, a row of panels each: classes (frames,) int and their names; or numbers (frames,) and None.
+        projector: a scikit-learn transformer to two columns, copied for each embedding; PCA by default.
+        most_points: number of frames that are drawn, chosen at random by `seed`.
     """
-    lengths = {name: len(embedding) for name, embedding in embeddings.items()}
-    frames = _common_length(lengths | {name: len(values) for name, (values, _) in labels.items()})
+    frames = _common_length({**embeddings} | {name: values for name, (values, _) in labels.items()})
     shown = np.random.default_rng(seed).permutation(frames)[:most_points]
     panels = _panels(axes, len(labels), len(embeddings), figsize=(3.6 * len(embeddings) + 1.3, 3.4 * len(labels)))
     for column, (name, embedding) in enumerate(embeddings.items()):
@@ -75,14 +73,10 @@ def plot_ethogram(
     first_frame: int = 0,
     axes: Any = None,
 ) -> "Figure":
-    """Who does what when: bouts as bars over time.
+    """Who does what when: bouts as bars over time, which is in frames without `fps` (frames per second).
 
-    Args:
-        classes: (T,) int of one track, drawn with a row for each class; or (N, T) int, with a row for each track,
-            coloured by class. -1 = not labelled, left blank.
-        track_names: N names; numbers by default.
-        fps: frames per second; without it time is in frames.
-        first_frame: number in the recording of the first of the T frames.
+    `classes` are (T,) int of one track, drawn with a row for each class; or (N, T) int, with a row for each track,
+    coloured by class. The first of the T frames has the number `first_frame` in the recording.
     """
     classes = np.asarray(classes)
     if classes.ndim not in (1, 2) or classes.size == 0:
@@ -95,8 +89,8 @@ def plot_ethogram(
     edges = _times(panel, classes.shape[-1], fps, first_frame)
     for k, colour in enumerate(class_colours(len(class_names))):
         for row, track in [(k, classes)] if by_class else enumerate(classes):
-            ends = edges[np.flatnonzero(np.diff(track == k, prepend=False, append=False))].reshape(-1, 2)
-            spans = np.hstack([ends[:, :1], np.diff(ends)])
+            begins, ends = edges[np.flatnonzero(np.diff(track == k, prepend=False, append=False))].reshape(-1, 2).T
+            spans = np.stack([begins, ends - begins], axis=1)
             label = class_names[k] if row == 0 and (classes == k).any() else None
             panel.broken_barh(spans, (row - 0.4, 0.8), facecolors=colour, linewidth=0, label=label)
     panel.set(yticks=range(count), yticklabels=rows, ylim=(count - 0.4, -0.6))
@@ -115,15 +109,11 @@ def plot_recording(
     unit: str = "units",
     axes: Any = None,
 ) -> "Figure":
-    """Embeddings of one track over time as pictures, one above the other, and the speed of its keypoints below.
+    """Embeddings (T, C) of one track as pictures over time, above the speed of its keypoints (T, K, d), in `unit`.
 
-    Channels are standardised over the frames drawn and sorted, so that those that rise together are neighbours.
-
-    Args:
-        embeddings: by name, (T, C) float; NaN = no embedding, left blank.
-        keypoints: (T, K, d) float, in `unit`, for example 'px'; NaN = not tracked: lines break there.
+    Channels are standardised over the frames drawn, and sorted so that those that rise together are neighbours.
     """
-    frames = _common_length({name: len(array) for name, array in {**embeddings, "keypoints": keypoints}.items()})
+    frames = _common_length({**embeddings, "keypoints": keypoints})
     heights = [1.8] * len(embeddings) + [1.3]
     panels = _panels(axes, len(heights), 1, figsize=(10, sum(heights) + 0.3), height_ratios=heights)[:, 0]
     for panel in panels:
@@ -159,10 +149,11 @@ def plot_training_curves(run: str | Path, *, axes: Any = None) -> "Figure":
     for panel, (title, starts) in zip(panels, CURVES.items(), strict=True):
         drawn = [tag for tag in tags if tag.startswith(starts)]
         for tag, colour in zip(drawn, class_colours(len(drawn)), strict=True):
-            steps, values = np.array([(point.step, point.value) for point in found.Scalars(tag)]).T
+            points = [(point.step, point.value) for point in found.Scalars(tag)]
             plain = tag.removeprefix("train/byol_loss_").replace("_", " ")
             name = {"train/hoa_skill": "training", "val/hoa_skill": "held out"}.get(tag, plain)
-            panel.plot(steps, values, "o-" if name == "held out" else "-", color=colour, label=name, markersize=4)
+            marker = "o" if tag.startswith("val/") else None
+            panel.plot(*np.transpose(points), color=colour, label=name, marker=marker, markersize=4)
         panel.set(title=title, xlabel="step")
         if len(drawn) > 1:
             panel.legend(frameon=False)
@@ -205,7 +196,8 @@ def _panels(axes: Any, rows: int, columns: int, figsize: Any, **options: Any) ->
     return found.reshape(rows, columns)
 
 
-def _common_length(lengths: Mapping[str, int]) -> int:
+def _common_length(arrays: Mapping[str, np.ndarray]) -> int:
+    lengths = {name: len(array) for name, array in arrays.items()}
     if len(lengths) < 2 or 0 in lengths.values() or len(set(lengths.values())) > 1:
         found = ", ".join(f"{name} {length}" for name, length in lengths.items()) or "nothing"
         raise ValueError(f"expected embeddings, and labels or keypoints, of the same length above 0; found {found}")

@@ -13,6 +13,11 @@ import numpy as np
 SCORER = "DLC_resnet50_test"
 
 
+def numbers(*shape: int) -> np.ndarray:
+    """Any positions."""
+    return np.random.default_rng(0).uniform(1, 900, shape)
+
+
 def columns(keypoints: Sequence[str], individuals: Sequence[str] = (), coords: str = "x y likelihood") -> list[tuple]:
     """Names of the columns of DeepLabCut, in its order."""
     animals = [(name,) for name in individuals] or [()]

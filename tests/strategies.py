@@ -1,5 +1,6 @@
 """What the properties are tried on: arrays of any kind and size, recordings, names, settings."""
 
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -32,9 +33,7 @@ class Refusal:
 def outcome(call: Callable[[], Any], *, refused: bool | None = None) -> Any:
     """The result of a call, or a `Refusal` where the library itself raised a ValueError with one sentence.
 
-    Args:
-        call: one call of a public function.
-        refused: whether it must be refused; None: it may.
+    refused: whether it must be refused; None: it may.
     """
     COUNTS["tried"] += 1
     try:
@@ -53,10 +52,8 @@ def outcome(call: Callable[[], Any], *, refused: bool | None = None) -> Any:
 
 def _from_library(error: BaseException) -> bool:
     """Whether the library raised the error, and not numpy or torch beneath it."""
-    trace = error.__traceback__
-    while trace.tb_next:
-        trace = trace.tb_next
-    return LIBRARY in Path(trace.tb_frame.f_code.co_filename).parents
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return LIBRARY in Path(frame.f_code.co_filename).parents
 
 
 def share_of_examples(share: float) -> settings:
@@ -65,13 +62,7 @@ def share_of_examples(share: float) -> settings:
 
 
 def numbers(shape: tuple[int, ...], seed: int, kind: str = "walk", scale: float = 1.0, gaps: float = 0.0) -> np.ndarray:
-    """(..., T, K, d) float32, or other axes, of which the third last is time.
-
-    Args:
-        kind: one of `KINDS`.
-        scale: factor.
-        gaps: share of the last axes that are NaN.
-    """
+    """(..., T, K, d) float32, or other axes, of which the third last is time; gaps: share of the last that are NaN."""
     rng = np.random.default_rng(seed)
     found = {
         "walk": lambda: rng.normal(size=shape).cumsum(axis=max(len(shape) - 3, 0)),

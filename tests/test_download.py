@@ -84,22 +84,19 @@ def script_with_sums(folder: Path) -> Path:
     return copy
 
 
-def tools(folder: Path, *names: str) -> Path:
-    """A folder for PATH that holds the script's needs and, of curl and wget, only `names`."""
-    folder.mkdir()
-    for name in [*NEEDED, *names]:
-        if found := shutil.which(name):
-            (folder / name).symlink_to(found)
-    return folder
-
-
 class Runner:
-    def __init__(self, folder: Path, url: str, *tool: str) -> None:
+    """Runs the script in a folder, with what it needs and, of curl and wget, only the tools given."""
+
+    def __init__(self, folder: Path, url: str, *tools: str) -> None:
         self.folder = folder
         self.data = folder / "data" / "mabe"
         self.script = script_with_sums(folder)
-        self.env = {"PATH": str(tools(folder / "bin", *tool)), "HOME": str(folder)}
-        self.env |= {"BAMS_MABE_URL": url, "TMPDIR": str(folder), "no_proxy": "*"}
+        (folder / "bin").mkdir()
+        for name in [*NEEDED, *tools]:
+            if found := shutil.which(name):
+                (folder / "bin" / name).symlink_to(found)
+        self.env = {"PATH": str(folder / "bin"), "HOME": str(folder), "TMPDIR": str(folder)}
+        self.env |= {"BAMS_MABE_URL": url, "no_proxy": "*"}
 
     def __call__(self, *args: str) -> subprocess.CompletedProcess:
         options = {"cwd": self.folder, "env": self.env, "capture_output": True, "text": True, "timeout": 15}
@@ -137,8 +134,7 @@ def test_fetches_all_files_and_not_again(run: Runner, server: ThreadingHTTPServe
     server.requests.clear()
     mine = run.put(UNKNOWN_SUM, b"mine, and no sum says otherwise")
     done = run()
-    assert (done.returncode, done.stderr) == (0, "")
-    assert server.requests == []
+    assert (done.returncode, done.stderr, server.requests) == (0, "", [])
     assert mine.read_bytes() == b"mine, and no sum says otherwise"
 
 

@@ -1,6 +1,7 @@
 """Fly groups: their simulation, features in the fly's own frame, and files in the form of MABe 2022."""
 
 import re
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -56,15 +57,12 @@ def test_the_seed_decides_everything_and_the_tracker_changes_only_what_is_seen(f
 
 
 def test_measures_are_what_they_are_called(true):
-    there = true.sex >= 0
-    pairs = true.keypoints[there]
-    np.testing.assert_allclose(np.linalg.norm(pairs[..., 20, :], axis=-1), 1, rtol=1e-5)
-    front, base = pairs[..., 2, :], pairs[..., 7, :]
-    along = (front - base) / np.linalg.norm(front - base, axis=-1, keepdims=True)
-    np.testing.assert_allclose(along, pairs[..., 20, :], atol=1e-4)
-    major, minor = np.moveaxis(pairs[..., 21, :], -1, 0)
-    np.testing.assert_allclose(pairs[..., 22, 0], np.pi / 4 * major * minor, rtol=1e-4)
-    assert (np.hypot(*np.moveaxis(pairs[..., 19, :], -1, 0)) < ARENA).all()
+    place = np.moveaxis(true.keypoints[true.sex >= 0], 2, 0)
+    np.testing.assert_allclose(np.linalg.norm(place[20], axis=-1), 1, rtol=1e-5)
+    body = place[2] - place[7]
+    np.testing.assert_allclose(body / np.linalg.norm(body, axis=-1, keepdims=True), place[20], atol=1e-4)
+    np.testing.assert_allclose(place[22][..., 0], np.pi / 4 * place[21].prod(axis=-1), rtol=1e-4)
+    assert (np.linalg.norm(place[19], axis=-1) < ARENA).all()
 
 
 def test_flies_move_as_their_actions_are_called(true):
@@ -73,12 +71,12 @@ def test_flies_move_as_their_actions_are_called(true):
     actions = true.actions[there][:, 1:]
     assert speed[actions == WALK].mean() > 5 * np.median(speed[actions == GROOM])
     assert speed[actions == WALK].mean() < 30  # mm per second
-    body = fruit_flies_own_places(true.keypoints[there])
-    spread = np.abs(body[..., :2, 1]).max(axis=-1)[:, 1:]  # of the wings, across
+    spread = np.abs(own_places(true.keypoints[there])[..., :2, 1]).max(axis=-1)[:, 1:]  # of the wings, across
     assert spread[actions == SING].mean() > 1.5 * spread[actions == WALK].mean()
 
 
-def fruit_flies_own_places(pairs: np.ndarray) -> np.ndarray:
+def own_places(pairs: np.ndarray) -> np.ndarray:
+    """(N, T, 19, 2): the points in the fly's own frame."""
     found = oriented_features(pairs, fruit_flies.FEATURES)
     first = found.input_names.index("point0.x")
     return found.inputs[..., first : first + 38].reshape(*pairs.shape[:2], 19, 2)
@@ -96,24 +94,20 @@ def test_sex_and_light_are_in_what_flies_do():
 
 
 def test_strain_is_in_the_rhythm_of_the_legs_and_in_no_size(true):
-    rates, sizes = [], []
-    for clip, actions, strain in zip(true.keypoints, true.actions, true.strain, strict=True):
+    rates, sizes = np.zeros((2, CLIPS))
+    for i, (clip, actions) in enumerate(zip(true.keypoints, true.actions, strict=True)):
         there = (actions >= 0).all(axis=1)
-        forward = fruit_flies_own_places(clip[there])[:, :, 13, 0]  # the right front leg
-        speed = np.gradient(forward, axis=1)
+        speed = np.gradient(own_places(clip[there])[:, :, 13, 0], axis=1)  # of the right front leg, along the body
         walking = actions[there] == WALK
         crossings = (np.diff(np.sign(speed), axis=1) != 0) & walking[:, 1:]
-        rates.append((strain, crossings.sum() / walking.sum() * FPS / 2))
-        sizes.append((strain, clip[there][..., 21, 0].mean()))
-    slow, fast = ([rate for strain, rate in rates if strain == kind] for kind in (0, 1))
-    assert max(slow) < min(fast)
-    assert abs(np.mean([s for k, s in sizes if k == 0]) - np.mean([s for k, s in sizes if k == 1])) < 0.2
+        rates[i] = crossings.sum() / walking.sum() * FPS / 2
+        sizes[i] = clip[there][..., 21, 0].mean()
+    slow = true.strain == 0
+    assert rates[slow].max() < rates[~slow].min()
+    assert abs(sizes[slow].mean() - sizes[~slow].mean()) < 0.2
 
 
-WRONG = ({"clips": 0}, {"frames": 0}, {"seed": -1}, {"jitter": -1.0}, {"gaps": NAN})
-
-
-@pytest.mark.parametrize("wrong", WRONG, ids=str)
+@pytest.mark.parametrize("wrong", [{"clips": 0}, {"frames": 0}, {"seed": -1}, {"jitter": -1.0}, {"gaps": NAN}], ids=str)
 def test_bad_arguments_are_named(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         simulate_flies(**{"clips": 1, **wrong})
@@ -153,6 +147,8 @@ def test_features_by_hand():
     assert found.valid[0].tolist() == [[False] * 5, [True] * 5, [True] * 5]
     for name in found.action_names:
         np.testing.assert_array_equal(column(found, name, "action"), column(found, name))
+    with pytest.raises(ValueError, match="3 pairs; the table names 4"):
+        oriented_features(by_hand()[:, :, :3], TABLE)
 
 
 def test_orientation_and_measures_are_no_actions(flies):
@@ -198,11 +194,6 @@ def test_features_do_not_depend_on_where_the_fly_is_nor_on_the_future(flies):
     np.testing.assert_array_equal(early.valid, found.valid[:, :150])
 
 
-def test_pairs_of_another_number_are_refused():
-    with pytest.raises(ValueError, match="3 pairs; the table names 4"):
-        oriented_features(by_hand()[:, :, :3], TABLE)
-
-
 # --- tracks, files and groups ------------------------------------------------------------------
 
 
@@ -218,13 +209,13 @@ def test_an_absent_individual_is_no_track(flies):
 
 def test_no_training_track_is_empty(flies):
     clips = list(flies.keypoints)
-    train_set, val_set = (
+    parts = [
         KeypointsDataset.of_recordings([without_absent(clips[i]) for i in part], config=fruit_flies.FEATURES)
         for part in choose_parts(clips, 131, 0.1, 0)
-    )
-    assert train_set.n_tracks + val_set.n_tracks == (flies.sex >= 0).sum()
-    for part in (train_set, val_set):
-        assert all(part.valid[a:b].any() for a, b in zip(part.starts[:-1], part.starts[1:], strict=True))
+    ]
+    assert sum(part.n_tracks for part in parts) == (flies.sex >= 0).sum()
+    for part in parts:
+        assert all(part.valid[a:b].any() for a, b in pairwise(part.starts))
 
 
 @pytest.fixture(scope="module")
@@ -235,16 +226,12 @@ def simulated(tmp_path_factory):
 
 
 def test_simulated_files_have_the_names_and_form_of_the_real_ones(simulated):
-    assert (simulated / "fly_group_test_causes.npz").exists()
-    ids = {}
-    for kind in ("train", "test"):
-        content = np.load(simulated / f"fly_group_{kind}.npy", allow_pickle=True).item()
-        ids[kind] = list(content["sequences"])
-        assert all(re.fullmatch(r"[A-Z0-9]{20}", name) for name in ids[kind])
-        for sequence in content["sequences"].values():
-            assert (sequence["keypoints"].shape, sequence["keypoints"].dtype) == ((300, 11, 24, 2), np.float32)
-        assert ("vocabulary" in content) == (kind == "train")
-    assert not set(ids["train"]) & set(ids["test"])
+    train, test = (np.load(simulated / f"fly_group_{kind}.npy", allow_pickle=True).item() for kind in ("train", "test"))
+    names = [*train["sequences"], *test["sequences"]]
+    assert len(set(names)) == len(names) and all(re.fullmatch(r"[A-Z0-9]{20}", name) for name in names)
+    for sequence in (*train["sequences"].values(), *test["sequences"].values()):
+        assert (sequence["keypoints"].shape, sequence["keypoints"].dtype) == ((300, 11, 24, 2), np.float32)
+    assert "vocabulary" in train and "vocabulary" not in test
 
 
 def test_labels_and_frame_map_are_those_of_the_test_clips(simulated):
@@ -257,16 +244,15 @@ def test_labels_and_frame_map_are_those_of_the_test_clips(simulated):
     assert labels["frame_number_map"] == rows
     found = dict(zip(labels["vocabulary"], labels["label_array"], strict=True))
     assert set(labels["task_type"]) == {"Discrete", "Continious"}
-    causes = files.read_arrays(simulated / "fly_group_test_causes.npz")
     for i, name in enumerate(ids):
         span = slice(*rows[name])
         assert (found["strain"][span] == flies.strain[i]).all()
         np.testing.assert_array_equal(found["light"][span], flies.light[i])
         np.testing.assert_array_equal(found["chases"][span], flies.chase[i].any(axis=0))
         for fly in range(3):
-            single = found[f"perframe_chase_singletask_fly_{fly}"][span]
-            there = flies.sex[i, fly] >= 0
-            np.testing.assert_array_equal(single, flies.chase[i, fly] if there else np.full(300, NAN))
+            expected = flies.chase[i, fly] if flies.sex[i, fly] >= 0 else np.full(300, NAN)
+            np.testing.assert_array_equal(found[f"perframe_chase_singletask_fly_{fly}"][span], expected)
+    causes = files.read_arrays(simulated / "fly_group_test_causes.npz")
     assert {*causes} == {"actions", "modes", "sex", "strain", "light"}
     for name, array in causes.items():
         np.testing.assert_array_equal(array, getattr(flies, name))
@@ -281,7 +267,7 @@ def test_zeros_are_values_in_fly_files_and_missing_in_those_of_mice(tmp_path):
 
 
 def test_missing_flies_do_not_count_in_the_group(tmp_path, monkeypatch):
-    """The rows of a clip with 9 flies are those of the same clip without its two empty slots."""
+    """The rows of a clip with 9 flies are those of the same clip without its two empty slots, in any order."""
     monkeypatch.chdir(tmp_path)
     simulate_fly_files(tmp_path, 2, 300)
     quick = "--data_root . --epochs 1 --sequence_length 300 --batch_size 32 --ckpt_path f.pt"
@@ -290,19 +276,20 @@ def test_missing_flies_do_not_count_in_the_group(tmp_path, monkeypatch):
     trained = cli.load_trained(settings, "fly_group")
     clip = simulate_flies(1, frames=300, seed=8, gaps=0).keypoints[0]
     clip[:2] = NAN
-    made = [embed_table(trained.model, [flies], [(0, 300)], trained.inputs) for flies in (clip, clip[2:], clip[::-1])]
-    tables = [standardise(table) for table in made]
-    assert tables[0].shape == (300, 256)
-    assert np.isfinite(tables[0]).all()
-    np.testing.assert_allclose(tables[1], tables[0], atol=2e-3)
-    np.testing.assert_allclose(tables[2], tables[0], atol=2e-3)
+    whole, without, turned = (
+        standardise(embed_table(trained.model, [flies], [(0, 300)], trained.inputs))
+        for flies in (clip, clip[2:], clip[::-1])
+    )
+    assert whole.shape == (300, 256) and np.isfinite(whole).all()
+    np.testing.assert_allclose(without, whole, atol=2e-3)
+    np.testing.assert_allclose(turned, whole, atol=2e-3)
 
 
 def test_a_frame_map_that_does_not_fit_is_refused_and_without_one_the_file_orders_the_rows(simulated, tmp_path):
-    rows = mabe_jobs.clip_rows(fruit_flies.FLIES, tmp_path, ["B", "A"], [300, 200])
-    assert rows == {"B": (0, 300), "A": (300, 500)}
+    arguments = ["B", "A"], [300, 200]
+    assert mabe_jobs.clip_rows(fruit_flies.FLIES, tmp_path, *arguments) == {"B": (0, 300), "A": (300, 500)}
     with pytest.raises(ValueError, match="does not fit the test file"):
-        mabe_jobs.clip_rows(fruit_flies.FLIES, simulated, ["B", "A"], [300, 200])
-    files.write_pickled_dict(tmp_path / "fly_group_frame_number_map.npy", {"A": (0, 200), "B": (200, 500)})
-    rows = mabe_jobs.clip_rows(fruit_flies.FLIES, tmp_path, ["B", "A"], [300, 200])
-    assert rows == {"A": (0, 200), "B": (200, 500)}
+        mabe_jobs.clip_rows(fruit_flies.FLIES, simulated, *arguments)
+    rows = {"A": (0, 200), "B": (200, 500)}
+    files.write_pickled_dict(tmp_path / "fly_group_frame_number_map.npy", rows)
+    assert mabe_jobs.clip_rows(fruit_flies.FLIES, tmp_path, *arguments) == rows

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from refusals import refused
 
 from bams.app.labelled import ALL, evaluate_model, readout_rows, to_log
 from bams.data.keypoints import KeypointsDataset
@@ -48,8 +49,11 @@ def checked(changes: dict | None = None, utils: dict | None = None):
 def test_labels_of_recordings_and_tracks_are_told_apart_and_cut():
     given, notes = annotations(), checked()
     found = {label.name: label for label in notes.labels}
-    assert list(found) == ["act", "strain", "speed"]
-    assert [found[name].per_recording for name in found] == [True, False, False]
+    assert {name: label.per_recording for name, label in found.items()} == {
+        "act": True,
+        "strain": False,
+        "speed": False,
+    }
     assert [len(row) for row in found["act"].values] == [9, 7, 8]
     assert found["act"].values[0].dtype == np.int64 and found["speed"].values[0].dtype == np.float64
     assert found["strain"].sequence_level and not found["speed"].sequence_level
@@ -66,8 +70,7 @@ def test_axes_of_recordings_and_individuals_are_those_of_tracks():
     both = {"strain": given["strain"].reshape(3, 2), "speed": given["speed"].reshape(3, 2, 10)}
     for one, other in zip(checked(both).labels, checked().labels, strict=True):
         assert one.per_recording == other.per_recording
-        for a, b in zip(one.values, other.values, strict=True):
-            np.testing.assert_array_equal(a, b)
+        np.testing.assert_equal(list(one.values), list(other.values))
 
 
 def test_names_of_tracks_are_names_of_their_recordings():
@@ -79,8 +82,7 @@ def test_names_of_tracks_are_names_of_their_recordings():
 
 
 def test_missing_labels_have_one_form():
-    found = as_classes(np.array([2.0, np.nan, -1.0, -7.0, 0.0]))
-    assert found.tolist() == [2, -1, -1, -1, 0]
+    assert as_classes(np.array([2.0, np.nan, -1.0, -7.0, 0.0])).tolist() == [2, -1, -1, -1, 0]
     assert as_classes(np.array([True, False])).tolist() == [1, 0]
 
 
@@ -105,7 +107,6 @@ def test_ignored_classes_become_unlabelled():
         ({}, {"tags": []}, "eval_utils has tags"),
         ({"act": np.zeros((4, 10))}, {}, "act has 4 entries for 3 recordings or 6 tracks"),
         ({"act": np.zeros((3, 11))}, {}, r"act has 11 frames where the recording has 9 \(or 10 with padding\)"),
-        ({"act": np.zeros(3)}, {}, "act has entries with axes"),
         ({"strain": np.zeros((6, 10))}, {}, "strain has entries with axes"),
         ({"act": np.full((3, 10), 0.5)}, {}, "act holds numbers that are not whole"),
         ({"act": np.full((3, 10), "run")}, {}, "act is of type"),
@@ -117,9 +118,8 @@ def test_ignored_classes_become_unlabelled():
     ],
 )
 def test_labels_that_do_not_fit_are_one_sentence(changes, utils, message):
-    with pytest.raises(ValueError, match=message) as refused:
+    with refused(message):
         checked(changes, utils)
-    assert "\n" not in str(refused.value)
 
 
 def test_labels_of_a_file_are_found_by_their_names():
@@ -192,9 +192,8 @@ def labelled(recordings: list[np.ndarray], **options) -> KeypointsDataset:
         "class_names": {"act": ["rest", "go"]},
         "padded_frames": frames,
     }
-    sizes = {"individuals": len(recordings[0])}
-    sizes["config"] = FeatureConfig(features="raw")  # which know the place
-    return KeypointsDataset(tracks, annotations=given, eval_utils=utils, **sizes, hoa_bins=4, **options)
+    options |= {"individuals": len(recordings[0]), "config": FeatureConfig(features="raw")}  # which know the place
+    return KeypointsDataset(tracks, annotations=given, eval_utils=utils, hoa_bins=4, **options)
 
 
 def tiny_model(dataset: KeypointsDataset) -> BAMS:
@@ -229,8 +228,7 @@ def test_arrays_and_lists_of_keypoints_take_labels_of_their_lengths():
     recordings = [recording[0] for recording in keypoints(4)]
     act = [np.arange(len(track)) % 3 % 2 for track in recordings]
     dataset = KeypointsDataset(recordings, annotations={"act": act}, **options)
-    for found, given in zip(dataset.labels["act"], act, strict=True):
-        np.testing.assert_array_equal(found, given)
+    np.testing.assert_equal(list(dataset.labels["act"]), act)
     with pytest.raises(ValueError, match="act has 59 frames where the recording has 60"):
         KeypointsDataset(recordings, annotations={"act": [act[1], *act[1:]]}, **options)
     with pytest.raises(ValueError, match="no labels"):
@@ -251,9 +249,10 @@ def test_rows_of_recordings_are_pooled_embeddings_and_inputs():
     scaled = [model.scale(torch.from_numpy(dataset.track_input(i))).numpy() for i in range(dataset.n_tracks)]
     means = [np.stack([x[max(t - 4, 0) : t + 1].mean(0) for t in range(len(x))]) for x in scaled]
     sources = {"short_term": embs["short_term"], "long_term": embs["long_term"], "raw input": scaled, "mean": means}
-    expected = {name: [] for name in (*sources, "random")}
+    sources["random"] = fresh["short_term"]
+    expected = {name: [] for name in sources}
     for i, (recording, kept) in enumerate(zip(recordings, frames, strict=True)):
-        for name, source in (*sources.items(), ("random", fresh["short_term"])):
+        for name, source in sources.items():
             pair = np.stack([source[track][: recording.shape[1]] for track in (2 * i, 2 * i + 1)])
             expected[name].append(pool_individuals(pair, tracked_presence(recording))[kept])
     expected = {name: np.concatenate(tables) for name, tables in expected.items()}
@@ -272,12 +271,10 @@ def test_the_table_of_a_model_is_that_of_its_rows():
     model = tiny_model(dataset)
     table = evaluate_model(model, dataset, folds=3)
     assert [scores.label for scores in table.labels] == ["act", "kind", "place", "size"]
-    present = [tracked_presence(recording) for recording in recordings]
-    whole = [np.arange(p.shape[1]) for p in present]
-    kept = [np.flatnonzero(p.any(0)) for p in present]
-    group = np.repeat(np.arange(6), [len(w) for w in whole])
-    starts = np.cumsum([0, *(len(w) for w in whole)])[:-1]
-    frames = np.concatenate([s + k for s, k in zip(starts, kept, strict=True)])
+    present = [tracked_presence(recording).any(0) for recording in recordings]
+    kept = [np.flatnonzero(p) for p in present]
+    group = np.repeat(np.arange(6), [len(p) for p in present])
+    frames = np.flatnonzero(np.concatenate(present))
     act = np.concatenate(dataset.annotations.labels[0].values)
     options = {"class_names": {"act": ["rest", "go"]}, "frames": frames, "folds": 3}
     by_hand = evaluate_labels(readout_rows(model, dataset, kept), {"act": act}, group, **options)
@@ -293,11 +290,9 @@ def test_a_subsample_is_every_nth_frame_in_which_somebody_is_present():
     recordings = keypoints()
     dataset = labelled(recordings)
     table = evaluate_model(None, dataset, most_frames=120)
-    labelled_frames = 0
+    there = [np.flatnonzero(tracked_presence(recording).any(0))[::3] for recording in recordings]
     act = dataset.annotations.labels[0].values
-    for recording, row in zip(recordings, act, strict=True):
-        there = np.flatnonzero(tracked_presence(recording).any(0))[::3]
-        labelled_frames += int((row[there] >= 0).sum())
+    labelled_frames = sum((row[frames] >= 0).sum() for row, frames in zip(act, there, strict=True))
     assert table["act"].read_out == labelled_frames < 120
     assert list(table["act"].rows) == ["chance"]
 

@@ -32,41 +32,34 @@ def slow_histogram(actions, valid, bins: int, window: int, frames) -> tuple[np.n
     tracks, total, size = actions.shape
     histogram = np.zeros((tracks, len(frames), size, bins))
     weight = np.zeros((tracks, len(frames), size))
-    for b in range(tracks):
-        for m, t in enumerate(frames):
-            for d in range(size):
-                seen = [int(actions[b, s, d]) for s in range(t + 1, min(t + window + 1, total)) if valid[b, s, d]]
-                for q in seen:
-                    histogram[b, m, d, q] += 1 / len(seen)
-                weight[b, m, d] = len(seen) / window
+    for b, m, d in np.ndindex(weight.shape):
+        t = frames[m]
+        seen = [int(actions[b, s, d]) for s in range(t + 1, min(t + window + 1, total)) if valid[b, s, d]]
+        for q in seen:
+            histogram[b, m, d, q] += 1 / len(seen)
+        weight[b, m, d] = len(seen) / window
     return histogram, weight
 
 
 def slow_distance(predicted: np.ndarray, target: np.ndarray) -> float:
     """Of two histograms (Q,)."""
-    a = b = total = 0.0
-    for p, t in zip(predicted, target, strict=True):
-        a, b = a + p, b + t
-        total += (a - b) ** 2
+    total = 0.0
+    for q in range(len(target)):
+        total += (predicted[: q + 1].sum() - target[: q + 1].sum()) ** 2
     return total / len(target)
 
 
-def slow_sums(logits, actions, valid, hoa: HoALoss) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted distances and weights per action feature, over all frames from skip_frames on."""
-    tracks, total, size = actions.shape
-    histogram, weight = slow_histogram(actions, valid, hoa.bins, hoa.window, range(total))
-    distance, weights = np.zeros(size), np.zeros(size)
-    for b in range(tracks):
-        for t in range(hoa.skip_frames, total):
-            for d in range(size):
-                x = logits[b, t, d * hoa.bins : (d + 1) * hoa.bins].double().numpy()
-                predicted = np.exp(x) / np.exp(x).sum()
-                distance[d] += weight[b, t, d] * slow_distance(predicted, histogram[b, t, d])
-                weights[d] += weight[b, t, d]
-    return distance, weights
+def slow_sums(predicted, actions, valid, window: int, frames) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted distances and weights per action feature; predicted: f(b, t, d) gives a histogram (Q,)."""
+    bins = len(predicted(0, 0, 0))
+    histogram, weight = slow_histogram(actions, valid, bins, window, frames)
+    distance = np.zeros(weight.shape[2])
+    for b, m, d in np.ndindex(weight.shape):
+        distance[d] += weight[b, m, d] * slow_distance(predicted(b, frames[m], d), histogram[b, m, d])
+    return distance, weight.sum((0, 1))
 
 
-# --- histogram of actions ---
+# --- histogram of actions and earth mover's distance ---
 
 
 def test_histogram_by_hand():
@@ -119,9 +112,6 @@ def test_running_counts_are_wide_enough_for_long_tracks(total):
     assert share.flatten().tolist() == pytest.approx([(total - 1) / total] * 2)
 
 
-# --- earth mover's distance ---
-
-
 def test_distance_by_hand():
     first, last, middle = torch.eye(3)[[0, 2, 1]]
     even = torch.full((3,), 1 / 3)
@@ -134,19 +124,25 @@ def test_distance_by_hand():
 # --- the loss ---
 
 
-def hoa_loss(bins: int = 4, window: int = 6, skip_frames: int = 5, marginal=(0.05, 0.02), normalised: bool = True):
-    return HoALoss(bins, window, skip_frames, torch.tensor(marginal), normalised)
+def hoa_loss(skip_frames: int = 5, marginal=(0.05, 0.02), normalised: bool = True) -> HoALoss:
+    return HoALoss(4, 6, skip_frames, torch.tensor(marginal), normalised)
+
+
+def random_logits(frames: int = 25, outputs: int = 8) -> torch.Tensor:
+    return torch.randn(3, frames, outputs, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.mark.parametrize("normalised", [True, False])
 def test_loss_equals_the_loop(normalised):
     actions, valid = random_batch(3)
     valid[2] = False
-    logits = torch.randn(3, 25, 8, generator=torch.Generator().manual_seed(0))
+    logits = random_logits()
     hoa = hoa_loss(normalised=normalised)
     frames = hoa.predicted_frames(25, 1.0)
     sums = hoa.sums(logits[:, frames], actions, valid, frames)
-    distance, weight = slow_sums(logits, actions, valid, hoa)
+    weights = np.exp(logits.double().numpy().reshape(3, 25, 2, 4))
+    softmax = weights / weights.sum(-1, keepdims=True)
+    distance, weight = slow_sums(lambda b, t, d: softmax[b, t, d], actions, valid, 6, range(5, 25))
     np.testing.assert_allclose(sums.distance.numpy(), distance, rtol=1e-5)
     np.testing.assert_allclose(sums.weight.numpy(), weight, rtol=1e-5)
     scores = hoa.scores(sums)
@@ -168,24 +164,21 @@ def test_total_weight_equals_the_loop(seed, frames, window, skip_frames):
     np.testing.assert_allclose(found.numpy(), weight[:, skip_frames:].sum((0, 1)), atol=1e-5)
 
 
-def test_loss_at_a_share_of_the_frames_is_unbiased():
+@pytest.mark.parametrize("share", [0.1, 0.25])
+def test_loss_at_a_share_of_the_frames_is_unbiased(share):
     actions, valid = random_batch(5, frames=40)
-    logits = torch.randn(3, 40, 8, generator=torch.Generator().manual_seed(0)) * 2
-    hoa = hoa_loss()
-    every = hoa.predicted_frames(40, 1.0)
-    whole = hoa.scores(hoa.sums(logits[:, every], actions, valid, every))
-    draws = torch.Generator().manual_seed(1)
-    for share in (0.1, 0.25):
-        losses, distances = [], []
-        for _ in range(1500):
-            frames = hoa.predicted_frames(40, share, draws)
-            scores = hoa.scores(hoa.sums(logits[:, frames], actions, valid, frames))
-            losses.append(float(scores.loss))
-            distances.append(float(scores.distance))
-        for found, expected in ((losses, float(whole.loss)), (distances, float(whole.distance))):
-            error = np.std(found) / math.sqrt(len(found))
-            assert error < 0.02 * expected, "too few draws to tell a bias"
-            assert abs(np.mean(found) - expected) < 4 * error
+    logits, hoa, draws = 2 * random_logits(40), hoa_loss(), torch.Generator().manual_seed(1)
+
+    def scores(share: float) -> tuple[float, float]:
+        frames = hoa.predicted_frames(40, share, draws)
+        found = hoa.scores(hoa.sums(logits[:, frames], actions, valid, frames))
+        return float(found.loss), float(found.distance)
+
+    drawn = np.array([scores(share) for _ in range(1500)])
+    for found, expected in zip(drawn.T, scores(1.0), strict=True):
+        error = np.std(found) / math.sqrt(len(found))
+        assert error < 0.02 * expected, "too few draws to tell a bias"
+        assert abs(np.mean(found) - expected) < 4 * error
 
 
 @pytest.mark.parametrize(
@@ -215,11 +208,10 @@ def test_features_of_one_bin_and_never_seen_features_are_left_out():
     counts = torch.tensor([[7, 7, 7, 7], [0, 0, 28, 0], [0, 0, 0, 0]])
     marginal = marginal_loss(counts, [(actions, valid)], window=6, skip_frames=5)
     assert marginal[0] > 0 and marginal[1:].tolist() == [0, 0]
-    logits = torch.randn(3, 19, 12, generator=torch.Generator().manual_seed(0), requires_grad=True)
-    hoa = hoa_loss(marginal=(0.05, 0.0, 0.0))
+    logits = random_logits(19, 12).requires_grad_()
+    hoa, alone = hoa_loss(marginal=(0.05, 0.0, 0.0)), hoa_loss(marginal=(0.05,))
     frames = hoa.predicted_frames(25, 1.0)
     scores = hoa.scores(hoa.sums(logits, actions, valid, frames))
-    alone = hoa_loss(marginal=(0.05,))
     expected = alone.scores(alone.sums(logits[..., :4], actions[..., :1], valid[..., :1], frames))
     torch.testing.assert_close(scores.loss, expected.loss)
     torch.testing.assert_close(scores.skill, expected.skill)
@@ -229,24 +221,21 @@ def test_features_of_one_bin_and_never_seen_features_are_left_out():
 
 @pytest.mark.parametrize(
     ("missing", "marginal", "normalised"),
-    [(1.0, (0.05, 0.02), True), (1.0, (0.05, 0.02), False), (0.3, (0, 0.0), True)],
+    [(1.0, (0.05, 0.02), True), (1.0, (0.05, 0.02), False), (0.3, (0.0, 0.0), True)],
 )
 def test_where_nothing_was_observed_or_can_be_learnt_loss_and_skill_are_0(missing, marginal, normalised):
     """The skill must not look perfect."""
     hoa = hoa_loss(marginal=marginal, normalised=normalised)
-    actions, valid = random_batch(8, missing=missing)
     frames = hoa.predicted_frames(25, 1.0)
-    scores = hoa.scores(hoa.sums(torch.randn(3, 19, 8), actions, valid, frames))
+    scores = hoa.scores(hoa.sums(random_logits(19), *random_batch(8, missing=missing), frames))
     assert float(scores.loss) == float(scores.skill) == 0
     assert float(scores.distance) == 0 or missing < 1
 
 
 def test_a_track_shorter_than_the_skipped_frames_gives_a_loss_of_0_with_a_gradient():
     hoa = hoa_loss(skip_frames=30)
-    actions, valid = random_batch(9)
-    frames = hoa.predicted_frames(25, 0.5)
     logits = torch.zeros(3, 0, 8, requires_grad=True)
-    scores = hoa.scores(hoa.sums(logits, actions, valid, frames))
+    scores = hoa.scores(hoa.sums(logits, *random_batch(9), hoa.predicted_frames(25, 0.5)))
     scores.loss.backward()
     assert float(scores.loss.detach()) == 0 and logits.grad.shape == logits.shape
 
@@ -254,12 +243,10 @@ def test_a_track_shorter_than_the_skipped_frames_gives_a_loss_of_0_with_a_gradie
 # --- marginal loss and skill ---
 
 
-def dataset_counts(batches, size: int, bins: int) -> torch.Tensor:
-    counts = torch.zeros(size, bins, dtype=torch.int64)
-    for actions, valid in batches:
-        for d in range(size):
-            counts[d] += torch.bincount(actions[..., d][valid[..., d]].long(), minlength=bins)
-    return counts
+def dataset_counts(batches, bins: int = 4) -> torch.Tensor:
+    """(D, Q): how often each bin is seen."""
+    counted = [torch.nn.functional.one_hot(actions.long(), bins) * valid[..., None] for actions, valid in batches]
+    return sum(one.sum((0, 1)) for one in counted)
 
 
 @pytest.mark.parametrize(("most_frames", "every"), [(None, 1), (75, 1), (40, 2), (25, 3), (9, 9)])
@@ -267,25 +254,22 @@ def test_marginal_loss_equals_the_loop(most_frames, every):
     """Also at each n-th frame, of a batch of 3 tracks of 25 frames."""
     batches = [random_batch(11)]
     batches += [random_batch(12, tracks=2, frames=14)] if every == 1 else []
-    counts = dataset_counts(batches, 2, 4)
-    distance, weights = np.zeros(2), np.zeros(2)
-    for actions, valid in batches:
-        histogram, weight = slow_histogram(actions, valid, 4, 6, range(actions.shape[1]))
-        for b, t, d in np.ndindex(weight.shape):
-            if t >= 5 and (t - 5) % every == 0:
-                marginal = counts[d].numpy() / counts[d].sum().item()
-                distance[d] += weight[b, t, d] * slow_distance(marginal, histogram[b, t, d])
-                weights[d] += weight[b, t, d]
+    counts = dataset_counts(batches)
+    marginal = (counts / counts.sum(1, keepdim=True)).numpy()
+    sums = [
+        slow_sums(lambda b, t, d: marginal[d], actions, valid, 6, range(5, actions.shape[1], every))
+        for actions, valid in batches
+    ]
+    distance, weight = np.sum(sums, axis=0)
     found = marginal_loss(counts, batches, window=6, skip_frames=5, most_frames=most_frames)
     assert found.dtype == torch.float32
-    np.testing.assert_allclose(found.numpy(), distance / weights, rtol=1e-5)
+    np.testing.assert_allclose(found.numpy(), distance / weight, rtol=1e-5)
 
 
 def test_skill_is_0_for_the_data_wide_histogram_and_1_for_the_perfect_prediction():
     batch = random_batch(13)
-    counts = dataset_counts([batch], 2, 4)
-    marginal = marginal_loss(counts, [batch], window=6, skip_frames=5)
-    hoa = HoALoss(4, 6, 5, marginal)
+    counts = dataset_counts([batch])
+    hoa = HoALoss(4, 6, 5, marginal_loss(counts, [batch], window=6, skip_frames=5))
     frames = hoa.predicted_frames(25, 1.0)
 
     def skill(probabilities: torch.Tensor) -> float:
@@ -312,41 +296,33 @@ ADMISSIBLE = torch.tensor(
 )
 
 
-REACHES = [(0, 5), (2, 3), (12, 12), (0, 0), (100, 0)]  # frames back and ahead
-
-
-def draws(pairs: int, tracks: int = 4) -> torch.Tensor:
-    return torch.rand(2, tracks, pairs, generator=torch.Generator().manual_seed(0))
-
-
-def worst_deviation(times: np.ndarray, probabilities: np.ndarray) -> float:
-    """Of observed counts from their law, in standard errors; cells of probability 0 must be empty."""
-    assert not times[probabilities == 0].any()
+def assert_counts_follow(times: np.ndarray, probabilities: np.ndarray) -> None:
+    """Within 4.5 standard errors; cells of probability 0 must be empty."""
     draws = times.sum()
     error = np.sqrt(draws * probabilities * (1 - probabilities))
-    return float(np.max(np.abs(times - draws * probabilities)[error > 0] / error[error > 0]))
+    assert (np.abs(times - draws * probabilities) <= 4.5 * error).all()
 
 
-@pytest.mark.parametrize(("back", "ahead"), REACHES)
+@pytest.mark.parametrize(("back", "ahead"), [(0, 5), (2, 3), (12, 12), (0, 0), (100, 0)])
 def test_views_follow_their_law(back, ahead):
     """First: any admissible frame. Second: any admissible frame within reach."""
-    track, first, second, usable = sample_views(ADMISSIBLE, back, ahead, draws(60_000))
+    draws = torch.rand(2, 4, 60_000, generator=torch.Generator().manual_seed(0))
+    track, first, second, usable = sample_views(ADMISSIBLE, back, ahead, draws)
     assert track.dtype == first.dtype == second.dtype == torch.int64
     assert torch.bincount(track[usable], minlength=4).tolist() == [60_000, 0, 60_000, 60_000]
     for row in (0, 3):
         admissible = np.flatnonzero(ADMISSIBLE[row])
-        law = np.zeros((12, 12))
+        law, times = np.zeros((2, 12, 12))
         for t in admissible:
             partners = [s for s in admissible if -back <= s - t <= ahead]
             law[t, partners] = 1 / len(admissible) / len(partners)
-        times = np.zeros((12, 12))
         np.add.at(times, (first[track == row].numpy(), second[track == row].numpy()), 1)
         assert times.sum() == 60_000
-        assert worst_deviation(times, law) < 4.5
-        assert worst_deviation(times.sum(1), law.sum(1)) < 4.5
+        assert_counts_follow(times, law)
+        assert_counts_follow(times.sum(1), law.sum(1))
 
 
-# --- bootstrap ---
+# --- bootstrap and hidden parts ---
 
 
 def test_bootstrap_loss_is_one_minus_the_cosine():
@@ -357,14 +333,9 @@ def test_bootstrap_loss_is_one_minus_the_cosine():
     rows = zip(predicted[usable], target[usable], strict=True)
     expected = np.mean([1 - p @ t / math.sqrt((p @ p) * (t @ t)) for p, t in rows])
     assert found.shape == () and float(found) == pytest.approx(expected, rel=1e-5)
-
-
-def test_bootstrap_loss_by_hand():
     x, one = torch.tensor([[3.0, 4.0]]), torch.tensor([True])
-    assert float(bootstrap_loss(x, 9 * x, one)) == pytest.approx(0, abs=1e-6)
-    assert float(bootstrap_loss(x, -x, one)) == pytest.approx(2)
-    assert float(bootstrap_loss(x, torch.tensor([[4.0, -3.0]]), one)) == pytest.approx(1)
-    assert float(bootstrap_loss(x, torch.zeros(1, 2), one)) == pytest.approx(1)
+    for other, by_hand in ((9 * x, 0), (-x, 2), (torch.tensor([[4.0, -3.0]]), 1), (torch.zeros(1, 2), 1)):
+        assert float(bootstrap_loss(x, other, one)) == pytest.approx(by_hand, abs=1e-6)
 
 
 def test_no_gradient_flows_into_the_target():
@@ -374,12 +345,10 @@ def test_no_gradient_flows_into_the_target():
     assert target.grad is None and predicted.grad.abs().sum() > 0
 
 
-# --- which parts the action predictor sees ---
-
-
 def test_kept_parts_follow_their_law_and_leave_an_embedding():
     share, encoders = 0.4, 2
-    keep = sample_kept_parts(20000, encoders, share, torch.Generator().manual_seed(0))
+    keep, again = (sample_kept_parts(20000, encoders, share, torch.Generator().manual_seed(0)) for _ in range(2))
+    assert torch.equal(keep, again)
     assert keep.shape == (20000, 3)
     assert set(keep.unique().tolist()) == {0.0, 1.0}
     assert (keep[:, :encoders].sum(1) >= 1).all()
@@ -387,9 +356,4 @@ def test_kept_parts_follow_their_law_and_leave_an_embedding():
     hidden = share * (1 - share) + share**2 / 2
     expected = torch.tensor([1 - hidden, 1 - hidden, 1 - share])
     torch.testing.assert_close(keep.mean(0), expected, atol=0.015, rtol=0)
-
-
-def test_nothing_is_hidden_at_share_0_and_draws_follow_the_generator():
     assert (sample_kept_parts(50, 3, 0.0) == 1).all()
-    one, two = (sample_kept_parts(50, 3, 0.5, torch.Generator().manual_seed(1)) for _ in range(2))
-    assert torch.equal(one, two)

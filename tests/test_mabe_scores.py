@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from refusals import refused
 from sklearn.linear_model import Ridge, RidgeClassifier
 from sklearn.metrics import f1_score, mean_squared_error
 from sklearn.model_selection import train_test_split
@@ -23,9 +24,10 @@ NAN = np.nan
 MABE = Path(__file__).parents[2] / "shared" / "data" / "mabe"
 
 
-def small_world(seed: int = 0, clips: int = 24, columns: int = 6, offset: float = 0.0):
+def small_world(seed: int = 0, offset: float = 0.0):
     """Embeddings, labels and a protocol whose splits are in another order than the frames."""
     rng = np.random.default_rng(seed)
+    clips, columns = 24, 6
     lengths = rng.integers(30, 60, clips)
     names = clip_ids(clips, seed)
     rows = mabe_files.frame_map(names, lengths)
@@ -112,6 +114,7 @@ def test_scores_equal_those_of_plain_scikit_learn(seed, offset):
     by_name = {row.task: row for row in found}
     assert by_name["absent"].private == 0
     assert 0.6 < by_name["frame_class"].private < 1
+    assert by_name["frame_class"].private != pytest.approx(by_name["frame_class"].no_ensemble, abs=1e-6)
     assert by_name["kind"].pooled != by_name["kind"].private
 
 
@@ -122,18 +125,6 @@ def test_the_order_of_the_clips_in_the_splits_to_score_on_does_not_matter():
         np.testing.assert_allclose([one.private, one.public, one.pooled], [other.private, other.public, other.pooled])
     (row,) = score(embeddings, labels, protocol._replace(tasks=["number"], seeds=(42,)))
     assert row.no_ensemble == row.private
-
-
-def test_any_seed_makes_a_frame_positive():
-    """The joint prediction has at least the positive frames of each seed: recall of it is the highest."""
-    embeddings, labels, protocol = small_world(7, clips=12)
-    rare = labels.tasks["frame_class"].values * (np.random.default_rng(0).random(len(embeddings)) < 0.5)
-    labels = Labels(labels.rows, {"rare": Task(rare.astype(np.float32), True)})
-    protocol = protocol._replace(tasks=["rare"], sequence_level=frozenset())
-    (row,) = score(embeddings, labels, protocol)
-    votes = plain_score(embeddings, labels, protocol, "rare")
-    assert row.private == pytest.approx(votes["private"])
-    assert row.private != pytest.approx(row.no_ensemble, abs=1e-6)
 
 
 def test_a_task_without_labels_to_learn_from_is_refused_and_one_without_labels_to_score_is_nan():
@@ -183,37 +174,29 @@ def test_the_real_splits_and_tasks_are_read_and_scored(splits, tasks, frames, cl
     labels = Labels(mabe_files.frame_map(ids, [4] * len(ids)), values)
     protocol = read_protocol(MABE / splits, MABE / tasks, labels)
     assert (len(protocol.train), len(protocol.public), len(protocol.private)) == clips
-    assert len(protocol.tasks) == listed
-    assert protocol.seeds == (42, 43, 44)
+    assert (len(protocol.tasks), protocol.seeds) == (listed, (42, 43, 44))
     assert set(ids) == {*protocol.train, *protocol.public, *protocol.private}
     table = score(rng.normal(size=(4 * len(ids), 3)).astype(np.float32), labels, protocol)
-    assert len(table) == rows
-    assert all(0 <= row.private <= 1 for row in table)
+    assert len(table) == rows and all(0 <= row.private <= 1 for row in table)
 
 
 # --- files -------------------------------------------------------------------------------------
 
 
-def write_world(folder: Path):
-    embeddings, labels, protocol = small_world()
-    mabe_files.write_labels(folder / "labels.npy", labels.rows, labels.tasks)
-    mabe_files.write_submission(folder / "s.npy", labels.rows, embeddings, labels.rows, 6)
-    splits = {"SubmissionTrain": protocol.train, "publicTest": protocol.public, "privateTest": protocol.private}
-    files.write_json(folder / "splits.json", splits)
-    tasks = {"task_id_list": protocol.tasks, "sequence_level_tasks": sorted(protocol.sequence_level)}
-    files.write_json(folder / "tasks.json", tasks)
-    return embeddings, labels, protocol
-
-
 def test_files_come_back_as_they_were_written(tmp_path):
-    embeddings, labels, protocol = write_world(tmp_path)
-    found = read_labels(tmp_path / "labels.npy")
+    embeddings, labels, protocol = small_world()
+    found = read_labels(mabe_files.write_labels(tmp_path / "labels.npy", labels.rows, labels.tasks))
     assert found.rows == labels.rows
     for name, (values, discrete) in labels.tasks.items():
         np.testing.assert_array_equal(found.tasks[name].values, values)
         assert found.tasks[name].discrete == discrete
-    assert read_protocol(tmp_path / "splits.json", tmp_path / "tasks.json", found) == protocol
-    np.testing.assert_array_equal(read_submission(tmp_path / "s.npy", found.rows, 6), embeddings)
+    splits = {"SubmissionTrain": protocol.train, "publicTest": protocol.public, "privateTest": protocol.private}
+    splits = files.write_json(tmp_path / "splits.json", splits)
+    tasks = {"task_id_list": protocol.tasks, "sequence_level_tasks": sorted(protocol.sequence_level), "seeds": [1]}
+    tasks = files.write_json(tmp_path / "tasks.json", tasks)
+    assert read_protocol(splits, tasks, found) == protocol._replace(seeds=(1,))
+    path = mabe_files.write_submission(tmp_path / "s.npy", labels.rows, embeddings, labels.rows, 6)
+    np.testing.assert_array_equal(read_submission(path, found.rows, 6), embeddings)
 
 
 def labels_of(**changes) -> dict:
@@ -227,39 +210,29 @@ def labels_of(**changes) -> dict:
     [
         (labels_of(label_array=np.zeros((2, 6))), "6 frames"),
         (labels_of(label_array=np.zeros(5)), "label_array"),
-        (labels_of(label_array=np.array([["a"] * 5] * 2)), "label_array"),
         (labels_of(vocabulary=["x"]), "1 names"),
         (labels_of(vocabulary=None), "vocabulary"),
-        (labels_of(vocabulary=7), "vocabulary"),
         (labels_of(task_type=["Discrete", "Discreet"]), "Discreet"),
         (labels_of(frame_number_map=[1]), "frame_number_map"),
         (labels_of(frame_number_map={"a": (0, 3), "b": (2, 5)}), "row 3"),
         (labels_of(frame_number_map={"a": (0, 3), "b": (4, 5)}), "row 3"),
-        (labels_of(frame_number_map={"a": 3}), "(start, end)"),
+        (labels_of(frame_number_map={"a": 3}), "start, end"),
         (labels_of(frame_number_map={}), "its 0 clips have 0"),
         ({}, "frame_number_map"),
         (labels_of(label_array=None), "label_array"),
     ],
 )
 def test_a_label_file_that_does_not_fit_itself_is_refused(tmp_path, content, named):
-    files.write_pickled_dict(tmp_path / "l.npy", content)
-    with pytest.raises(ValueError) as error:
-        read_labels(tmp_path / "l.npy")
-    assert named in str(error.value)
-    assert str(tmp_path / "l.npy") in str(error.value)
+    path = files.write_pickled_dict(tmp_path / "l.npy", content)
+    with refused(named, path):
+        read_labels(path)
 
 
 def test_whole_numbers_and_a_task_named_twice_are_taken(tmp_path):
     array = np.array([[0, 1, 0, 1, 0], [5, 5, 5, 5, 5]])
     files.write_pickled_dict(tmp_path / "l.npy", labels_of(label_array=array, vocabulary=np.array(["x", "x"])))
-    labels = read_labels(tmp_path / "l.npy")
-    assert list(labels.tasks) == ["x"]
-    np.testing.assert_array_equal(labels.tasks["x"].values, array[0])
-    assert labels.tasks["x"].discrete
-
-
-SPLIT = {"SubmissionTrain": ["a", "b"], "publicTest": ["c"], "privateTest": ["d"]}
-TASKS = {"task_id_list": ["x", "y"], "sequence_level_tasks": ["y"], "seeds": [1]}
+    ((name, (values, discrete)),) = read_labels(tmp_path / "l.npy").tasks.items()
+    assert (name, values.tolist(), discrete) == ("x", array[0].tolist(), True)
 
 
 @pytest.mark.parametrize(
@@ -272,7 +245,6 @@ TASKS = {"task_id_list": ["x", "y"], "sequence_level_tasks": ["y"], "seeds": [1]
         ({"privateTest": []}, {}, "0 clips in privateTest"),
         ({"SubmissionTrain": ["a"]}, {}, "1 clips in SubmissionTrain"),
         ({"publicTest": "c"}, {}, "publicTest"),
-        ({"publicTest": [3]}, {}, "publicTest"),
         ({}, {"task_id_list": ["x", "z"]}, "the task z"),
         ({}, {"sequence_level_tasks": ["z"]}, "the task z"),
         ({}, {"task_id_list": []}, "no task"),
@@ -286,19 +258,16 @@ def test_splits_and_tasks_that_do_not_fit_are_refused(tmp_path, split, tasks, na
     tasks_of = {"x": Task(good, True), "y": Task(good, False), "odd": Task(good + 2, True)}
     tasks_of["infinite"] = Task(good + np.inf, False)
     labels = Labels(mabe_files.frame_map("abcd", [2] * 4), tasks_of)
-    files.write_json(tmp_path / "s.json", SPLIT | split)
-    files.write_json(tmp_path / "t.json", TASKS | tasks)
-    with pytest.raises(ValueError) as error:
-        read_protocol(tmp_path / "s.json", tmp_path / "t.json", labels)
-    assert named in str(error.value)
-    files.write_json(tmp_path / "s.json", SPLIT)
-    files.write_json(tmp_path / "t.json", TASKS)
-    assert read_protocol(tmp_path / "s.json", tmp_path / "t.json", labels).seeds == (1,)
+    good_split = {"SubmissionTrain": ["a", "b"], "publicTest": ["c"], "privateTest": ["d"]}
+    splits = files.write_json(tmp_path / "s.json", good_split | split)
+    good_tasks = {"task_id_list": ["x", "y"], "sequence_level_tasks": ["y"], "seeds": [1]}
+    with refused(named):
+        read_protocol(splits, files.write_json(tmp_path / "t.json", good_tasks | tasks), labels)
 
 
-@pytest.mark.parametrize("text", ["", "[1]", "{", "[" * 100_000, "\xff", "NaN"])
+@pytest.mark.parametrize("text", [b"[1]", b"[" * 100_000, b"\xff", b"NaN"])
 def test_what_is_not_a_json_object_is_refused(tmp_path, text):
-    (tmp_path / "a.json").write_bytes(text.encode("latin-1"))
+    (tmp_path / "a.json").write_bytes(text)
     with pytest.raises(ValueError, match=r"a\.json"):
         files.read_json(tmp_path / "a.json")
 

@@ -1,12 +1,12 @@
 """The robots: their file in either order of axes, the read-outs, the simulation, and the script's jobs."""
 
 import csv
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from refusals import refused
 from sklearn.linear_model import Ridge, RidgeClassifier
 from sklearn.metrics import f1_score, r2_score
 from sklearn.model_selection import train_test_split
@@ -42,8 +42,7 @@ def test_either_order_of_axes_is_found_and_said(tmp_path, content):
     other = load_robots(save(tmp_path, content | turned))
     assert other.axes == "sequence, feature, time"
     for name in ("positions", "velocities"):
-        np.testing.assert_array_equal(getattr(other, name), getattr(robots, name))
-        assert getattr(other, name).shape == (N, T, 12)
+        np.testing.assert_array_equal(getattr(other, name), getattr(robots, name), strict=True)
 
 
 def labels_of(path: Path, content: dict) -> dict[str, Label]:
@@ -52,14 +51,11 @@ def labels_of(path: Path, content: dict) -> dict[str, Label]:
 
 def test_labels_come_with_their_kinds(tmp_path, content):
     labels = labels_of(tmp_path, content)
+    expected = {"robot_type": ((N,), True), "terrain_type": ((N, T), True)}
+    expected |= {f"command_vel_{i}": ((N,), False) for i in range(3)}
+    expected |= {"terrain_slope": ((N, T), False), "terrain_difficulty": ((N, T), False)}
     found = {name: (np.shape(label.values), label.class_names is not None) for name, label in labels.items()}
-    assert found == {
-        "robot_type": ((N,), True),
-        "terrain_type": ((N, T), True),
-        **{f"command_vel_{i}": ((N,), False) for i in range(3)},
-        "terrain_slope": ((N, T), False),
-        "terrain_difficulty": ((N, T), False),
-    }
+    assert found == expected
     np.testing.assert_array_equal(labels["robot_type"].values, content["robot_type"])
     np.testing.assert_array_equal(labels["command_vel_1"].values, content["command_vel"][:, 1])
 
@@ -78,16 +74,12 @@ def test_words_and_one_column_and_missing_labels_are_read(tmp_path, content):
         np.testing.assert_array_equal(labels["terrain_type"].values, np.nan_to_num(terrain, nan=-1))
 
 
-def without(name: str) -> Callable[[dict], dict]:
-    return lambda content: {key: value for key, value in content.items() if key != name}
-
-
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (without("dof_vel"), "lacks dof_vel"),
-        (without("terrain_type"), "lacks terrain_type"),
+        (lambda c: {"dof_pos": c["dof_pos"]}, "lacks dof_vel"),
+        (lambda c: {"dof_pos": c["dof_pos"], "dof_vel": c["dof_vel"]}, "lacks .*terrain_type"),
         (lambda c: {}, "it has nothing"),
         (lambda c: c | {"dof_pos": c["dof_pos"][..., :11]}, r"dof_pos has axes \(24, 120, 11\)"),
         (lambda c: c | {"dof_pos": c["dof_pos"][0]}, r"dof_pos has axes \(120, 12\)"),
@@ -98,18 +90,14 @@ def without(name: str) -> Callable[[dict], dict]:
         (lambda c: c | {"robot_type": c["robot_type"][:-1]}, "robot_type has 23 entries"),
         (lambda c: c | {"terrain_slope": c["terrain_slope"][:, :-1]}, "terrain_slope has 119 frames"),
         (lambda c: c | {"terrain_slope": c["terrain_slope"].astype(str)}, "terrain_slope is of type"),
-        (lambda c: c | {"robot_type": c["robot_type"] * 1j}, "robot_type is of type complex"),
-        (lambda c: c | {"command_vel": c["command_vel"][:, :0]}, "command_vel has entries with axes"),
         (lambda c: c | {"dof_pos": c["dof_pos"].astype(float) * 1e300}, "dof_pos holds .*infinite"),
         (lambda c: c | {"terrain_slope": np.full((N, T), 1e300)}, "terrain_slope holds .*infinite"),
     ],
 )
 def test_what_is_no_file_of_robots_is_refused(tmp_path, content, change, message):
     path = save(tmp_path, change(content))
-    with pytest.raises(ValueError, match=message) as error:
+    with refused(message, path):
         load_robots(path)
-    assert str(path) in str(error.value)
-    assert "\n" not in str(error.value)
 
 
 # --- read-outs ---------------------------------------------------------------------------------
@@ -117,10 +105,10 @@ def test_what_is_no_file_of_robots_is_refused(tmp_path, content, change, message
 
 def test_the_split_is_that_of_the_paper():
     split, expected = read_out_split(57), train_test_split(np.arange(57), test_size=0.8, random_state=42)
-    for found, part, count in zip(split, expected, (11, 46), strict=True):
+    for found, part in zip(split, expected, strict=True):
         np.testing.assert_array_equal(found, part)
-        assert len(found) == count
-    with pytest.raises(ValueError, match="9 sequences are too few"):
+    assert [len(part) for part in split] == [11, 46]
+    with refused("9 sequences are too few"):
         read_out_split(9)
 
 
@@ -165,9 +153,9 @@ def test_scores_equal_a_plain_run_of_scikit_learn():
 
 
 def test_labels_that_cannot_be_read_out_are_named_before_embedding():
-    with pytest.raises(ValueError, match="label g has no value"):
+    with refused("label g has no value"):
         read_out_labels({}, annotations({"g": np.full((20, 4), np.nan)}, ""))
-    with pytest.raises(ValueError, match="label s has fewer than two classes"):
+    with refused("label s has fewer than two classes"):
         read_out_labels({}, annotations({"s": np.zeros((20, 4))}, "s"))
 
 
@@ -176,7 +164,6 @@ def test_the_text_holds_every_score(tmp_path, content):
     table = read_out_labels({"positions": robots.positions, "twice": robots.positions}, robots.annotations, step=4)
     lines = table_of(table).splitlines()
     assert lines[0].split() == ["label", "level", "score", "positions", "twice"]
-    assert len(lines) == 1 + len(robots.annotations.labels) == 8
     for line, label in zip(lines[1:], table.labels, strict=True):
         metric = "macro F1" if label.kind == "classification" else "R2"
         value = f"{label.rows['twice'][metric].value:.3f}"
@@ -188,8 +175,7 @@ def test_the_text_holds_every_score(tmp_path, content):
 
 def test_the_seed_decides_everything(content):
     same, other = (simulate_quadrupeds(N, frames=T, seed=seed) for seed in (2, 3))
-    for name, array in content.items():
-        np.testing.assert_array_equal(same[name], array)
+    np.testing.assert_equal(same, content)
     assert not np.array_equal(other["dof_pos"], content["dof_pos"])
 
 
@@ -245,5 +231,5 @@ def test_a_file_of_either_axes_is_trained_on_and_scored_alike(tmp_path, monkeypa
     assert tables[0] == tables[1]
     rows = list(csv.DictReader(tables[0].splitlines()))
     assert {row["row"] for row in rows} == {"recent_past", "short_term", "long_term", "joined", "positions"}
-    assert len([row for row in rows if row["metric"] in ("macro F1", "R2")]) == 5 * 7
-    assert all(np.isfinite(float(row["value"])) for row in rows if row["metric"] in ("macro F1", "R2"))
+    values = [float(row["value"]) for row in rows if row["metric"] in ("macro F1", "R2")]
+    assert len(values) == 5 * 7 and np.isfinite(values).all()

@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from test_stream import gappy, gappy_flies
 
 import fruit_flies
 import mouse_triplets
@@ -19,7 +20,6 @@ from bams.features.gaps import tracked_presence
 from bams.features.raw import series_features
 from bams.models.bams import BAMS
 from bams.readout.baselines import InputAlone
-from bams.simulate.flies import simulate_flies
 from bams.statistics import Statistics, known_inputs
 
 
@@ -75,28 +75,9 @@ def test_tracks_of_any_length_are_embedded_as_if_whole(monkeypatch, block):
     lengths = (7, 7, 300, 1) if block < 2**14 else (7, 40_000, 1)
     model, tracks = tiny_model(), random_tracks(lengths)
     assert 1 < model.context < 300
-    found = list(embed_tracks(model, tracks))
-    assert len(found) == len(tracks)
-    for track, embs in zip(tracks, found, strict=True):
+    for track, embs in zip(tracks, embed_tracks(model, tracks), strict=True):
         for name, expected in one_at_a_time(model, track).items():
             np.testing.assert_allclose(embs[name], expected, atol=1e-5)
-
-
-def gappy(individuals: int, frames: int, count: int, seed: int = 0) -> np.ndarray:
-    """(A, T, K, 2): walks with gaps of all lengths, one keypoint that is seen once, one that never is."""
-    rng = np.random.default_rng(seed)
-    keypoints = rng.normal(size=(individuals, frames, count, 2)).cumsum(axis=1) + 20 * rng.normal(size=(count, 2))
-    lost = rng.random(keypoints.shape[:3]) < 0.3
-    lost[:, frames // 4 : frames // 2] = True
-    lost[0, :, 0], lost[0, 2, 0], lost[-1, :, 1] = True, False, True
-    keypoints[lost] = np.nan
-    return keypoints.astype(np.float32)
-
-
-def pairs_of_flies() -> np.ndarray:
-    flies = simulate_flies(1, frames=40).keypoints[0]
-    flies[np.random.default_rng(0).random(flies.shape[:3]) < 0.3] = np.nan
-    return flies
 
 
 ALL = ("movement", "lengths", "observed", "distances", "approach")
@@ -106,7 +87,7 @@ MAKERS = {
     "raw": (gappy(2, 40, 4), partial(animal_features, config=FeatureConfig(features="raw", others=0))),
     "series": (gappy(2, 40, 4)[..., 0], series_features),
     "mice": (gappy(3, 40, 12), mouse_triplets.features),
-    "flies": (pairs_of_flies(), fruit_flies.features),
+    "flies": (gappy_flies(), fruit_flies.features),
 }
 
 
@@ -137,14 +118,13 @@ def test_the_model_is_left_as_it_came_also_when_embedding_fails_or_is_left_early
     first, again = (compute_representations(model, Dataset(tracks, tracks, None)) for _ in range(2))
     np.testing.assert_equal(first, again)  # no dropout in it
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-    assert model.training is training and model.encoders["short_term"].training is training
     with pytest.raises(RuntimeError):
         list(embed_tracks(model, random_tracks((5,), size=7)))
     assert model.training is training
     embedding = embed_tracks(model, tracks)
     next(embedding)
     embedding.close()
-    assert model.training is training
+    assert model.training is training and model.encoders["short_term"].training is training
 
 
 # --- individuals ---
@@ -200,7 +180,6 @@ def test_recordings_are_pooled_over_the_individuals_present_or_all_where_nobody_
     dataset = KeypointsDataset([t for r in recordings for t in r], statistics=FITTED)
     model = tiny_model(dataset.input_size)
     found = list(embed_recordings(model, recordings, make_inputs))
-    assert len(found) == len(recordings)
     embs = (one_at_a_time(model, dataset.track_input(track)) for track in range(len(dataset)))
     for recording, pooled in zip(recordings, found, strict=True):
         each = [np.concatenate([*next(embs).values()], axis=1) for _ in recording]

@@ -52,7 +52,6 @@ def write_deeplabcut(path: Path, keypoints: np.ndarray, first_frame: int = 0) ->
 
 def labels(keypoints: np.ndarray) -> dict[str, np.ndarray]:
     """Labels per frame and per track of (N, T, K, d): the speed, whether it is high, and a sort."""
-    n = len(keypoints)
     speed = np.linalg.norm(np.diff(keypoints[:, :, 0], axis=1, prepend=keypoints[:, :1, 0]), axis=-1)
     act = np.digitize(np.nan_to_num(speed), np.nanquantile(speed, [0.3, 0.7]))
     act[:, 17:20] = -1
@@ -60,7 +59,7 @@ def labels(keypoints: np.ndarray) -> dict[str, np.ndarray]:
         "labels_act": act.astype(np.int8),
         "labels_act_names": np.array(["rest", "walk", "run"]),
         "labels_speed": speed,
-        "seq_labels_sort": np.arange(n) % 2,
+        "seq_labels_sort": np.arange(len(keypoints)) % 2,
     }
 
 
@@ -80,10 +79,10 @@ def refused(command: str, capsys: pytest.CaptureFixture) -> str:
     with pytest.raises(SystemExit) as stop:
         run(command)
     assert stop.value.code == 2
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert lines[-1].startswith("error: ")
-    assert not any("Traceback" in line for line in lines)
-    return lines[-1]
+    said = capsys.readouterr().err.strip()
+    last = said.splitlines()[-1]
+    assert last.startswith("error: ") and "Traceback" not in said
+    return last
 
 
 @pytest.mark.slow
@@ -103,8 +102,7 @@ def test_mouse_submission_fits_the_evaluator_and_a_real_shaped_file(folder: Path
     submission = np.load("m_submission.npy", allow_pickle=True).item()
     assert submission["frame_number_map"] == order
     embeddings = submission["embeddings"]
-    assert embeddings.dtype == np.float32
-    assert embeddings.shape == (7200, 128)
+    assert embeddings.dtype == np.float32 and embeddings.shape == (7200, 128)
     np.testing.assert_allclose(embeddings.mean(0), 0, atol=1e-3)
     np.testing.assert_allclose(embeddings.std(0), 1, atol=1e-3)
     mabe_files.check_submission(submission["frame_number_map"], embeddings, order, 128)
@@ -134,8 +132,7 @@ def test_a_submission_is_scored_beside_its_baselines(folder: Path, capsys: pytes
     means = [line.split()[3:] for line in (private, public)]
     assert all(0 < float(mean) < 1 for row in means for mean in row)
     assert len(set(zip(*means, strict=True))) == 4
-    with open("m_submission_scores.csv") as file:
-        assert len(file.readlines()) == 8
+    assert Path("m_submission_scores.csv").read_text().count("\n") == 8
 
 
 def test_custom_representations_of_groups_with_names_and_lengths(folder: Path):
@@ -150,9 +147,7 @@ def test_custom_representations_of_groups_with_names_and_lengths(folder: Path):
     assert written["short_term"].shape == (6, 300, 32)
     assert written["group_short_term"].shape == (2, 300, 64)
     finite = np.isfinite(written["long_term"]).all(-1)
-    assert finite[:3].all()
-    assert finite[3:, :260].all()
-    assert not finite[3:, 260:].any()
+    assert finite[:3].all() and finite[3:, :260].all() and not finite[3:, 260:].any()
     # the third individual of x was never tracked: the group is made of the others
     both = written["short_term"][:2]
     np.testing.assert_allclose(written["group_short_term"][0, :, :32], both.mean(0), atol=1e-5)
@@ -219,19 +214,11 @@ def test_labelled_recordings_are_trained_on_and_read_out(folder: Path, capsys: p
     said = capsys.readouterr().out
     with open("out/l_scores.csv") as file:
         scores = list(csv.DictReader(file))
-    kinds = {"act": ("classification", "frame"), "sort": ("classification", "sequence")}
-    kinds["speed"] = ("regression", "frame")
-    assert {row["label"]: (row["kind"], row["level"]) for row in scores} == kinds
-    rows = [
-        "short_term",
-        "long_term",
-        "all embeddings",
-        "raw input",
-        "raw input and 1 s mean",
-        "random weights",
-        "chance",
-    ]
-    assert {row["row"] for row in scores} == set(rows) and all(row in said for row in rows)
+    kinds = {"act": "classification frame", "sort": "classification sequence", "speed": "regression frame"}
+    assert {row["label"]: f"{row['kind']} {row['level']}" for row in scores} == kinds
+    rows = {"short_term", "long_term", "all embeddings", "raw input", "raw input and 1 s mean", "random weights"}
+    rows |= {"chance"}
+    assert {row["row"] for row in scores} == rows and all(row in said for row in rows)
     metrics = {"macro F1", "balanced accuracy", "F1 rest", "F1 run"}
     assert {row["metric"] for row in scores if row["label"] == "act"} == metrics
     by_key = {(row["label"], row["row"], row["metric"]): row for row in scores}
@@ -239,11 +226,11 @@ def test_labelled_recordings_are_trained_on_and_read_out(folder: Path, capsys: p
     assert by_key["sort", "chance", "F1 0"]["read_out"] == "12"
     accumulator = EventAccumulator("runs/l")
     accumulator.Reload()
-    assert [e.step for e in accumulator.Scalars("test/act/macro_F1/all_embeddings")] == [6, 9]
-    assert [e.step for e in accumulator.Scalars("test/speed/R2/short_term")] == [6, 9]
-    assert [e.step for e in accumulator.Images("test/act/confusion")] == [6, 9]
-    last = accumulator.Scalars("test/act/macro_F1/long_term")[-1].value
-    assert last == pytest.approx(float(by_key["act", "long_term", "macro F1"]["value"]), rel=1e-4)
+    curves = [accumulator.Scalars(f"test/{name}") for name in ("speed/R2/short_term", "act/macro_F1/long_term")]
+    for events in (*curves, accumulator.Images("test/act/confusion")):
+        assert [event.step for event in events] == [6, 9]
+    last = float(by_key["act", "long_term", "macro F1"]["value"])
+    assert curves[1][-1].value == pytest.approx(last, rel=1e-4)
     run("custom_dataset_w_labels.py --job compute_representations --data_root l.npz --ckpt_path out/l.pt")
     assert np.load("out/l_representations.npz")["group_long_term"].shape == (4, 300, 64)
 
@@ -309,16 +296,3 @@ def test_real_gestures_are_read_out_as_they_come(folder: Path, capsys: pytest.Ca
     run(f"{common} --ignore_classes story:story2")
     said = capsys.readouterr().out
     assert "F1 preparation" in said and "user: classification" in said and "7 groups in 5 folds" in said
-
-
-@needs_data
-@pytest.mark.slow
-def test_real_rats_train_and_are_embedded(folder: Path):
-    rats = np.load(ROOT.parent / "shared/data/rat_social.npz")
-    names = {name: rats[name] for name in ("keypoint_names", "individual_names")}
-    np.savez("rats.npz", keypoints=rats["keypoints"][:3, :, :3000], recording_ids=rats["recording_ids"][:3], **names)
-    run("custom_dataset.py --data_root rats.npz --epochs 2 --sequence_length 600 --batch_size 8 --ckpt_path r.pt")
-    run("custom_dataset.py --job compute_representations --data_root rats.npz --ckpt_path r.pt")
-    written = np.load("r_representations.npz")
-    assert written["long_term"].shape == (6, 3000, 32)
-    assert np.isfinite(written["long_term"]).all()

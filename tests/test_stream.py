@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refusals import refused
 
 import fruit_flies
 import mouse_triplets
@@ -45,6 +46,13 @@ def gappy(individuals: int = 3, frames: int = 50, count: int = 4, dims: int = 2,
     lost[0, :, 0], lost[0, 3, 0], lost[0, :, 1] = True, False, True
     keypoints[lost] = np.nan
     return keypoints.astype(np.float32)
+
+
+def gappy_flies() -> np.ndarray:
+    """(2, 40, K, 2) of two simulated flies."""
+    flies = simulate.simulate_flies(1, frames=40).keypoints[0]
+    flies[np.random.default_rng(0).random(flies.shape[:3]) < 0.3] = np.nan
+    return flies
 
 
 def make_checkpoint(found: Features, dataset: str, about: dict | None = None, encoders: dict = ENCODERS) -> Checkpoint:
@@ -117,12 +125,10 @@ def test_any_number_of_individuals_and_keypoints_and_series(recording: np.ndarra
 def test_mice_with_the_network_of_their_script_and_flies():
     mice = simulate.simulate_mice(1, frames=150, gaps=10).keypoints[0]
     mice[:, 0] = mice[2, :60] = np.nan
-    flies = simulate.simulate_flies(1, frames=40).keypoints[0]
-    flies[np.random.default_rng(0).random(flies.shape[:3]) < 0.3] = np.nan
     model = new_model(Dataset(*mouse_triplets.features(mice)[:3]), mouse_triplets.SIZES, 0)
     assert model.context == 1364
     sizes = {name: model.config[name] for name in model.sizes}
-    for script, recording, encoders in ((mouse_triplets, mice, sizes), (fruit_flies, flies, ENCODERS)):
+    for script, recording, encoders in ((mouse_triplets, mice, sizes), (fruit_flies, gappy_flies(), ENCODERS)):
         features = script.features
         trained = make_checkpoint(features(recording), "dataset", encoders=encoders)
         assert_same(stream(StreamingEncoder(trained, features), recording), offline(trained, recording, features))
@@ -186,14 +192,12 @@ def test_neither_grows_nor_holds_on_to_arrays_and_weights():
 # --- what does not fit ---
 
 
-INFINITE = gappy()[:, 2].copy()
-INFINITE[1, 2, 0] = np.inf
 BAD_FRAMES = {
     "another number of individuals": (gappy(2)[:, 2], "give NaN for absent individuals"),
     "another number of keypoints": (gappy(count=5)[:, 2], "the frames before it"),
-    "several frames": (gappy()[:, :2], "expected (individuals, keypoints, coordinates)"),
+    "several frames": (gappy()[:, :2], "expected .individuals, keypoints, coordinates"),
     "nobody": (gappy()[:0, 2], "none of them 0"),
-    "infinite": (INFINITE, "infinite"),
+    "infinite": (np.where(np.isnan(gappy()[:, 2]), np.inf, 0), "infinite"),
     "text": (np.full((3, 4, 2), "left"), "not numbers"),
 }
 
@@ -205,9 +209,8 @@ def test_a_frame_that_does_not_fit_is_skipped(kind: str):
     trained = custom_checkpoint(recording)
     encoder = StreamingEncoder(trained)
     stream(encoder, recording[:, :20])
-    with pytest.raises(ValueError) as error:
+    with refused(said):
         encoder.embed(frame)
-    assert said in str(error.value) and "\n" not in str(error.value)
     assert_same(stream(encoder, recording[:, 20:]), stream(trained, recording), tolerance=0, first=20)
 
 
@@ -241,10 +244,7 @@ def test_features_are_given_once_or_are_those_of_the_file(tmp_path: Path):
         StreamingEncoder(path, mouse_triplets.features, simulate.KEYPOINTS)
     with pytest.raises(ValueError, match=r"m\.pt was trained on"):
         StreamingEncoder(path, OWN).embed(mice[:, 0])
-    for frame in (mice[:, 0, :11], mice[0, 0]):
-        with pytest.raises(ValueError, match="does not fit the features"):
-            StreamingEncoder(path, mouse_triplets.features).embed(frame)
-    with pytest.raises(FileNotFoundError):
-        StreamingEncoder(tmp_path / "missing.pt")
+    with pytest.raises(ValueError, match="does not fit the features"):
+        StreamingEncoder(path, mouse_triplets.features).embed(mice[:, 0, :11])
     trained = custom_checkpoint(gappy(), FeatureConfig(heading="keypoint3:keypoint2", predict=("movement",)))
     assert_same(stream(StreamingEncoder(str(checkpoint.save(path, trained))), gappy()), stream(trained, gappy()))

@@ -1,5 +1,6 @@
 """The training loop: it learns, it can be stopped and taken up again, and it says what went wrong."""
 
+import itertools
 import math
 import os
 import re
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
@@ -30,7 +32,7 @@ BINS = 6
 QUICK = {"epochs": 3, "batch_size": 4, "hoa_window": 6, "skip_frames": 8, "hoa_frames": 0.5, "log_every_step": 1}
 TINY = TrainConfig(**QUICK, lr_schedule="steps", lr_milestones=(2,), precision="float32", device="cpu")
 TRAIN_NAMES = "hoa_loss hoa_skill byol_loss_short_term byol_loss_long_term total_loss lr frames_per_second"
-TRAIN_SCALARS = {f"train/{name}" for name in TRAIN_NAMES.split()}
+SCALARS = {f"train/{name}" for name in TRAIN_NAMES.split()} | {"val/hoa_skill", "val/hoa_loss"}
 
 
 def sines(tracks: int = 9, frames: int = 40, seed: int = 0) -> np.ndarray:
@@ -59,14 +61,14 @@ def tiny_model(dataset: Dataset, seed: int = 0, **options) -> BAMS:
 
 def run(folder: Path, config: TrainConfig = TINY, dataset: Dataset | None = None, model=None, **options) -> Checkpoint:
     """A training run whose files are folder/a.pt and folder/log."""
-    dataset = sine_dataset() if dataset is None else dataset
-    model = tiny_model(dataset) if model is None else model
-    return train(model, dataset, config, ckpt_path=folder / "a.pt", log_dir=folder / "log", **options)
+    dataset = dataset or sine_dataset()
+    return train(
+        model or tiny_model(dataset), dataset, config, ckpt_path=folder / "a.pt", log_dir=folder / "log", **options
+    )
 
 
 def event_file(folder: Path) -> EventAccumulator:
-    accumulator = EventAccumulator(str(folder / "log"), size_guidance={"scalars": 0})
-    return accumulator.Reload()
+    return EventAccumulator(str(folder / "log"), size_guidance={"scalars": 0}).Reload()
 
 
 def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
@@ -97,32 +99,26 @@ def whole_batch(dataset: Dataset) -> dict[str, torch.Tensor]:
     return torch.utils.data.default_collate([dataset[i] for i in range(len(dataset))])
 
 
+def scores_at_every_frame(model: BAMS, hoa: HoALoss, batch: dict[str, torch.Tensor]):
+    """Scores of 40 frames, predicted wherever there are 8 of context and a future."""
+    frames = torch.arange(8, 39)
+    predicted = model(batch["input"]).hoa_pred[:, frames].detach()
+    return hoa.scores(hoa.sums(predicted, batch["actions"], batch["valid"], frames))
+
+
 def at_training_step(model: BAMS, step: int, act) -> None:
     """Call `act` in the middle of the given training step, counted from 1 in this process."""
-    seen = 0
+    steps = itertools.count(1)
 
     def count(module: torch.nn.Module, _) -> None:
-        nonlocal seen
-        seen += module.training
-        if module.training and seen == step:
+        if module.training and next(steps) == step:
             act()
 
     model.predictor.register_forward_pre_hook(count)
 
 
-def age_event_files(folder: Path) -> None:
-    """TensorBoard reads event files by their names, which begin with a time in seconds."""
-    for path in (folder / "log").iterdir():
-        path.rename(path.with_name(path.name.replace("tfevents.", "tfevents.0")))
-
-
-# --- reading out on the way ---
-
-
 def watch(model: BAMS, epoch: int):
     """Draws of its own, a change of mode, and what there is to log."""
-    from matplotlib.figure import Figure
-
     model.eval()
     torch.rand(epoch)
     weight = next(model.parameters()).detach().abs().mean()
@@ -133,7 +129,7 @@ def test_an_evaluation_is_logged_after_each_epoch(uninterrupted):
     found = curves(uninterrupted)
     assert found["test/epoch"] == [(3, 1), (6, 2), (9, 3)]
     assert [event.step for event in event_file(uninterrupted).Images("test/picture")] == [6]
-    assert found.keys() == TRAIN_SCALARS | {"val/hoa_skill", "val/hoa_loss", "test/epoch", "test/weight"}
+    assert found.keys() == SCALARS | {"test/epoch", "test/weight"}
 
 
 # --- learning ---
@@ -158,7 +154,7 @@ def test_training_learns_what_can_be_learnt(tmp_path):
 def test_curves_have_the_names_and_steps_of_the_issue_and_the_configuration_as_text(tmp_path):
     run(tmp_path, replace(TINY, log_every_step=2, weight_decay=0.0375), val_dataset=sine_dataset(3, seed=1))
     found = curves(tmp_path)
-    assert set(found) == TRAIN_SCALARS | {"val/hoa_skill", "val/hoa_loss"}
+    assert set(found) == SCALARS
     for tag, curve in found.items():
         expected = [3, 6, 9] if tag.startswith("val/") else [1, 2, 4, 6, 8]
         assert [step for step, _ in curve] == expected, tag
@@ -173,11 +169,7 @@ def test_held_out_scores_are_those_of_all_tracks_at_all_frames():
     model = tiny_model(dataset).train()
     hoa = HoALoss(BINS, 6, 8, torch.tensor([0.05, 0.02]))
     found = validate(model, dataset, hoa, TINY, torch.device("cpu"))
-    batch = whole_batch(dataset)
-    frames = torch.arange(8, 39)
-    with torch.no_grad():
-        logits = model.eval()(batch["input"]).hoa_pred[:, frames]
-        scores = hoa.scores(hoa.sums(logits, batch["actions"], batch["valid"], frames))
+    scores = scores_at_every_frame(model.eval(), hoa, whole_batch(dataset))
     assert found["hoa_skill"] == pytest.approx(float(scores.skill), rel=1e-5)
     assert found["hoa_loss"] == pytest.approx(float(scores.distance), rel=1e-5)
 
@@ -259,7 +251,8 @@ def uninterrupted(tmp_path_factory) -> Path:
 
 def go_on(folder: Path, config: TrainConfig = TINY, step: int | None = None) -> Checkpoint:
     """Resume; interrupted again at a step, if one is given."""
-    age_event_files(folder)
+    for path in (folder / "log").iterdir():  # TensorBoard orders event files by their names, which begin with a time
+        path.rename(path.with_name(path.name.replace("tfevents.", "tfevents.0")))
     resume = checkpoint.load(folder / "a.pt")
     if step:
         at_training_step(resume.model, step, lambda: os.kill(os.getpid(), signal.SIGINT))
@@ -269,10 +262,10 @@ def go_on(folder: Path, config: TrainConfig = TINY, step: int | None = None) -> 
 def interrupt(folder: Path, step: int, number: int = signal.SIGINT, config: TrainConfig = TINY) -> Interrupted:
     model = tiny_model(sine_dataset())
     at_training_step(model, step, lambda: os.kill(os.getpid(), number))
-    handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
     with pytest.raises(Interrupted) as stop:
         run(folder, config, model=model, **scored())
-    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == handlers
     assert checkpoint.load(folder / "a.pt").progress["step"] == step
     return stop.value
 
@@ -344,13 +337,13 @@ def test_checkpoints_are_written_every_so_many_epochs_and_at_the_end(tmp_path):
     assert [*steps, checkpoint.load(path).progress["step"]] == [None, None, 2, 2, 4, 5]
 
 
-# --- data at the edge ---
+# --- data at the edge and losses that are not finite ---
 
 
 def assert_trains_with_finite_losses(folder: Path, dataset: Dataset, config: TrainConfig = TINY) -> dict:
     run(folder, config, dataset, val_dataset=dataset)
     found = curves(folder)
-    assert set(found) == TRAIN_SCALARS | {"val/hoa_skill", "val/hoa_loss"}
+    assert set(found) == SCALARS
     assert all(math.isfinite(value) for curve in found.values() for _, value in curve)
     assert all(torch.isfinite(value).all() for name, value in final_weights(folder).items() if name != "scale.limit")
     return found
@@ -363,18 +356,14 @@ def walks(*missing, unit: float = 1.0) -> Dataset:
     return KeypointsDataset(keypoints, hoa_bins=BINS)
 
 
-def one_track() -> Dataset:
-    x = np.concatenate([sines(1), np.full((1, 40, 1), 7, np.float32)], axis=-1)
-    return Dataset(x, x, None, hoa_bins=BINS)
-
-
 ALL = slice(None)
+CONSTANT = np.concatenate([sines(1), np.full((1, 40, 1), 7, np.float32)], axis=-1)
 EDGES = {
     "padding, a gap, a keypoint and a track missing": walks((0, slice(15, None)), (1, slice(10, 20)), (2, ALL, 0), 3),
     "a keypoint that no track has": walks((ALL, ALL, 1)),
     "tiny": walks(unit=1e-4),
     "huge": walks(unit=1e4),
-    "one track, a constant channel": one_track(),
+    "one track, a constant channel": Dataset(CONSTANT, CONSTANT, None, hoa_bins=BINS),
     "a batch larger than the data": sine_dataset(3),
 }
 
@@ -411,15 +400,10 @@ def test_encoders_without_bootstrap(tmp_path):
     assert kept.bootstrap_kinds == {"short_term": "none", "long_term": "none"}
 
 
-# --- not finite ---
-
-
 class Poisoned(Dataset):
-    """Sines, of which one track reads as NaN from the time when `poison` is set."""
+    """A data set of which one track reads as NaN from the time when `poison` is set."""
 
-    def __init__(self, poison: int | None = None):
-        super().__init__(sines(), sines(), None, hoa_bins=BINS)
-        self.poison = poison
+    poison: int | None = None
 
     def __getitem__(self, index: int):
         item = super().__getitem__(index)
@@ -429,10 +413,12 @@ class Poisoned(Dataset):
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path):
+    dataset = Poisoned(sines(), sines(), None, hoa_bins=BINS)
+    dataset.poison = 7
     with pytest.raises(FloatingPointError, match="no checkpoint was written yet"):
-        run(tmp_path, dataset=Poisoned(7))
+        run(tmp_path, dataset=dataset)
     assert not (tmp_path / "a.pt").exists()
-    dataset = Poisoned()
+    dataset.poison = None
     model = tiny_model(dataset)
     at_training_step(model, 3, lambda: setattr(dataset, "poison", 7))
     with pytest.raises(FloatingPointError) as error:
@@ -464,7 +450,7 @@ def test_weights_that_are_not_finite_never_become_the_checkpoint(tmp_path, facto
 
 
 def one_step(tmp_path: Path, **changes) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor], Dataset]:
-    """Parameters before and after a single step."""
+    """Parameters before and after a single step, and the data set."""
     dataset = sine_dataset(4)
     model = tiny_model(dataset)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
@@ -503,14 +489,13 @@ def test_the_normalised_start_is_the_log_of_the_histogram_and_the_papers_is_rand
 def test_the_losses_of_a_step_are_those_put_together_by_hand(loss, weight):
     """Every frame is predicted, nothing hidden and dropout off, so that only the views are drawn."""
     dataset = sine_dataset(4)
-    model = tiny_model(dataset, dropout=0.0).train()
+    model, batch = tiny_model(dataset, dropout=0.0).train(), whole_batch(dataset)
     hoa = HoALoss(BINS, 6, 8, torch.tensor([0.05, 0.02]), loss == "normalised")
-    batch, frames = whole_batch(dataset), torch.arange(8, 39)
-    scores = hoa.scores(hoa.sums(model(batch["input"]).hoa_pred[:, frames], batch["actions"], batch["valid"], frames))
+    scores = scores_at_every_frame(model, hoa, batch)
     config = replace(TINY, loss=loss, bootstrap_weight=0.25, hoa_frames=1.0, hide_parts=0.0)
     values = {name: value.detach() for name, value in TrainingStep(model, hoa, config)(batch, 0, 4).items()}
-    torch.testing.assert_close(values["hoa_skill"], scores.skill.detach())
-    torch.testing.assert_close(values["hoa_loss"], scores.distance.detach())
+    torch.testing.assert_close(values["hoa_skill"], scores.skill)
+    torch.testing.assert_close(values["hoa_loss"], scores.distance)
     term = 1 - values["hoa_skill"] if loss == "normalised" else values["hoa_loss"]
     bootstrap = values["byol_loss_short_term"] + values["byol_loss_long_term"]
     assert float(values["total_loss"]) == pytest.approx(float(weight * term + 0.25 * bootstrap), rel=1e-5)
@@ -542,11 +527,8 @@ def test_views_have_context_and_an_observation_and_are_enough_for_batch_norm(mon
 
 def test_learning_rates_fall_at_the_milestones_in_epochs(tmp_path):
     used: list[list[float]] = []
-    handle = register_optimizer_step_pre_hook(lambda o, *_: used.append([g["lr"] for g in o.param_groups]))
-    try:
+    with register_optimizer_step_pre_hook(lambda o, *_: used.append([g["lr"] for g in o.param_groups])):
         run(tmp_path, replace(TINY, epochs=4, lr=1e-3, bootstrap_lr=1e-2, lr_milestones=(1, 3)))
-    finally:
-        handle.remove()
     main = np.array([1e-3] * 3 + [1e-4] * 6 + [1e-5] * 3)
     np.testing.assert_allclose(used, np.stack([main, 10 * main], axis=1), rtol=1e-6)
     logged = [value for _, value in curves(tmp_path)["train/lr"]]
@@ -566,8 +548,7 @@ def test_no_number_of_epochs_is_as_many_as_make_enough_steps(tmp_path, monkeypat
     assert steps_and_epochs(replace(TINY, epochs=0), 9) == (3, ENOUGH_STEPS // 3)
     assert steps_and_epochs(replace(TINY, epochs=7), 9) == (3, 7)
     monkeypatch.setattr("bams.training.run.ENOUGH_STEPS", 7)
-    done = run(tmp_path, replace(TINY, epochs=0))
-    assert done.progress["step"] == 9
+    assert run(tmp_path, replace(TINY, epochs=0)).progress["step"] == 9
 
 
 def test_training_in_bfloat16_goes_on_as_if_never_stopped_and_is_near_float32(tmp_path, uninterrupted):

@@ -34,29 +34,23 @@ class Ended:
 
 @dataclass(frozen=True)
 class Child:
-    """A running child, and the file that holds its output."""
+    """A running child, and the file of its output."""
 
     pid: int
     output: Path
 
     def end(self) -> Ended:
-        """Wait for the end."""
         _, status = os.waitpid(self.pid, 0)
         return Ended(os.waitstatus_to_exitcode(status), self.output.read_text(errors="replace"))
 
     def runs(self) -> bool:
-        """Whether it has not ended yet."""
         return not os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
 
 
 def start(work: Callable[[], object], folder: Path, *, file_size: int | None = None, as_nobody: bool = False) -> Child:
-    """Do some work in a forked child.
+    """Do some work in a forked child, in a folder.
 
-    Args:
-        work: its SystemExit gives the exit status; other exceptions print a traceback and give 1.
-        folder: working folder of the child.
-        file_size: the most bytes that a file may have, to imitate a full disk.
-        as_nobody: work as a user without rights, if this is root, who may write everywhere.
+    `file_size` is the most bytes that a file may have, to imitate a full disk. `as_nobody` takes the rights of root.
     """
     output = folder / f"output-{time.monotonic_ns()}"
     output.touch()

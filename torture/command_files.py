@@ -67,13 +67,10 @@ def write_arrays(tracks: np.ndarray, pairs: np.ndarray) -> None:
     }.items():
         np.save(f"{name}.npy", array)
     named = {"keypoints": pairs, "keypoint_names": np.array(POINTS), "fps": 30.0, "recording_ids": list("xyz")}
-    for name, changes in {
-        "named": {},
-        "same_names": {"keypoint_names": np.array(["nose"] * 5)},
-        "long_lengths": {"lengths": [1000] * 3},
-        "code": {"note": CODE},
-    }.items():
-        np.savez(f"{name}.npz", **named | changes)
+    np.savez("named.npz", **named)
+    np.savez("same_names.npz", **named | {"keypoint_names": np.array(["nose"] * 5)})
+    np.savez("long_lengths.npz", **named, lengths=[1000] * 3)
+    np.savez("code.npz", **named, note=CODE)
     np.savez("no_keypoints.npz", positions=tracks)
     Path("cut.npy").write_bytes(Path("good.npy").read_bytes()[:3000])
 
@@ -118,12 +115,8 @@ def write_tracker_files(track: np.ndarray) -> None:
         with path.open("w", newline="") as file:
             csv.writer(file).writerows(rows)
     Path("bad/semicolons.csv").write_text(Path("tracks/a.csv").read_text().replace(",", ";"))
-    for name, rows in {
-        "good": "a,0,59\nb,10,100",
-        "overlap": "a,0,59\na,59,100",
-        "outside": "a,0,500",
-        "seconds": "a,0.5,1.5",
-    }.items():
+    segments = {"good": "a,0,59\nb,10,100", "overlap": "a,0,59\na,59,100", "outside": "a,0,500", "seconds": "a,0.5,1.5"}
+    for name, rows in segments.items():
         Path(f"segments_{name}.csv").write_text(f"recording,start,end\n{rows}\n")
 
 
@@ -183,14 +176,11 @@ def write_robots() -> None:
     """The file of the robots, good and bad."""
     robots = simulate.simulate_quadrupeds(10, frames=100)
     positions = robots["dof_pos"]
-    for name, content in {
-        "robots": robots,
-        "r_half": {"dof_pos": positions},
-        "r_nan": {**robots, "dof_pos": np.full_like(positions, np.nan)},
-        "r_unlabelled": {**robots, "terrain_slope": np.full((10, 100), np.nan)},
-        "r_code": CODE,
-    }.items():
-        np.save(f"{name}.npy", content)
+    np.save("robots.npy", robots)
+    np.save("r_half.npy", {"dof_pos": positions})
+    np.save("r_nan.npy", robots | {"dof_pos": np.full_like(positions, np.nan)})
+    np.save("r_unlabelled.npy", robots | {"terrain_slope": np.full((10, 100), np.nan)})
+    np.save("r_code.npy", CODE)
 
 
 def write_checkpoints() -> None:

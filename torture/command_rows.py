@@ -7,17 +7,11 @@ from typing import NamedTuple
 
 
 class Row(NamedTuple):
-    """A command line.
-
-    Attributes:
-        line: the arguments.
-        names: what the sentence of a wrong one must mention.
-        hidden: a package that is not installed.
-    """
+    """A command line."""
 
     line: str
-    names: str = ""
-    hidden: str = ""
+    names: str = ""  # what the sentence of a wrong one must mention
+    hidden: str = ""  # a package that is not installed
 
 
 EMBED = "--job compute_representations --ckpt_path"
@@ -85,13 +79,10 @@ SETTINGS = [
     Row("--submission x.npy", "--submission"),
     Row("--predict movement", "--predict is 'movement'; expected a list"),
     Row("--predict [distances]", "predict"),
-    Row("--features camera", "--features is 'camera'"),
     Row("--heading tail:head --data_root named.npz", "tail"),
     Row("--keypoints nose,wing --data_root named.npz", "'wing'"),
     Row("--rename nose:neck --data_root named.npz", "'neck'"),
     Row("--min_confidence 0.5", "confidences"),
-    Row("--unit mm", "--unit is 'mm'; expected"),
-    Row("--fps 30Hz", "--fps is '30Hz'"),
     Row("--fps 25 --data_root named.npz", "30 frames per second"),
     Row("--job report --data_root series.npy", "series"),
     Row("--job all --ckpt_path own.pt", "own.pt exists already"),

@@ -5,7 +5,7 @@ import io
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -51,7 +51,8 @@ def run() -> Tally:
 def refusal(script: str, row: Row) -> str:
     """What is wrong with how a wrong command line is refused in the current folder; empty if nothing is."""
     before = tree()
-    with no_work(), mock.patch.dict(sys.modules, {row.hidden: None} if row.hidden else {}):
+    no_work = mock.patch.object(BAMS, "encode", side_effect=AssertionError("work has begun"))
+    with no_work, mock.patch.dict(sys.modules, {row.hidden: None} if row.hidden else {}):
         status, err = call(script, row)
     sentences = [line for line in err.splitlines() if line.startswith("error: ")]
     if status != 2:
@@ -92,14 +93,3 @@ def call(script: str, row: Row) -> tuple[Any, str]:
 def tree() -> set[tuple[str, int]]:
     """Every file below the current folder with its time of change, and every folder."""
     return {(str(path), path.is_file() and path.stat().st_mtime_ns) for path in Path().rglob("*")}
-
-
-@contextlib.contextmanager
-def no_work() -> Iterator[None]:
-    """Nothing may be embedded or trained on."""
-
-    def begun(*_: Any, **__: Any) -> None:
-        raise AssertionError("work has begun")
-
-    with mock.patch.object(BAMS, "encode", begun):
-        yield

@@ -6,6 +6,7 @@ import runpy
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,17 +23,11 @@ WORDS = ("-1", "1e999", "nan", "9" * 30, "0x10", "1.5", "", "true", "[]", '"')
 
 
 class Kind(NamedTuple):
-    """A valid file.
-
-    Attributes:
-        path: of the file.
-        read: gives its content, as arrays in lists and dicts if it is sealed.
-        sealed: whether the file has checksums, so that other content than its own is wrong.
-    """
+    """A valid file."""
 
     path: Path
-    read: Callable[[Path], Any]
-    sealed: bool = False
+    read: Callable[[Path], Any]  # gives its content, as arrays in lists and dicts if it is sealed
+    sealed: bool = False  # whether the file has checksums, so that other content than its own is wrong
 
 
 def run(cases: int = 500, seed: int = 0) -> Tally:
@@ -122,9 +117,8 @@ def write_files(folder: Path) -> None:
     np.save(folder / "npy/a.npy", keypoints)
     np.savez(folder / "npz/a.npz", **named)
     np.savez_compressed(folder / "packed/a.npz", **named)
-    bams.BAMSEmbedder(epochs=1, sequence_length=20, settings={"skip_frames": 1}).fit(keypoints).save(
-        folder / "checkpoint/a.pt"
-    )
+    embedder = bams.BAMSEmbedder(epochs=1, sequence_length=20, settings={"skip_frames": 1})
+    embedder.fit(keypoints).save(folder / "checkpoint/a.pt")
     clips = {name: rng.random((3, FRAMES, 12, 2), np.float32) for name in "ab"}
     mabe_files.write_sequences(folder / "mabe/a.npy", clips)
     writers = runpy.run_path(str(Path(__file__).parents[1] / "tests" / "pose_writers.py"))
@@ -147,9 +141,7 @@ def kinds(folder: Path) -> dict[str, Kind]:
     def read_poses(path: Path) -> Any:
         return [vars(recording) for recording in bams.load_poses(path)]
 
-    def read_clips(path: Path) -> Any:
-        return mabe_files.load_sequences(path, keypoints=12, individuals=3)
-
+    read_clips = partial(mabe_files.load_sequences, keypoints=12, individuals=3)
     return {
         "checkpoint": Kind(folder / "checkpoint/a.pt", read_checkpoint, sealed=True),
         "npy": Kind(folder / "npy/a.npy", bams.load_poses),

@@ -13,14 +13,14 @@ from torture.children import Ended, run_script, start
 from torture.tally import Tally
 from torture.training import begun, differences, left_behind, refusal, resumed, train, training, write_tracks
 
-# A fault works in a folder with tracks.npz and with whole.pt, the checkpoint of a training without a fault. It
-# returns what went wrong, or an empty text.
+# A fault works in a folder with tracks.npz and with whole.pt, the checkpoint of a training without a fault. It returns
+# what went wrong; empty if the run ended as promised, and going on gave the weights of whole.pt.
 Fault = Callable[[Path], str]
 
 
-def full_disk(folder: Path) -> str:
-    """There is room for the features but not for a checkpoint."""
-    return refusal(train(folder, file_size=2**20), "m.pt", "File too large") or resumed(folder)
+def full_disk(folder: Path, room: int, what: str) -> str:
+    """There is room for files of this many bytes."""
+    return refusal(train(folder, file_size=room), what, "File too large") or resumed(folder)
 
 
 def full_disk_later(folder: Path) -> str:
@@ -31,11 +31,6 @@ def full_disk_later(folder: Path) -> str:
     if (folder / "m.pt").read_bytes() != before:
         return "the former checkpoint has changed"
     return wrong or resumed(folder)
-
-
-def full_disk_of_cache(folder: Path) -> str:
-    """There is no room for the features."""
-    return refusal(train(folder, file_size=10_000), "cache", "File too large") or resumed(folder)
 
 
 def full_disk_of_embeddings(folder: Path) -> str:
@@ -130,14 +125,10 @@ def damaged_cache(folder: Path, name: str, harm: Callable[[Path], object]) -> st
     return resumed(folder) if "made anew" in ended.said else f"no notice: {ended.said[-300:]}"
 
 
-def _cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
 FAULTS: dict[str, Fault] = {
-    "full disk from the start": full_disk,
+    "full disk from the start": partial(full_disk, room=2**20, what="m.pt"),  # enough for the features
     "full disk after a checkpoint": full_disk_later,
-    "full disk of the cache": full_disk_of_cache,
+    "full disk of the cache": partial(full_disk, room=10_000, what="cache"),
     "full disk of the embeddings": full_disk_of_embeddings,
     "folder of the checkpoint deleted": partial(folder_deleted, which="out"),
     "folder of the curves deleted": partial(folder_deleted, which="runs"),
@@ -153,17 +144,14 @@ FAULTS: dict[str, Fault] = {
     **{
         f"cache with {name} {what}": partial(damaged_cache, name=name, harm=harm)
         for name in ("inputs.npy", "actions.npy", "valid.npy", "statistics.npz")
-        for what, harm in (("lost", Path.unlink), ("cut", _cut))
+        for what, harm in (("lost", Path.unlink), ("cut", lambda path: os.truncate(path, path.stat().st_size // 2)))
     },
 }
 SHORT = list(FAULTS)[2::3]  # some of each kind
 
 
 def run(names: Sequence[str] = list(FAULTS)) -> Tally:
-    """Inject each fault into a training of its own.
-
-    A fault is survived if the run ends as promised, and going on gives the weights of a training without a fault.
-    """
+    """Inject each fault into a training of its own."""
     tally = Tally("disks, folders, signals, two runs, caches")
     with TemporaryDirectory() as made:
         os.chmod(made, 0o755)

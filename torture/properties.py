@@ -13,11 +13,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def run(profile: str = "torture") -> Tally:
-    """Run `tests/test_properties_*.py` in a process of its own, and count its calls of public functions.
-
-    Args:
-        profile: of `tests/conftest.py`; it sets the number of examples.
-    """
+    """Run `tests/test_properties_*.py` in a process of its own, and count its calls of public functions."""
     tests = sorted(map(str, (ROOT / "tests").glob("test_properties_*.py")))
     with TemporaryDirectory() as folder:
         counts = Path(folder) / "counts.json"
@@ -30,10 +26,5 @@ def run(profile: str = "torture") -> Tally:
     tried, refused, wrong = found["tried"], found["refused"], found["wrong"]
     if done.returncode and not wrong:
         wrong = [f"pytest ended with status {done.returncode}: {(done.stdout + done.stderr)[-300:]}"]
-    return Tally(
-        "arguments of public functions",
-        tried=tried,
-        refused=refused,
-        harmless=max(tried - refused - len(wrong), 0),  # the last call of a property that failed was wrong
-        wrong=wrong,
-    )
+    harmless = max(tried - refused - len(wrong), 0)  # the last call of a property that failed was wrong
+    return Tally("arguments of public functions", tried=tried, refused=refused, harmless=harmless, wrong=wrong)

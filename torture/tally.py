@@ -6,25 +6,15 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Tally:
-    """Counts of one part.
-
-    Attributes:
-        part: its name in the table.
-        faults: number injected: kills, full disks, folders that vanish, ...
-        survived: faults that ended as promised: a checkpoint that loads, one sentence, the same weights.
-        tried: bad inputs: files, command lines, arguments.
-        refused: bad inputs that were refused with one sentence.
-        harmless: bad inputs that were taken, with a right result.
-        wrong: everything else, a line each; the torture fails if there is any.
-    """
+    """Counts of one part."""
 
     part: str
-    faults: int = 0
-    survived: int = 0
-    tried: int = 0
-    refused: int = 0
-    harmless: int = 0
-    wrong: list[str] = field(default_factory=list)
+    faults: int = 0  # kills, full disks, folders that vanish, ...
+    survived: int = 0  # faults that ended as promised: a checkpoint that loads, one sentence, the same weights
+    tried: int = 0  # bad inputs: files, command lines, arguments
+    refused: int = 0  # bad inputs that were refused with one sentence
+    harmless: int = 0  # bad inputs that were taken, with a right result
+    wrong: list[str] = field(default_factory=list)  # everything else, a line each
 
     def fault(self, wrong: str) -> None:
         """Count a fault, which was survived if nothing is `wrong`."""

@@ -22,25 +22,13 @@ from bams.training.run import steps_and_epochs
 
 @dataclass(frozen=True)
 class Settings:
-    """What flags and files say.
-
-    Attributes:
-        run, train: the settings that all scripts share.
-        script: the settings of this script alone, or None.
-        resume: the checkpoint to go on with, or None.
-        auto: whether `--resume auto` found it, which may be of a run that is done.
-    """
+    """What flags and files say."""
 
     run: RunConfig
     train: TrainConfig
-    script: Any = None
-    resume: Checkpoint | None = None
-    auto: bool = False
-
-    @property
-    def configs(self) -> list[Any]:
-        """All of the settings' dataclasses."""
-        return [one for one in (self.run, self.train, self.script) if one is not None]
+    script: Any = None  # the settings of this script alone
+    resume: Checkpoint | None = None  # the run to go on with
+    auto: bool = False  # whether `--resume auto` found that run, which may be done
 
 
 def parse(
@@ -53,15 +41,10 @@ def parse(
 ) -> Settings:
     """Settings from flags, then YAML files (`--config`), then the run to go on with, then the defaults.
 
-    Args:
-        argv: the command line without the program's name.
-        description: the first line of `--help`.
-        name: of the data set; a run to go on with must have been on it.
-        script_config: a dataclass of this script's own settings.
-        defaults: where this script's defaults differ.
-        jobs: the jobs of this script.
+    A run to go on with must have been on the data set `name`. `script_config` is a dataclass of the script's own
+    settings, `defaults` are the values in which the script differs.
     """
-    classes = [RunConfig, TrainConfig, *([script_config] if script_config else [])]
+    classes = [cls for cls in (RunConfig, TrainConfig, script_config) if cls]
     values = read_settings(argv, description, classes, defaults or {})
     if values["job"] not in jobs:
         raise ValueError(f"this script has no --job {values['job']}; it has {', '.join(jobs)}")
@@ -72,23 +55,32 @@ def parse(
     elif path:
         resume = checkpoint.load(path)
     if resume is not None:
-        had = {name: resume.settings[name] for name in kept(*classes) if name in resume.settings}
+        had = {setting: resume.settings[setting] for setting in kept(*classes) if setting in resume.settings}
         values = read_settings(argv, description, classes, {**(defaults or {}), **had})
     values |= {"resume": path, "ckpt_path": None if auto and path else values["ckpt_path"]}
-    made = [part_of(values, cls) for cls in classes]
-    settings = Settings(made[0], made[1], made[2] if script_config else None, resume, auto)
-    _check_early(settings, name)
+    configs = [part_of(values, cls) for cls in classes]
+    if resume is not None:
+        check_dataset(resume, name, path)
+        check_same_run(resume, *configs)
+    settings = Settings(*configs, resume=resume, auto=auto)
+    # refuse at once what a job would refuse after work that is then lost
+    pick_device(settings.train.device)
+    if settings.run.job in ("train", "all"):
+        for folder in (check_new(settings.run), settings.run.log_dir):
+            files.check_writable(folder)
+    if resume is not None and not auto and (done := _done(settings)):
+        raise ValueError(f"{done}; give more --epochs to go on")
     return settings
 
 
 def run_training(settings: Settings, plan: Plan, evaluate: Evaluate | None = None, fps: float | None = None) -> Path:
     """The job `train` of every script: train, say what lies where, and return the checkpoint's path."""
     run, resume = settings.run, settings.resume
-    _, epochs = steps_and_epochs(plan.config, len(plan.dataset))
     same_data = resume is not None and resume.progress["windows"] == len(plan.dataset)
-    if same_data and resume.progress["epoch"] >= epochs:  # only --resume auto comes here with such a run
-        print(f"{_trained(settings)}: there is nothing left to do")
+    if same_data and (done := _done(settings)):  # only --resume auto comes here with such a run
+        print(done)
         return Path(run.resume)
+    _, epochs = steps_and_epochs(plan.config, len(plan.dataset))
     with own_checkpoint(run, plan.about["dataset"]) as path:
         print(_summary(plan, fps))
         begun = time.perf_counter()
@@ -120,23 +112,9 @@ def _summary(plan: Plan, fps: float | None) -> str:
     )
 
 
-def _check_early(settings: Settings, name: str) -> None:
-    """Refuse at once what a job would refuse after work that is then lost."""
-    run, resume = settings.run, settings.resume
-    pick_device(settings.train.device)
-    if run.job in ("train", "all"):
-        for folder in (check_new(run), run.log_dir):
-            files.check_writable(folder)
-    if resume is None:
-        return
-    check_dataset(resume, name, run.resume)
-    check_same_run(resume, *settings.configs)
-    _, epochs = steps_and_epochs(settings.train, resume.progress["windows"])
-    if resume.progress["epoch"] >= epochs and not settings.auto:
-        raise ValueError(f"{_trained(settings)}: there is nothing left to do; give more --epochs to go on")
-
-
-def _trained(settings: Settings) -> str:
+def _done(settings: Settings) -> str:
+    """What to say of a run to go on with that has no epochs left; empty if it has."""
+    trained = settings.resume.progress["epoch"]
     _, epochs = steps_and_epochs(settings.train, settings.resume.progress["windows"])
-    done = settings.resume.progress["epoch"]
-    return f"{settings.run.resume} has been trained for {done} epochs already, of {epochs}"
+    said = f"{settings.run.resume} has been trained for {trained} epochs already, of {epochs}: nothing is left to do"
+    return said if trained >= epochs else ""

@@ -6,7 +6,6 @@ from bams.app import custom
 from bams.app.labelled import read_labels
 from bams.app.script import script
 from bams.recordings.load import load_poses
-from bams.recordings.recording import Recording
 
 # what a command does, and the job of the scripts that it runs
 COMMANDS = {
@@ -16,11 +15,6 @@ COMMANDS = {
     "embed": ("embed every frame of recordings with a trained model (--ckpt_path)", "compute_representations"),
     "all": ("report, train, embed, and draw figures", "all"),
 }
-
-
-def load_data(path: str, fps: float | None = None, individuals: int | None = None) -> list[Recording]:
-    """Recordings of any tracker's files, or of arrays."""
-    return load_poses(path, fps=fps, individuals=individuals)
 
 
 @script
@@ -34,5 +28,6 @@ def main(argv: Sequence[str]) -> None:
     command, *flags = argv
     if command not in COMMANDS:
         raise ValueError(f"there is no command {command!r}; choose from {', '.join(COMMANDS)}")
-    settings = [*flags, "--job", COMMANDS[command][1]]
-    custom.main(settings, load_data, read_labels if command == "train_labelled" else None)
+    flags += ["--job", COMMANDS[command][1]]
+    labels = read_labels if command == "train_labelled" else None
+    custom.main(flags, lambda path, fps, individuals: load_poses(path, fps=fps, individuals=individuals), labels)

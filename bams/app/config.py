@@ -1,31 +1,35 @@
 """The settings that all scripts share; each field is a flag, and its docstring the flag's help."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from bams.features.config import FeatureConfig
 from bams.recordings.cleaning import CleaningConfig
 
 FIXED = {"fixed": True}  # may not change when a run is resumed
-NOT_KEPT = {
-    "kept": False
-}  # never taken from a checkpoint: no file decides what is opened or written, or which job runs
+NOT_KEPT = {"kept": False}  # never taken from a checkpoint: no file decides what is opened or written, or what is done
+
+
+Job = Literal["train", "compute_representations", "evaluate", "report", "all"]
+
+
+def _check_least(config: Any, **least: float) -> None:
+    for name, lowest in least.items():
+        if not lowest <= getattr(config, name) < float("inf"):
+            raise ValueError(f"{name} is {getattr(config, name)}; it must be finite and at least {lowest}")
 
 
 @dataclass(frozen=True)
 class RunConfig:
     """What to do, with which data, and where the results go."""
 
-    job: Literal["train", "compute_representations", "evaluate", "report", "all"] = field(
-        default="train", metadata=NOT_KEPT
-    )
+    job: Job = field(default="train", metadata=NOT_KEPT)
     """train: train a model; compute_representations: embed recordings with a trained model; evaluate: score the
     embeddings (MABe data and robots); report: say what your own recordings are like; all: report, train, embed, draw"""
     data_root: str = field(default="", metadata=NOT_KEPT)
     """where the recordings are"""
     ckpt_path: str | None = field(default=None, metadata=NOT_KEPT)
-    """the checkpoint: the file that train writes (a dated name in output_dir unless given), or that the other jobs
-    read"""
+    """the checkpoint: what train writes (a dated name in output_dir unless given), or what the other jobs read"""
     resume: str | None = field(default=None, metadata=NOT_KEPT)
     """checkpoint of an interrupted run to go on with, in that file and with its settings; auto: ckpt_path if it is
     there, else the newest whole checkpoint in output_dir, else a new run"""
@@ -34,8 +38,8 @@ class RunConfig:
     log_dir: str = field(default="runs", metadata=NOT_KEPT)
     """folder for TensorBoard files; each run has its own folder in it"""
     cache_path: str | None = field(default=None, metadata=NOT_KEPT)
-    """folder to keep features in, as mapped files, so that they need no memory and the next start is quicker; unless
-    given only the features of MABe's mice and flies are kept, in data_root/cache"""
+    """folder to keep features in, as mapped files, which need no memory; unless given only the features of MABe's mice
+    and flies are kept, in data_root/cache"""
     hoa_bins: int = field(default=32, metadata=FIXED)
     """Q: bins of the histogram of actions, 2 to 256"""
     sequence_length: int = field(default=1800, metadata=FIXED)
@@ -48,10 +52,7 @@ class RunConfig:
     def __post_init__(self):
         if not 2 <= self.hoa_bins <= 256:
             raise ValueError(f"hoa_bins is {self.hoa_bins}; it must be from 2 to 256")
-        if not 0 <= self.val_share < 1:
-            raise ValueError(f"val_share is {self.val_share}; it must be from 0 to below 1")
-        if self.sequence_length < 2:
-            raise ValueError(f"sequence_length is {self.sequence_length}; it must be at least 2")
+        _check_least(self, sequence_length=2)
         if self.job == "compute_representations" and not self.ckpt_path:
             raise ValueError("--job compute_representations needs --ckpt_path, the checkpoint to embed with")
         if self.resume and self.job not in ("train", "all"):
@@ -79,9 +80,7 @@ class CustomConfig(FeatureConfig, CleaningConfig):
     def __post_init__(self):
         FeatureConfig.__post_init__(self)
         CleaningConfig.__post_init__(self)
-        for name in ("fps", "individuals", "hoa_window_s"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be finite and at least 0")
+        _check_least(self, fps=0, individuals=0, hoa_window_s=0)
 
 
 @dataclass(frozen=True)
@@ -99,9 +98,6 @@ class LabelConfig(CustomConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        least = {"eval_every": 0, "eval_frames": 1, "eval_folds": 2}
-        for name, lowest in least.items():
-            if not lowest <= getattr(self, name) < float("inf"):
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be finite and at least {lowest}")
+        _check_least(self, eval_every=0, eval_frames=1, eval_folds=2)
         if self.segments:
             raise ValueError("segments are not for labelled recordings; mark frames to leave out as not labelled")

@@ -2,8 +2,6 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import fields
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,19 +34,11 @@ if TYPE_CHECKING:
 
 JOBS = ("train", "compute_representations", "report", "all")
 LoadData = Callable[[str, float | None, int | None], list[Recording]]  # path, frames per second, individuals
-LoadLabels = Callable[[str], Annotations]
 
 
-def main(argv: Sequence[str], load_data: LoadData, load_labels: LoadLabels | None = None) -> None:
-    """Run one job, or all.
-
-    Args:
-        argv: the command line.
-        load_data: reads the recordings that `--data_root` names.
-        load_labels: reads their labels, which are read out of the embedding during and after training.
-    """
-    config = CustomConfig if load_labels is None else LabelConfig
-    jobs = JOBS if load_labels is None else JOBS[:3]
+def main(argv: Sequence[str], load_data: LoadData, load_labels: Callable[[str], Annotations] | None = None) -> None:
+    """Run one job, or all; labels, if loaded, are read out of the embedding during and after training."""
+    config, jobs = (LabelConfig, JOBS[:3]) if load_labels else (CustomConfig, JOBS)
     settings = cli.parse(argv, "BAMS on your own recordings.", CUSTOM, config, DEFAULTS, jobs)
     recordings = read_recordings(settings, load_data)
     job, path, kind = settings.run.job, Path(settings.run.ckpt_path or ""), _kind(settings, recordings)
@@ -68,8 +58,8 @@ def main(argv: Sequence[str], load_data: LoadData, load_labels: LoadLabels | Non
         evaluation = LabelEvaluation(settings, cleaned, plan, labels) if labels else None
         path = cli.run_training(settings, plan, evaluation, cleaned[0].fps)
         if distributed.is_first():
-            device = pick_device(settings.train.device)
-            checkpoint.save(path, with_reference(checkpoint.load(path), training, device))
+            trained, device = checkpoint.load(path), pick_device(settings.train.device)
+            checkpoint.save(path, with_reference(trained, training, device))
             if evaluation:
                 evaluation.write_scores(path)
     if job in ("compute_representations", "all"):
@@ -82,10 +72,8 @@ def read_recordings(settings: cli.Settings, load_data: LoadData) -> list[Recordi
     """The recordings that the settings name, or the parts of them that `segments` names."""
     root, config = settings.run.data_root, settings.script
     if not root:
-        raise ValueError(
-            "--data_root is needed: a file of a tracker, a folder or a pattern such as 'tracks/*.csv', or an .npy or "
-            ".npz with the array keypoints (see docs/tutorials/own_recordings.md)"
-        )
+        given = "a tracker's file, a folder, a pattern such as 'tracks/*.csv', or an .npy or .npz with array keypoints"
+        raise ValueError(f"--data_root is needed: {given} (see docs/tutorials/own_recordings.md)")
     recordings = load_data(root, config.fps or None, config.individuals or None)
     return cut_segments(recordings, read_segments(config.segments)) if config.segments else recordings
 
@@ -103,23 +91,20 @@ def report(settings: cli.Settings, recordings: Sequence[Recording]) -> None:
 
 def as_embedder(settings: cli.Settings) -> BAMSEmbedder:
     """The embedder that the settings describe."""
-    run, script = settings.run, settings.script
+    shared = ("sequence_length", "val_share", "hoa_bins", "cache_path")
     return BAMSEmbedder(
-        sequence_length=run.sequence_length,
-        features=part_of(vars(script), FeatureConfig),
-        cleaning=part_of(vars(script), CleaningConfig),
-        hoa_window_s=script.hoa_window_s or None,
-        settings={one.name: getattr(settings.train, one.name) for one in fields(settings.train)},
+        features=part_of(vars(settings.script), FeatureConfig),
+        cleaning=part_of(vars(settings.script), CleaningConfig),
+        hoa_window_s=settings.script.hoa_window_s or None,
+        settings=vars(settings.train),
         device=settings.train.device,
-        val_share=run.val_share,
-        hoa_bins=run.hoa_bins,
-        cache_path=run.cache_path,
+        **{name: getattr(settings.run, name) for name in shared},
     )
 
 
 def write_representations(settings: cli.Settings, path: Path, recordings: Sequence[Recording]) -> None:
     """The job `compute_representations`: embed each recording whole, into files beside the checkpoint."""
-    trained = _load(path)
+    trained = BAMSEmbedder.load(path).checkpoint_
     recordings = prepare_like(recordings, trained)
     target, kind = path.with_name(f"{path.stem}_representations"), _kind(settings, recordings)
     files.check_writable(target.parent if kind == "arrays" else target)
@@ -132,19 +117,12 @@ def write_representations(settings: cli.Settings, path: Path, recordings: Sequen
         _write_tables(target, kind, trained, recordings, device)
 
 
-def _load(path: Path) -> Checkpoint:
-    trained = checkpoint.load(path)
-    checkpoint.check_dataset(trained, CUSTOM, path)
-    return trained
-
-
 def _kind(settings: cli.Settings, recordings: Sequence[Recording]) -> str:
     """The kind of file that embeddings are written in."""
     if settings.script.format != "auto":
         return settings.script.format
-    paths = [recording.path for recording in recordings]
-    arrays = all(path is None or path.suffix.lower() in (".npy", ".npz") for path in paths)
-    return "arrays" if arrays else "csv"
+    suffixes = {recording.path.suffix.lower() for recording in recordings if recording.path}
+    return "arrays" if suffixes <= {".npy", ".npz"} else "csv"
 
 
 def _write_arrays(target: Path, trained: Checkpoint, recordings: Sequence[Recording], device: torch.device) -> None:
@@ -156,8 +134,7 @@ def _write_arrays(target: Path, trained: Checkpoint, recordings: Sequence[Record
     if pooled:
         shapes |= {f"group_{name}": (len(tracks), frames, 2 * size) for name, size in sizes.items()}
     with distributed.common_folder(target.parent) as folder:
-        make = partial(distributed.common_array, fill=np.nan)
-        arrays = {name: make(folder / f"{name}.npy", shape) for name, shape in shapes.items()}
+        arrays = {name: distributed.common_array(folder / f"{name}.npy", shapes[name], np.nan) for name in shapes}
         numbers = distributed.share(range(len(recordings)))
         embedded = embed(trained, [recordings[number] for number in numbers], device, pooled)
         for number, found in zip(tqdm(numbers, "recordings"), embedded, strict=True):
@@ -166,7 +143,8 @@ def _write_arrays(target: Path, trained: Checkpoint, recordings: Sequence[Record
                 for name, emb in one.embs.items():
                     arrays[f"{before}{name}"][row, : len(emb)] = emb
         arrays["track_names"] = np.array(track_names(recordings))
-        arrays |= {"recording_names": np.array([recording.name for recording in recordings])} if pooled else {}
+        if pooled:
+            arrays["recording_names"] = np.array([recording.name for recording in recordings])
         distributed.wait()
         if distributed.is_first():
             files.write_arrays(target, **arrays)
@@ -193,7 +171,7 @@ def _write_tables(
 
 def draw(settings: cli.Settings, path: Path, recordings: Sequence[Recording]) -> None:
     """Figures of the embedding, beside the checkpoint."""
-    trained = _load(path)
+    trained = BAMSEmbedder.load(path).checkpoint_
     recordings = prepare_like(recordings, trained)[: overview.MOST_RECORDINGS]
     embedded = list(embed(trained, recordings, pick_device(settings.train.device)))
     for name, figure in overview.draw_overview(recordings, embedded).items():

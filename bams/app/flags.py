@@ -23,7 +23,6 @@ def read_settings(argv: Sequence[str], description: str, classes: Sequence[type]
     """The value of each setting, by name: from the flags, else the files that `--config` names, else the defaults.
 
     The fields of the dataclasses `classes` are the settings; `defaults` are by name, where they differ from theirs.
-    ValueError, in one sentence, if a flag, a setting or its value is wrong.
     """
     kinds = {field.name: field.type for cls in classes for field in fields(cls)}
     usual = {field.name: field.default for cls in classes for field in fields(cls)} | dict(defaults)
@@ -35,7 +34,9 @@ def read_settings(argv: Sequence[str], description: str, classes: Sequence[type]
     for cls in classes:
         group, texts = parser.add_argument_group(inspect.getdoc(cls)), help_texts(cls)
         for name, text in texts.items():
-            shown = f" (default: {_as_text(usual[name])})" if usual[name] not in (None, "", MISSING) else ""
+            value = usual[name]
+            value = f"[{','.join(map(str, value))}]" if isinstance(value, tuple | list) else value
+            shown = f" (default: {value})" if value not in (None, "", MISSING) else ""
             optional = {"nargs": "?", "const": "true"} if kinds[name] is bool else {}
             text = (text + shown).replace("%", "%%")
             group.add_argument(f"--{name}", help=text, metavar=_metavar(kinds[name]), **optional)
@@ -50,13 +51,11 @@ def read_settings(argv: Sequence[str], description: str, classes: Sequence[type]
     if unknown:
         name = unknown[0].partition("=")[0]
         raise ValueError(f"this script has no flag {name}{_meant(name, kinds, '--')}")
-    given = vars(found)
-    from_files: dict[str, Any] = {}
+    given, values = vars(found), usual
     for path in given.pop("config", []):
-        from_files |= _read_yaml(path, kinds)
+        values |= _read_yaml(path, kinds)
     stop = given.pop("print_config", False)
-    flags = {name: _from_flag(name, text, kinds[name]) for name, text in given.items()}
-    values = usual | from_files | flags
+    values |= {name: _from_flag(name, text, kinds[name]) for name, text in given.items()}
     if stop:
         print(yaml.safe_dump({k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}, sort_keys=False))
         raise SystemExit(0)
@@ -77,8 +76,7 @@ def expected(kind: Any) -> str:
 
 def _from_flag(name: str, text: str, kind: Any) -> Any:
     try:
-        value = yaml.safe_load(text) if get_origin(kind) is tuple or kind is bool else text
-        return _converted(value, kind)
+        return _converted(yaml.safe_load(text) if get_origin(kind) is tuple or kind is bool else text, kind)
     except (ValueError, yaml.YAMLError) as error:
         raise ValueError(f"--{name} is {text!r}; expected {expected(kind)}") from error
 
@@ -95,8 +93,8 @@ def _converted(value: Any, kind: Any) -> Any:
         if isinstance(value, bool):
             return value
     elif kind in (int, float):
-        if isinstance(value, str) or (isinstance(value, int | float) and not isinstance(value, bool)):
-            return kind(value) if kind is float or not isinstance(value, float) else int(str(value))
+        if isinstance(value, str | int | float) and not isinstance(value, bool):
+            return kind(str(value))  # 2.5 is no whole number
     elif isinstance(value, str) or (value is None and NoneType in get_args(kind)):
         return value
     raise ValueError(value)
@@ -104,8 +102,6 @@ def _converted(value: Any, kind: Any) -> Any:
 
 def _read_yaml(path: str, kinds: Mapping[str, Any]) -> dict[str, Any]:
     """The settings in a file, each named once."""
-    if not path:
-        raise ValueError("--config is empty; name a YAML file with settings, or leave it out")
     try:
         node = yaml.compose(existing(path).read_text("utf-8"), Loader=yaml.SafeLoader)
         if not isinstance(node, yaml.MappingNode):
@@ -148,10 +144,6 @@ def _metavar(kind: Any) -> str:
     if get_origin(kind) is Literal:
         return "{" + ",".join(get_args(kind)) + "}"
     return {int: "N", float: "X", bool: "true"}.get(kind, "LIST" if get_origin(kind) is tuple else "TEXT")
-
-
-def _as_text(value: Any) -> str:
-    return f"[{','.join(map(str, value))}]" if isinstance(value, tuple | list) else str(value)
 
 
 def _or(words: Sequence[str]) -> str:

@@ -21,7 +21,7 @@ from bams.embed.offline import embed_tracks
 from bams.embed.pooled import pool_individuals
 from bams.embedder.defaults import make_dataset
 from bams.models.bams import BAMS
-from bams.readout.baselines import moving_mean, random_weights
+from bams.readout.baselines import InputAlone, moving_mean, random_weights
 from bams.readout.linear_eval import evaluate_labels
 from bams.readout.scores import Table
 from bams.recordings.recording import Recording
@@ -33,31 +33,20 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ALL = "all embeddings"
-Annotations = tuple[dict[str, Any], dict[str, Any]]  # labels by name, and what they are: see `bams.data.labels`
+Annotations = tuple[dict[str, Any], dict[str, Any]]  # annotations and eval_utils, see `bams.data.labels`
 
 
 def read_labels(path: str) -> Annotations:
-    """Labels in the `.npz` of the keypoints, and what they are, see `bams.data.labels.annotations_of`."""
+    """Labels in the `.npz` of the keypoints, see `bams.data.labels.annotations_of`."""
     if not Path(path).is_file():
         raise ValueError(f"{path} is not a file; labels are read from one .npz, with the keypoints that they are of")
     return annotations_of(files.read_arrays(path))
 
 
 class LabelEvaluation:
-    """Linear read-outs of the labels of recordings; called after each epoch of training, see `bams.train`.
-
-    Args:
-        settings: of the script.
-        recordings: cleaned.
-        plan: of the training; its statistics scale the inputs.
-        labels: of the recordings.
-
-    Raises:
-        ValueError: a label cannot be read out; this is said before training.
-    """
+    """Linear read-outs of labels after each epoch, see `bams.train`; ValueError at once if one cannot be read out."""
 
     def __init__(self, settings: Settings, recordings: list[Recording], plan: Plan, labels: Annotations):
-        annotations, eval_utils = labels
         config, self.every = settings.script, settings.script.eval_every
         _, self.epochs = steps_and_epochs(plan.config, len(plan.dataset))
         dataset = make_dataset(
@@ -66,17 +55,12 @@ class LabelEvaluation:
             statistics=plan.dataset.statistics,
             sequence_length=settings.run.sequence_length,
             cache_path=settings.run.cache_path,
-            annotations=annotations,
-            eval_utils=eval_utils | {"ignore_classes": config.ignore_classes},
+            annotations=labels[0],
+            eval_utils=labels[1] | {"ignore_classes": config.ignore_classes},
         )
-        self.read_out = partial(
-            evaluate_model,
-            dataset=dataset,
-            fps=recordings[0].fps or 30,
-            most_frames=config.eval_frames,
-            folds=config.eval_folds,
-            device=pick_device(settings.train.device),
-        )
+        options = {"most_frames": config.eval_frames, "folds": config.eval_folds, "fps": recordings[0].fps or 30}
+        device = pick_device(settings.train.device)
+        self.read_out = partial(evaluate_model, dataset=dataset, device=device, **options)
         self.read_out(None)
 
     def __call__(self, model: BAMS, epoch: int) -> tuple[dict[str, float], dict[str, "Figure"]]:
@@ -102,20 +86,17 @@ def evaluate_model(
     folds: int = 5,
     device: str | torch.device = "cpu",
 ) -> Table:
-    """Linear read-outs of the labels of a data set, with whole recordings held out.
+    """Linear read-outs of the labels of a data set with annotations; whole recordings are held out.
 
     Labels of a recording with several individuals are read out of the mean over those present, joined with their
     range; labels of a track out of the track. Frames in which no individual is tracked are left out.
 
     Args:
         model: None only checks the labels; the table then has the row 'chance' alone.
-        dataset: with annotations.
         baselines: add the raw input (scaled and clipped as the model sees it), the same joined with its mean over the
             last second, and a network with random weights.
-        fps: frames per second.
         most_frames: if there are more frames, every n-th frame of a recording is read out.
         folds: see `bams.evaluate_labels`.
-        device: where to embed.
     """
     notes = dataset.annotations
     if notes is None:
@@ -133,7 +114,7 @@ def evaluate_model(
         options = {"baselines": baselines, "second": max(round(fps), 1), "device": device}
         starts = np.cumsum([0, *lengths[:-1]])
         table = evaluate_labels(
-            {} if model is None else readout_rows(model, dataset, kept, **options),
+            readout_rows(model, dataset, kept, **options) if model else {},
             {e.name: np.array(e.values) if e.sequence_level else np.concatenate(e.values) for e in labels},
             np.repeat(group if per_recording else np.repeat(group, notes.individuals), lengths),
             regression=[label.name for label in labels if label.class_names is None],
@@ -156,17 +137,16 @@ def readout_rows(
     second: int = 30,
     device: str | torch.device = "cpu",
 ) -> dict[str, np.ndarray]:
-    """By row of the table, the features that labels are read out of, (M, C) float32; see `evaluate_model`.
+    """By row of the table of `evaluate_model`, the features that labels are read out of, (M, C) float32.
 
-    Args:
-        frames: the frames to take of each track, or of each recording, whose individuals are then pooled.
-        second: frames of the moving mean of the raw input.
+    `frames` are those of each track, or of each recording, whose individuals are then pooled.
     """
     tracks = [dataset.track_input(i) for i in range(dataset.n_tracks)]
     rows = _pooled(embed_tracks(model, tracks, device), dataset, frames)
     rows[ALL] = np.concatenate(list(rows.values()), axis=1)
     if baselines:
-        raw = _pooled(_raw_inputs(model, tracks, second), dataset, frames)
+        inputs = (one["input"] for one in embed_tracks(InputAlone(model), tracks, device))
+        raw = _pooled(({"raw": one, "mean": moving_mean(one, second)} for one in inputs), dataset, frames)
         rows |= {"raw input": raw["raw"], "raw input and 1 s mean": np.concatenate(list(raw.values()), axis=1)}
         fresh = _pooled(embed_tracks(random_weights(model), tracks, device), dataset, frames)
         rows["random weights"] = np.concatenate(list(fresh.values()), axis=1)
@@ -177,22 +157,14 @@ def to_log(table: Table) -> tuple[dict[str, float], dict[str, "Figure"]]:
     """What `bams.train` logs of a table: all scores except those of chance, and a confusion matrix per label."""
     scalars, figures = {}, {}
     for scores in table.labels:
+        label = scores.label
         for row, metric, score in ((row, *pair) for row, found in scores.rows.items() for pair in found.items()):
             if row != "chance" and np.isfinite(score.value):
-                scalars[re.sub(r"[^\w/.-]+", "_", f"{scores.label}/{metric}/{row}")] = score.value
+                scalars[re.sub(r"[^\w/.-]+", "_", f"{label}/{metric}/{row}")] = score.value
         if ALL in scores.confusions:
-            title = f"{scores.label}, held-out {scores.level}s\nread out of {ALL}"
-            confusion = scores.confusions[ALL]
-            figures[f"{scores.label}/confusion"] = plots.plot_confusion(confusion, scores.class_names, title=title)
+            shares, title = scores.confusions[ALL], f"{label}, held-out {scores.level}s\nread out of {ALL}"
+            figures[f"{label}/confusion"] = plots.plot_confusion(shares, scores.class_names, title=title)
     return scalars, figures
-
-
-def _raw_inputs(model: BAMS, tracks: list[np.ndarray], second: int) -> Iterator[dict[str, np.ndarray]]:
-    """For each track the input as the model scales it, and its mean over the last `second` frames."""
-    for track in map(torch.from_numpy, tracks):
-        with torch.no_grad():
-            scaled = model.scale(track.to(model.scale.centre.device)).cpu().numpy()
-        yield {"raw": scaled, "mean": moving_mean(scaled, second)}
 
 
 def _pooled(

@@ -33,33 +33,21 @@ TABLES = ("training", "held_out")  # in a folder of the cache
 
 @dataclass(frozen=True)
 class Group:
-    """One of the data sets of MABe 2022.
+    """One of the data sets of MABe 2022."""
 
-    Attributes:
-        name: of the data set; checkpoints are named after it.
-        download: its name in `download_mabe.sh`, which also names the animals.
-        evaluator_files: default names of the files of labels, splits and tasks.
-        frame_maps: names under which a frame map may lie beside them.
-        zero_missing: whether two zeros mean missing (see `load_sequences`).
-        features: what the network sees and predicts of a clip.
-        sizes: encoders by name, and `hidden_layers` of the action predictor without its last size.
-        most_columns: largest C of a submission.
-        simulate: (folder, clips) -> None, writes simulated files.
-    """
-
-    name: str
-    download: str
+    name: str  # checkpoints are named after it
+    download: str  # its name in `download_mabe.sh`, which also names the animals
     train_file: str
     test_file: str
-    evaluator_files: tuple[str, str, str]
-    frame_maps: Sequence[str]
+    evaluator_files: tuple[str, str, str]  # default names of the files of labels, splits and tasks
+    frame_maps: Sequence[str]  # names under which a frame map may lie beside them
     individuals: int
     keypoints: int
-    zero_missing: bool
-    features: FeatureSource
-    sizes: Mapping[str, Any]
-    most_columns: int
-    simulate: Callable[[Path, int], None]
+    zero_missing: bool  # whether two zeros mean missing
+    features: FeatureSource  # what the network sees and predicts of a clip
+    sizes: Mapping[str, Any]  # encoders by name, and `hidden_layers` of the action predictor without its last size
+    most_columns: int  # largest C of a submission
+    simulate: Callable[[Path, int], None]  # writes simulated files into a folder, with this number of clips
 
 
 @dataclass(frozen=True)
@@ -85,18 +73,16 @@ def run(argv: Sequence[str], group: Group, defaults: Mapping[str, Any]) -> None:
 
 def data_folder(settings: cli.Settings, group: Group) -> Path:
     """The folder with the training and test files, simulated first if asked for; `evaluate` does without the files."""
-    root = Path(settings.run.data_root)
-    names = group.train_file, group.test_file
-    if settings.script.simulate:
-        root = root / "simulated"
-        if not all((root / name).exists() for name in names):
-            files.check_writable(root)
-            print(f"simulating 2 x {settings.script.simulated_clips} clips of {group.download} in {root}")
-            group.simulate(root, settings.script.simulated_clips)
-        else:
-            print(f"using the simulated clips in {root}; delete that folder to simulate others", file=sys.stderr)
-    missing = [str(root / name) for name in names if not (root / name).exists()]
-    if missing and (settings.run.job != "evaluate" or settings.script.baselines):
+    simulate = settings.script.simulate
+    root = Path(settings.run.data_root) / ("simulated" if simulate else "")
+    missing = [str(root / name) for name in (group.train_file, group.test_file) if not (root / name).exists()]
+    if simulate and missing:
+        files.check_writable(root)
+        print(f"simulating 2 x {settings.script.simulated_clips} clips of {group.download} in {root}")
+        group.simulate(root, settings.script.simulated_clips)
+    elif simulate:
+        print(f"using the simulated clips in {root}; delete that folder to simulate others", file=sys.stderr)
+    elif missing and (settings.run.job != "evaluate" or settings.script.baselines):
         fetch = f"fetch them with ./download_mabe.sh {group.download} (or name their folder with --data_root)"
         raise FileNotFoundError(f"{' and '.join(missing)} not found: {fetch}, or add --simulate to use simulated files")
     return root
@@ -111,8 +97,8 @@ def load_clips(group: Group, path: Path) -> tuple[list[str], list[np.ndarray]]:
 def run_train(settings: cli.Settings, group: Group, root: Path) -> None:
     """Train on the clips of the training file, some of them held out."""
     tables = training_tables(settings, group, root / group.train_file)
-    train_set, *held_out = (Dataset.of_table(one, sequence_length=settings.run.sequence_length) for one in tables)
-    val_set = held_out[0] if held_out else None
+    sets = [Dataset.of_table(one, sequence_length=settings.run.sequence_length) for one in tables]
+    train_set, val_set = sets if len(sets) == 2 else (sets[0], None)
     about = features_of(group), kept(settings.run, settings.script)
     plan = plan_training(group.name, train_set, val_set, group.sizes, settings.train, *about, settings.resume)
     cli.run_training(settings, plan)
@@ -120,9 +106,9 @@ def run_train(settings: cli.Settings, group: Group, root: Path) -> None:
 
 def training_tables(settings: cli.Settings, group: Group, path: Path) -> list[Table]:
     """Features of the training clips and any held-out clips, kept in `cache_path`, or in `cache` beside the file."""
-    cache = Path(settings.run.cache_path or path.parent / "cache")
-    fitted = settings.resume.statistics if settings.resume is not None else None
     run, train = settings.run, settings.train
+    cache = Path(run.cache_path or path.parent / "cache")
+    fitted = settings.resume.statistics if settings.resume is not None else None
 
     def build(folder: Path) -> None:
         print(f"making the features of {path}, to be kept in {cache}")
@@ -134,11 +120,9 @@ def training_tables(settings: cli.Settings, group: Group, path: Path) -> list[Ta
                 tracks, part = recording_tracks(tracked, group.features), files.make_folder(folder / name)
                 made = build_table(tracks, bins=run.hoa_bins, statistics=statistics, folder=part)
                 statistics = made.statistics
-        files.write_json(folder / "tables.json", {name: (folder / name).exists() for name in TABLES})
 
     def read(folder: Path) -> list[Table]:
-        there = files.read_json(folder / "tables.json")
-        return [read_table(folder / name) for name in TABLES if there[name]]
+        return [read_table(one) for one in (folder / TABLES[0], *folder.glob(TABLES[1]))]
 
     asked = run.hoa_bins, run.val_share, train.seed, train.skip_frames, train.hoa_window
     # features of made-up frames are part of the key, so that a change in how they are made is noticed
@@ -189,25 +173,23 @@ def run_evaluate(settings: cli.Settings, group: Group, root: Path) -> None:
 def baselines(settings: cli.Settings, group: Group, root: Path) -> dict[str, Callable[..., np.ndarray]]:
     """Baselines of the test clips, by name: each makes a table of embeddings for a frame map."""
     ids, clips = load_clips(group, root / group.test_file)
-    trained = load_trained(settings, group)
+    trained, device = load_trained(settings, group), pick_device(settings.train.device)
 
     def embed(model: BAMS | InputAlone, rows: mabe_files.FrameMap) -> np.ndarray:
         mabe_files.check_frame_map(rows, ids, [clip.shape[1] for clip in clips], "the labels' frame map")
-        device = pick_device(settings.train.device)
         return embed_table(model, clips, [rows[name] for name in ids], trained.inputs, device)
 
-    alone = InputAlone(trained.model)
+    alone, untrained = InputAlone(trained.model), random_weights(trained.model)
     return {
         "input": lambda rows: standardise(embed(alone, rows)),
         "PCA of the input": lambda rows: principal_components(embed(alone, rows), group.most_columns),
-        "random weights": lambda rows: standardise(embed(random_weights(trained.model), rows)),
+        "random weights": lambda rows: standardise(embed(untrained, rows)),
     }
 
 
 def load_trained(settings: cli.Settings, group: Group) -> Checkpoint:
     """The checkpoint `--ckpt_path`, of this group and its features."""
-    trained = cli.load_trained(settings, group.name)
-    features = features_of(group)
+    trained, features = cli.load_trained(settings, group.name), features_of(group)
     check_features(trained.features, features, settings.run.ckpt_path)
     return replace(trained, features=features)  # checkpoints from before version 0.2 lack the source
 
@@ -215,8 +197,7 @@ def load_trained(settings: cli.Settings, group: Group) -> Checkpoint:
 def features_of(group: Group) -> dict[str, Any]:
     """Names of inputs and actions, and how they are made, for the checkpoint."""
     made = _probe(group)
-    inputs, actions = list(made.input_names), list(made.action_names)
-    return {"inputs": inputs, "actions": actions, "source": as_data(group.features)}
+    return {"inputs": [*made.input_names], "actions": [*made.action_names], "source": as_data(group.features)}
 
 
 def _probe(group: Group) -> Features:

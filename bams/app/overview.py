@@ -22,15 +22,10 @@ SHOWN_S, USUAL_FPS = 60, 30
 
 
 def draw_overview(recordings: Sequence[Recording], embedded: Sequence[Sequence[TrackEmbedding]]) -> dict[str, "Figure"]:
-    """What has been learnt, at a glance.
+    """What has been learnt, at a glance, from at most `MOST_RECORDINGS` recordings.
 
-    Args:
-        recordings: at most `MOST_RECORDINGS` of them are drawn.
-        embedded: for each recording the embeddings of its individuals.
-
-    Returns:
-        `latents`, frames in two dimensions coloured by speed and by recording; `recording`, the first minute of
-        the first individual over time.
+    `latents` shows frames in two dimensions, coloured by speed and by recording; `recording` the first minute of the
+    first individual over time.
     """
     recordings, embedded = recordings[:MOST_RECORDINGS], embedded[:MOST_RECORDINGS]
     first, tracks = recordings[0], [track for found in embedded for track in found]
@@ -39,7 +34,6 @@ def draw_overview(recordings: Sequence[Recording], embedded: Sequence[Sequence[T
     rates = [recording.fps for recording, found in zip(recordings, embedded, strict=True) for _ in found]
     speed = np.concatenate([_speed(track, fps) for track, fps in zip(points, rates, strict=True)])
     number = np.repeat(np.arange(len(recordings)), [sum(map(len, found)) for found in embedded])
-
     every = -(-len(speed) // MOST_FRAMES)
     rows = {name: np.concatenate([track[name] for track in tracks])[::every] for name in tracks[0].embs}
     names = [recording.name for recording in recordings]

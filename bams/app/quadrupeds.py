@@ -32,14 +32,10 @@ class Robots(NamedTuple):
 
 
 def load_robots(path: str | Path) -> Robots:
-    """Read `robot_dataset.npy`, a pickled dict; other keys than these are not used.
+    """Read `robot_dataset.npy`, a pickled dict; ValueError if something is missing, infinite, or has other axes.
 
     `dof_pos` and `dof_vel`: (N, T, 12) or (N, 12, T); `robot_type` (N,) and `terrain_type` (N, T), numbers or words;
     `command_vel` (N, any), one label per column; `terrain_slope` and `terrain_difficulty` (N, T).
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: something is missing, infinite, or has other axes.
     """
     content = files.read_pickled_dict(path)
     missing = [name for name in (*JOINT_ARRAYS, *CLASSES, *MEASURES) if name not in content]
@@ -70,18 +66,14 @@ def read_out_split(sequences: int) -> tuple[np.ndarray, np.ndarray]:
     """Numbers of the sequences that read-outs are trained on (20 %), and of the others, that they are scored on."""
     if sequences * TRAIN_SHARE < 2:
         raise ValueError(f"{sequences} sequences are too few to train read-outs on a fifth of them: 10 are needed")
-    train, test = train_test_split(np.arange(sequences), test_size=1 - TRAIN_SHARE, random_state=SEED)
-    return train, test
+    return tuple(train_test_split(np.arange(sequences), test_size=1 - TRAIN_SHARE, random_state=SEED))
 
 
 def read_out_labels(embeddings: Mapping[str, np.ndarray], annotations: Annotations, step: int = 1) -> Table:
-    """Linear read-outs of every label from every embedding, on the split of the paper.
+    """Linear read-outs of every label from every embedding (N, T, C) float32, finite, on the split of the paper.
 
-    Args:
-        embeddings: by name (N, T, C) float32, finite; labels of sequences are read out of the mean over time. An empty
-            mapping only checks the labels: ValueError if one has too few values or classes.
-        annotations: of N sequences.
-        step: labels per frame are read out of every `step`-th frame.
+    Labels of sequences are read out of the mean over time, labels of frames out of every `step`-th frame. Without
+    embeddings the labels are only checked: ValueError if one has too few values or classes.
     """
     parts, found = read_out_split(len(annotations.groups)), []
     means = {name: embedding.mean(axis=1, keepdims=True) for name, embedding in embeddings.items()}

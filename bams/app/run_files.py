@@ -22,11 +22,8 @@ OWNER = "checkpoint.txt"  # in a folder of curves: the path of the checkpoint th
 def own_checkpoint(run: RunConfig, name: str) -> Iterator[Path]:
     """The path of the run's checkpoint, which no other run writes until the end of the block.
 
-    Unless the settings name it, it is named after the data set `name` and the time.
-
-    Raises:
-        ValueError: the file exists already.
-        OSError: another process writes it, or its folder cannot be written.
+    Unless the settings name it, it is named after the data set `name` and the time. ValueError if the file exists
+    already, OSError if another process writes it.
     """
     with ExitStack() as kept:
         yield distributed.told(_claim(run, name, kept) if distributed.is_first() else None)
@@ -57,11 +54,7 @@ def check_new(run: RunConfig) -> Path:
 
 
 def newest(run: RunConfig, name: str) -> tuple[str, Checkpoint] | None:
-    """What `--resume auto` resumes: the run's `ckpt_path`, or the newest whole checkpoint of the data set `name`.
-
-    Raises:
-        ValueError: `ckpt_path` is damaged.
-    """
+    """What `--resume auto` resumes: the run's `ckpt_path`, or the newest whole checkpoint of the data set `name`."""
     if run.ckpt_path:
         return (run.ckpt_path, checkpoint.load(run.ckpt_path)) if Path(run.ckpt_path).exists() else None
     found = Path(run.output_dir).glob(f"{_prefix(name)}*.pt")
@@ -78,7 +71,6 @@ def own_curves(log_dir: str | Path, path: Path, resumed: bool) -> Iterator[Path]
     """The folder in `log_dir` for the curves of the run that writes the checkpoint `path`, and of no other run.
 
     It has the checkpoint's name, and a number if another run has taken that; a resumed run finds its own folder.
-    A folder without curves is removed. OSError: it cannot be made or written.
     """
     if not distributed.is_first():
         yield Path(log_dir)

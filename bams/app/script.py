@@ -1,13 +1,10 @@
 """Runs a script's `main`; errors that the user can mend end in one sentence."""
 
-import argparse
 import functools
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from types import FrameType
-from typing import NoReturn
 
 from bams.compute import distributed
 from bams.compute.devices import is_out_of_memory
@@ -26,7 +23,8 @@ def script(main: Callable[[Sequence[str]], None]) -> Callable[[Sequence[str] | N
         # torchrun ends its processes with SIGTERM; one that waits for others could not run the handler
         signals = () if "WORLD_SIZE" in os.environ else (signal.SIGTERM,)
         try:
-            with handled(_leave, *signals), distributed.started():
+            # temporary files are removed on the way out
+            with handled(lambda number, _: sys.exit(128 + number), *signals), distributed.started():
                 main(argv)
         except Interrupted as stop:
             print(stop, file=sys.stderr)
@@ -34,23 +32,12 @@ def script(main: Callable[[Sequence[str]], None]) -> Callable[[Sequence[str] | N
         except KeyboardInterrupt:
             print("stopped", file=sys.stderr)
             sys.exit(130)
-        except (ValueError, OSError, FloatingPointError, ImportError, argparse.ArgumentError) as error:
-            _end("", error, argv)
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
+        except (ValueError, OSError, FloatingPointError, ImportError, MemoryError, RuntimeError) as error:
+            kind = "out of memory: " if is_out_of_memory(error) else ""
+            of_the_user = kind or not isinstance(error, MemoryError | RuntimeError)
+            if not of_the_user or {"--debug", "--debug=true"} & set(argv):
                 raise
-            _end("out of memory: ", error, argv)
+            print(f"error: {kind}{' '.join(str(error).split())}", file=sys.stderr)
+            sys.exit(2)
 
     return wrapped
-
-
-def _end(kind: str, error: Exception, argv: Sequence[str]) -> NoReturn:
-    if {"--debug", "--debug=true"} & set(argv):
-        raise error
-    print(f"error: {kind}{' '.join(str(error).split())}", file=sys.stderr)
-    sys.exit(2)
-
-
-def _leave(number: int, _: FrameType | None) -> NoReturn:
-    """Stop where there is no checkpoint to write; temporary files are removed on the way out."""
-    sys.exit(128 + number)

@@ -42,8 +42,7 @@ def pick_workers(count: int, processes: int = 1) -> int:
 
 def is_out_of_memory(error: Exception) -> bool:
     """Whether a GPU or the machine ran out of memory."""
-    said = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # torch on a CPU
-    return said or isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -45,11 +45,7 @@ def own_device(name: str) -> str:
 
 @contextmanager
 def started() -> Iterator[None]:
-    """Connect the processes that torchrun has started, until the end of the block; only the first one prints.
-
-    Raises:
-        ConnectionError: another process has ended.
-    """
+    """Connect the processes that torchrun has started; only the first prints. ConnectionError: another has ended."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
         yield
         return
@@ -145,8 +141,7 @@ def first_alone(make: Callable[[], Made]) -> Made:
 @contextmanager
 def common_folder(parent: Path) -> Iterator[Path]:
     """A temporary folder in `parent` that all processes share."""
-    with ExitStack() as kept:
-        made = kept.enter_context(TemporaryDirectory(prefix=".embeddings.", dir=parent)) if is_first() else None
+    with TemporaryDirectory(prefix=".embeddings.", dir=parent) if is_first() else nullcontext() as made:
         yield Path(told(made))
         wait()
 
@@ -160,8 +155,8 @@ def common_array(path: Path, shape: tuple[int, ...], fill: float = 0) -> np.ndar
                 with path.open("r+b") as file:
                     os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
         except OSError as error:
-            size = f"{4 * math.prod(shape) / 2**20:.0f} MiB"
-            raise OSError(f"cannot write {size} in {path.parent}: {error.strerror}") from error
+            mebibytes = math.prod(shape) * 4 / 2**20
+            raise OSError(f"cannot write {mebibytes:.0f} MiB in {path.parent}: {error.strerror}") from error
         if fill:
             array[:] = fill
     wait()

@@ -1,12 +1,11 @@
 """Defaults for your own recordings: settings, sizes of the network, and how recordings become windows."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from bams.data.keypoints import KeypointsDataset
 from bams.features.config import FeatureConfig
-from bams.recordings.recording import Recording, check_same_rate, track_names
+from bams.recordings.recording import Recording, track_names
 
 # chosen with benchmarks/readout.py
 DEFAULTS: dict[str, Any] = {
@@ -32,11 +31,6 @@ def sizes(pooled: bool) -> dict[str, Any]:
     }
 
 
-def feature_config(asked: FeatureConfig, recordings: Sequence[Recording]) -> FeatureConfig:
-    """The features asked for, with at most as many other animals as any of the recordings has."""
-    return replace(asked, others=min(asked.others, max(len(one.individuals) for one in recordings) - 1))
-
-
 def make_dataset(recordings: Sequence[Recording], config: FeatureConfig, **options: Any) -> KeypointsDataset:
     """Windows of recordings; `options` go to `KeypointsDataset.of_recordings`."""
     options["cache"] = options.get("cache_path") is not None
@@ -44,11 +38,3 @@ def make_dataset(recordings: Sequence[Recording], config: FeatureConfig, **optio
     dataset = KeypointsDataset.of_recordings(arrays, config=config, keypoint_names=names, **options)
     dataset.track_names = track_names(recordings)
     return dataset
-
-
-def hoa_window(seconds: float, recordings: Sequence[Recording]) -> int:
-    """Seconds as a number of frames; ValueError if the rate is not known."""
-    rate = check_same_rate(recordings)
-    if rate is None:
-        raise ValueError("hoa_window_s needs the frames per second, which no file says: give fps too")
-    return max(round(seconds * rate), 1)

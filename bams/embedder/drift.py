@@ -14,8 +14,7 @@ from bams.quality.drift import DriftReport, compare
 from bams.quality.training_summary import TrainingSummary, describe, describe_embeddings
 from bams.recordings.recording import Recording
 
-# number of recordings, and of frames of each, whose embeddings describe the embeddings of all
-SUMMARY_RECORDINGS, SUMMARY_FRAMES = 16, 10_000
+SUMMARY_RECORDINGS, SUMMARY_FRAMES = 16, 10_000  # recordings, and frames of each, whose embeddings describe all
 
 
 def with_reference(trained: Checkpoint, recordings: Sequence[Recording], device: str | torch.device) -> Checkpoint:
@@ -35,10 +34,8 @@ def find_drift(trained: Checkpoint, recordings: Sequence[Recording], device: str
 
 def say_drift(trained: Checkpoint, recordings: Sequence[Recording], device: str | torch.device = "cpu") -> None:
     """Say on stderr in what recordings differ from those in training, if they do and that is known."""
-    if trained.reference:
-        found = find_drift(trained, recordings, device)
-        if found.findings:
-            print(found, file=sys.stderr)
+    if trained.reference and (found := find_drift(trained, recordings, device)).findings:
+        print(found, file=sys.stderr)
 
 
 def _some_embeddings(
@@ -47,7 +44,7 @@ def _some_embeddings(
     """Embeddings of the first frames of some recordings, (frames, C) by encoder, without animals never tracked."""
     every = -(-len(recordings) // SUMMARY_RECORDINGS)
     some = [replace(one, keypoints=one.keypoints[:, :SUMMARY_FRAMES]) for one in recordings[::every]]
-    tracked = [kept for one in some if len((kept := tracked_alone(one)).individuals)]
+    tracked = [one for one in map(tracked_alone, some) if one.individuals]
     found = [one.embs for embedded in embed(trained, tracked, device) for one in embedded]
     return {name: np.concatenate([embs[name] for embs in found]) for name in trained.model.sizes if found}
 

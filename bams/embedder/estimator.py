@@ -4,7 +4,7 @@ Axes: A individuals, T frames, K keypoints, d coordinates, C channels.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
@@ -18,7 +18,7 @@ from bams.checkpoint import CUSTOM, Checkpoint, part_of, trained_features
 from bams.compute.devices import pick_device
 from bams.data.split import choose_parts
 from bams.embed.tracks import TrackEmbedding, embed
-from bams.embedder.defaults import DEFAULTS, feature_config, hoa_window, make_dataset, sizes
+from bams.embedder.defaults import DEFAULTS, make_dataset, sizes
 from bams.embedder.drift import find_drift, say_drift, tracked_alone, with_reference
 from bams.features.config import FeatureConfig
 from bams.features.recording import as_data
@@ -32,6 +32,7 @@ from bams.training.plan import Plan, plan_training
 Recordings = Sequence[Recording | np.ndarray] | np.ndarray
 
 
+@dataclass(eq=False, repr=False)
 class BAMSEmbedder(TransformerMixin, BaseEstimator):
     """Learns embeddings of recordings, without labels, and embeds these and others.
 
@@ -43,16 +44,12 @@ class BAMSEmbedder(TransformerMixin, BaseEstimator):
         cleaning: what is done to the keypoints of these and new recordings; nothing unless given.
         hoa_window_s: seconds to come whose actions are predicted; unless given `hoa_window` frames, 30.
         settings: other fields of `TrainConfig`, by name; the defaults equal those of `custom_dataset.py`.
-        seed: every random draw follows from it.
-        device: auto, cpu, cuda, ...
         log_dir: folder for TensorBoard files; none are kept unless given.
         val_share: share of the recordings that is held out, to log the skill on.
         hoa_bins: Q, bins of the histogram of actions.
         cache_path: folder to keep features in, as mapped files; memory unless given.
 
-    Attributes:
-        checkpoint_: the trained model, as in a file.
-        keypoint_names_: K names.
+    The fitted embedder has `checkpoint_`, the trained model as in a file, and `keypoint_names_`, K names.
 
     Example:
         Two animals that move at random:
@@ -63,42 +60,22 @@ class BAMSEmbedder(TransformerMixin, BaseEstimator):
         (200, 64)
     """
 
-    def __init__(
-        self,
-        epochs: int = 0,
-        sequence_length: int = DEFAULTS["sequence_length"],
-        batch_size: int = 32,
-        features: FeatureConfig | None = None,
-        cleaning: CleaningConfig | None = None,
-        hoa_window_s: float | None = None,
-        settings: Mapping[str, Any] | None = None,
-        seed: int = 0,
-        device: str = "auto",
-        log_dir: str | Path | None = None,
-        val_share: float = 0.0,
-        hoa_bins: int = 32,
-        cache_path: str | Path | None = None,
-    ):
-        self.epochs = epochs
-        self.sequence_length = sequence_length
-        self.batch_size = batch_size
-        self.features = features
-        self.cleaning = cleaning
-        self.hoa_window_s = hoa_window_s
-        self.settings = settings
-        self.seed = seed
-        self.device = device
-        self.log_dir = log_dir
-        self.val_share = val_share
-        self.hoa_bins = hoa_bins
-        self.cache_path = cache_path
+    epochs: int = 0
+    sequence_length: int = DEFAULTS["sequence_length"]
+    batch_size: int = 32
+    features: FeatureConfig | None = None
+    cleaning: CleaningConfig | None = None
+    hoa_window_s: float | None = None
+    settings: Mapping[str, Any] | None = None
+    seed: int = 0
+    device: str = "auto"
+    log_dir: str | Path | None = None
+    val_share: float = 0.0
+    hoa_bins: int = 32
+    cache_path: str | Path | None = None
 
     def fit(self, X: Recordings, y: Any = None) -> Self:  # noqa: N803 - scikit-learn's name
-        """Train on recordings, on arrays (T, K, d) or (A, T, K, d), or on one padded array; NaN = not tracked.
-
-        Raises:
-            ValueError: the recordings do not fit each other, or there is nothing to learn from.
-        """
+        """Train on recordings, on arrays (T, K, d) or (A, T, K, d), or on one padded array; NaN = not tracked."""
         plan, recordings = self.plan(self.prepare(X))
         with TemporaryDirectory() as folder:
             log_dir = self.log_dir or Path(folder) / "runs"
@@ -117,28 +94,25 @@ class BAMSEmbedder(TransformerMixin, BaseEstimator):
     def plan(
         self, recordings: Sequence[Recording], resume: Checkpoint | None = None, kept: Mapping[str, Any] | None = None
     ) -> tuple[Plan, list[Recording]]:
-        """What `fit` trains, and the recordings of its training windows.
+        """What `fit` trains on `prepare`d recordings, and the recordings of its training windows.
 
-        Recordings too short to learn from are left out, as are individuals that are never tracked.
-
-        Args:
-            recordings: from `prepare`.
-            resume: the run to go on with.
-            kept: other settings for the checkpoint to keep.
+        Recordings too short to learn from are left out, as are individuals that are never tracked. The checkpoint
+        also keeps the settings `kept`.
         """
         config = self.train_config(recordings)
-        features = feature_config(self.features or FeatureConfig(), recordings)
-        least, arrays = config.least_frames, [one.keypoints for one in recordings]
-        training, held_out = (
-            [tracked_alone(recordings[i]) for i in part]
-            for part in choose_parts(arrays, least, self.val_share, config.seed)
-        )
-        shape = {"sequence_length": self.sequence_length, "hoa_bins": self.hoa_bins, "cache_path": self.cache_path}
+        asked = self.features or FeatureConfig()
+        most = max(len(one.individuals) for one in recordings)
+        features = replace(asked, others=min(asked.others, most - 1))
+        arrays = [one.keypoints for one in recordings]
+        parts = choose_parts(arrays, config.least_frames, self.val_share, config.seed)
+        training, held_out = ([tracked_alone(recordings[i]) for i in part] for part in parts)
+        shape = {"sequence_length": self.sequence_length, "hoa_bins": self.hoa_bins}
+        options = {**shape, "cache_path": self.cache_path}
         statistics = resume.statistics if resume is not None else None
-        train_set = make_dataset(training, features, statistics=statistics, **shape)
-        val_set = make_dataset(held_out, features, statistics=train_set.statistics, **shape) if held_out else None
+        train_set = make_dataset(training, features, statistics=statistics, **options)
+        val_set = make_dataset(held_out, features, statistics=train_set.statistics, **options) if held_out else None
         settings = {**asdict(features), **asdict(self.cleaning or CleaningConfig()), **(kept or {})}
-        settings |= {"sequence_length": self.sequence_length, "hoa_bins": self.hoa_bins, "val_share": self.val_share}
+        settings |= {**shape, "val_share": self.val_share}
         source = {**train_set.feature_names, "source": as_data(features)}
         network = sizes(pooled=max(train_set.individuals) > 1)
         return plan_training(CUSTOM, train_set, val_set, network, config, source, settings, resume), training
@@ -149,26 +123,22 @@ class BAMSEmbedder(TransformerMixin, BaseEstimator):
         given |= {"epochs": self.epochs, "batch_size": self.batch_size, "seed": self.seed, "device": self.device}
         given |= self.settings or {}
         if self.hoa_window_s:
-            given["hoa_window"] = hoa_window(self.hoa_window_s, recordings)
+            if (rate := check_same_rate(recordings)) is None:
+                raise ValueError("hoa_window_s needs the frames per second, which no file says: give fps too")
+            given["hoa_window"] = max(round(self.hoa_window_s * rate), 1)
         return TrainConfig(**given)
 
     def transform(self, X: Recordings) -> list[TrackEmbedding]:  # noqa: N803
-        """Embed each individual of each recording whole; stderr says in what they differ from the training recordings.
-
-        Raises:
-            ValueError: their keypoints are not those in training.
-        """
+        """Embed each individual of each recording whole; stderr says how they differ from the training recordings."""
         check_is_fitted(self)
-        recordings = prepare_like(_as_list(X), self.checkpoint_)
-        say_drift(self.checkpoint_, recordings, pick_device(self.device))
-        embedded = embed(self.checkpoint_, recordings, pick_device(self.device))
-        return [one for found in embedded for one in found]
+        recordings, device = prepare_like(_as_list(X), self.checkpoint_), pick_device(self.device)
+        say_drift(self.checkpoint_, recordings, device)
+        return [one for found in embed(self.checkpoint_, recordings, device) for one in found]
 
     def drift(self, X: Recordings) -> DriftReport:  # noqa: N803
-        """In what recordings differ from those in training."""
+        """How recordings differ from those in training."""
         check_is_fitted(self)
-        recordings = prepare_like(_as_list(X), self.checkpoint_)
-        return find_drift(self.checkpoint_, recordings, pick_device(self.device))
+        return find_drift(self.checkpoint_, prepare_like(_as_list(X), self.checkpoint_), pick_device(self.device))
 
     def save(self, path: str | Path) -> Path:
         """Write the checkpoint, which the scripts take too."""
@@ -177,25 +147,19 @@ class BAMSEmbedder(TransformerMixin, BaseEstimator):
 
     @classmethod
     def load(cls, path: str | Path, device: str = "auto") -> Self:
-        """What `save`, or `custom_dataset.py`, wrote.
-
-        Raises:
-            FileNotFoundError, ValueError: it is missing, damaged, or of other data.
-        """
+        """What `save`, or `custom_dataset.py`, wrote; ValueError if it is damaged, or of other data."""
         trained = checkpoint.load(path)
         checkpoint.check_dataset(trained, CUSTOM, path)
-        kept = trained.settings
-        own = {field.name for field in fields(TrainConfig)} - {"epochs", "batch_size", "seed", "device"}
-        shared = ("epochs", "sequence_length", "batch_size", "seed", "val_share", "hoa_bins")
+        shared = {"epochs", "sequence_length", "batch_size", "seed", "val_share", "hoa_bins"}
+        others = {field.name for field in fields(TrainConfig)} - shared - {"device"}
         made = cls(
-            **{name: kept[name] for name in shared if name in kept},
+            **{name: value for name, value in trained.settings.items() if name in shared},
             features=trained_features(trained),
-            cleaning=part_of(kept, CleaningConfig),
-            settings={name: value for name, value in kept.items() if name in own},
+            cleaning=part_of(trained.settings, CleaningConfig),
+            settings={name: value for name, value in trained.settings.items() if name in others},
             device=device,
         )
-        made.checkpoint_ = trained
-        made.keypoint_names_ = trained.keypoint_names or []
+        made.checkpoint_, made.keypoint_names_ = trained, trained.keypoint_names or []
         return made
 
 
@@ -222,5 +186,4 @@ def _as_recording(one: Recording | np.ndarray, name: str) -> Recording:
     if array.ndim not in (3, 4):
         axes = "(frames, keypoints, coordinates) or (individuals, frames, keypoints, coordinates)"
         raise ValueError(f"{name} has axes {array.shape}; expected {axes}")
-    array = array if array.ndim == 4 else array[None]
-    return as_recordings(array[None], {"recording_ids": [name]}, [array.shape[1]])[0]
+    return as_recordings(array[None], {"recording_ids": [name]}, [array.shape[-3]])[0]

@@ -8,26 +8,22 @@ import torch
 from torch import Tensor, nn
 
 from bams.models.pointwise import PReLU
-from bams.models.tcn import TemporalConvNet, are_sizes
+from bams.models.tcn import TemporalConvNet, check_sizes
 
 DEFAULT_BOOTSTRAP = {"short_term": "near", "long_term": "far"}
 BOOTSTRAPS = ("near", "far", "none")
-CLIP = 3.0  # inputs farther than this many scales from the centre are jumps of the tracker
 
 
 class BAMSOutput(NamedTuple):
-    """Embeddings and bootstrap predictions by encoder name, (B, T, C), and logits of the histogram of actions.
+    """Embeddings, logits of the histogram of actions, and bootstrap predictions, float32 at every frame."""
 
-    All are float32 at every frame; the logits are (B, T, D*Q), D-major.
-    """
-
-    embs: dict[str, Tensor]
-    hoa_pred: Tensor
-    byol_preds: dict[str, Tensor]
+    embs: dict[str, Tensor]  # (B, T, C) by encoder name
+    hoa_pred: Tensor  # (B, T, D*Q), D-major
+    byol_preds: dict[str, Tensor]  # (B, T, C) by encoder name
 
 
 class InputScale(nn.Module):
-    """(x - centre) / scale, clipped at `limit`; the identity until `set` is called."""
+    """(x - centre) / scale, clipped at `limit`, beyond which the tracker jumped; the identity until `set` is called."""
 
     def __init__(self, input_size: int):
         super().__init__()
@@ -35,7 +31,7 @@ class InputScale(nn.Module):
         self.register_buffer("scale", torch.ones(input_size))
         self.register_buffer("limit", torch.tensor(float("inf")))
 
-    def set(self, centre: Tensor, scale: Tensor, limit: float = CLIP) -> None:
+    def set(self, centre: Tensor, scale: Tensor, limit: float = 3.0) -> None:
         """Take centre and scale, each (F,) in the units of the features."""
         self.centre.copy_(centre)
         self.scale.copy_(scale)
@@ -51,8 +47,7 @@ class MLP(nn.Module):
 
     def __init__(self, hidden_layers: Sequence[int]):
         super().__init__()
-        if len(hidden_layers) < 2 or not are_sizes(hidden_layers):
-            raise ValueError(f"hidden_layers must be two or more whole numbers from 1, not {tuple(hidden_layers)}")
+        check_sizes(hidden_layers)
         layers = [layer for sizes in pairwise(hidden_layers) for layer in (nn.Linear(*sizes), PReLU(0.1))]
         self.layers = nn.Sequential(*layers[:-1])
 
@@ -65,19 +60,14 @@ class BAMS(nn.Module):
     """Embeddings of every frame at several timescales, trained by predicting the actions that come next.
 
     Args:
-        input_size: number of input features.
         predictor: `hidden_layers`, the sizes of the action predictor from its input (-1: as large as all embeddings
             and the input together) to its output D*Q.
         encoders: by name, the arguments of `TemporalConvNet`, and `bootstrap`: 'near', 'far' or 'none' (unless given,
             short_term is near, long_term is far, and others have none).
 
     Example:
-        >>> model = BAMS(
-        ...     67,
-        ...     short_term=dict(num_channels=(64, 64, 32, 32), kernel_size=3),
-        ...     long_term=dict(num_channels=(64, 64, 64, 32, 32), kernel_size=3, dilation=4),
-        ...     predictor=dict(hidden_layers=(-1, 256, 512, 512, 17 * 32)),
-        ... )
+        >>> encoders = dict(short_term=dict(num_channels=(64, 32)), long_term=dict(num_channels=(64, 32), dilation=4))
+        >>> model = BAMS(67, **encoders, predictor=dict(hidden_layers=(-1, 256, 17 * 32)))
         >>> embs, hoa_pred, byol_preds = model(torch.zeros(2, 100, 67))
         >>> embs["long_term"].shape
         torch.Size([2, 100, 32])
@@ -85,26 +75,22 @@ class BAMS(nn.Module):
 
     def __init__(self, input_size: int, *, predictor: Mapping[str, Any], **encoders: Mapping[str, Any]):
         super().__init__()
-        if not encoders:
-            raise ValueError("BAMS needs at least one encoder, for example short_term=dict(num_channels=(64, 64))")
+        check_sizes([input_size])
         self.config: dict[str, Any] = {"input_size": input_size}
         self.bootstrap_kinds: dict[str, str] = {}
-        if not are_sizes((input_size,)):
-            raise ValueError(f"input_size must be a whole number of at least 1, not {input_size}")
         self.scale = InputScale(input_size)
         self.encoders = nn.ModuleDict()
         for name, options in encoders.items():
-            kind = options.get("bootstrap", DEFAULT_BOOTSTRAP.get(name, "none"))
+            sizes = dict(options)
+            kind = sizes.pop("bootstrap", DEFAULT_BOOTSTRAP.get(name, "none"))
             if kind not in BOOTSTRAPS:
                 raise ValueError(f"{name}: bootstrap is {kind!r}; it must be one of {', '.join(BOOTSTRAPS)}")
-            sizes = {key: value for key, value in options.items() if key != "bootstrap"}
             try:
                 self.encoders[name] = TemporalConvNet(input_size, **sizes)
             except (TypeError, KeyError) as error:
                 raise ValueError(f"{name}: {error}") from error
             self.bootstrap_kinds[name] = kind
-            sizes["num_channels"] = list(sizes["num_channels"])
-            self.config[name] = {**sizes, "bootstrap": kind}
+            self.config[name] = {**sizes, "num_channels": list(sizes["num_channels"]), "bootstrap": kind}
         if set(predictor) != {"hidden_layers"} or len(predictor["hidden_layers"]) < 2:
             raise ValueError(f"predictor takes hidden_layers, at least two sizes, not {dict(predictor)}")
         first, *hidden_layers = predictor["hidden_layers"]
@@ -113,9 +99,8 @@ class BAMS(nn.Module):
             raise ValueError(f"the action predictor's input has {joined} numbers, not {first}; take -1")
         self.config["predictor"] = {"hidden_layers": [joined, *hidden_layers]}
         self.predictor = MLP([joined, *hidden_layers])
-        self.bootstrap = nn.ModuleDict(
-            {n: _bootstrap_predictor(self.sizes[n]) for n, kind in self.bootstrap_kinds.items() if kind != "none"}
-        )
+        trained = [name for name, kind in self.bootstrap_kinds.items() if kind != "none"]
+        self.bootstrap = nn.ModuleDict({name: _bootstrap_predictor(self.sizes[name]) for name in trained})
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -145,29 +130,23 @@ class BAMS(nn.Module):
     def forward(self, input: Tensor) -> BAMSOutput:
         """All outputs for all frames of an input (B, T, F) float32, unscaled and finite."""
         size, dtype = self.config["input_size"], self.scale.centre.dtype
-        if input.ndim != 3 or input.shape[-1] != size or 0 in input.shape:
-            raise ValueError(f"input has axes {tuple(input.shape)}; expected (tracks, frames, {size}), none of them 0")
-        if input.dtype != dtype:
-            raise ValueError(f"input is {input.dtype}; expected {dtype}, as input.to({dtype}) gives it")
+        if input.ndim != 3 or input.shape[-1] != size or 0 in input.shape or input.dtype != dtype:
+            found = f"{tuple(input.shape)} of {input.dtype}"
+            raise ValueError(f"input has axes {found}; expected (tracks, frames, {size}) of {dtype}, none of them 0")
         if not torch.isfinite(input).all():
-            fills = "fill gaps first with bams.features.fill_gaps, or take the input from a Dataset, which does"
-            raise ValueError(f"input holds NaN or infinite values; {fills}")
+            raise ValueError("input holds NaN or infinite values; fill gaps first with bams.features.fill_gaps")
         embs = self.encode(input)
         preds = {n: predict(embs[n].flatten(0, 1)).view_as(embs[n]) for n, predict in self.bootstrap.items()}
         return BAMSOutput(embs, self.predict_actions(embs, input), preds)
 
     @torch.no_grad()
     def start_at(self, log_histogram: Tensor, weight_factor: float = 0.01) -> None:
-        """Let the action predictor start at a histogram over all recordings, so that no step is spent on learning it.
-
-        The last bias becomes `log_histogram` (D*Q,); the last weights are multiplied by `weight_factor`.
-        """
+        """Let the action predictor start at the histogram (D*Q,) over all recordings, nearly whatever its input is."""
         last = self.predictor.layers[-1]
         last.bias.copy_(log_histogram)
         last.weight.mul_(weight_factor)
 
 
 def _bootstrap_predictor(size: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Linear(size, 4 * size, bias=False), nn.BatchNorm1d(4 * size), nn.ReLU(), nn.Linear(4 * size, size)
-    )
+    wide = 4 * size
+    return nn.Sequential(nn.Linear(size, wide, bias=False), nn.BatchNorm1d(wide), nn.ReLU(), nn.Linear(wide, size))

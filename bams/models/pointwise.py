@@ -35,11 +35,7 @@ class _LeakyReLU(torch.autograd.Function):
 
 
 class Dropout(nn.Module):
-    """Independent dropout of each element, like `nn.Dropout`, with fewer random numbers on a CPU.
-
-    There, one random number of 64 bits decides on four elements. The probability is rounded to a multiple of 1/65536,
-    and the elements that stay are scaled accordingly.
-    """
+    """Independent dropout of each element, like `nn.Dropout`; its probability is a multiple of 1/65536 on a CPU."""
 
     def __init__(self, probability: float):
         super().__init__()
@@ -54,6 +50,7 @@ class Dropout(nn.Module):
         if x.device.type != "cpu":
             return F.dropout(x, self.probability)
         dropped = min(round(self.probability * 2**16), 2**16 - 1)
+        # one random number of 64 bits decides on four elements
         draws = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
         # with the memory layout of x, so that both are read in one pass
         kept = draws[: x.numel()].as_strided(x.shape, torch.empty_like(x, device="meta").stride()) >= dropped - 2**15

@@ -26,10 +26,8 @@ def released_config(weights: Mapping[str, torch.Tensor], dilations: Mapping[str,
             "dilation": dilations.get(name, 2),
             "num_layers_per_block": sum(key.startswith(f"{prefix}0.conv") and key.endswith(".bias") for key in weights),
         }
-        if not any(key.startswith(f"byol_predictors.{name}.") for key in weights):
-            config[name]["bootstrap"] = "none"
-        elif name not in ("short_term", "long_term"):
-            config[name]["bootstrap"] = "near"
+        bootstrapped = any(key.startswith(f"byol_predictors.{name}.") for key in weights)
+        config[name]["bootstrap"] = "none" if not bootstrapped else "far" if name == "long_term" else "near"
     linear = [w for key, w in weights.items() if re.fullmatch(r"predictor\.layers\.\d+\.weight", key)]
     sizes = [linear[0].shape[1]] + [len(weight) for weight in linear if weight.ndim == 2]
     return {**config, "predictor": {"hidden_layers": sizes}}

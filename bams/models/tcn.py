@@ -1,9 +1,8 @@
 """Causal temporal convolutional networks."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from numbers import Integral
-from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,11 +11,14 @@ from torch.nn.utils.parametrizations import weight_norm
 from bams.models.pointwise import Dropout, PReLU
 
 
-class TemporalBlock(nn.Module):
-    """Dilated causal convolutions with PReLU and dropout, a residual, and a last PReLU.
+def check_sizes(sizes: Sequence[int]) -> None:
+    """Raise ValueError unless there are sizes, whole numbers of at least 1."""
+    if len(sizes) == 0 or not all(isinstance(size, Integral) and size >= 1 for size in sizes):
+        raise ValueError(f"sizes of a network must be whole numbers of at least 1, not {tuple(sizes)}")
 
-    The first convolution is plain, the later ones are weight-normalised.
-    """
+
+class TemporalBlock(nn.Module):
+    """Dilated causal convolutions, all but the first weight-normalised, with PReLU and dropout; then a residual."""
 
     def __init__(self, channels_in: int, channels: int, kernel_size: int, dilation: int, layers: int, dropout: float):
         super().__init__()
@@ -47,13 +49,8 @@ def _convolve(conv: nn.Conv1d, x: Tensor) -> Tensor:
 class TemporalConvNet(nn.Module):
     """A causal temporal convolutional network: the output at frame t depends on frames up to t only.
 
-    Args:
-        input_size: number of input features F.
-        num_channels: output channels of each block; the last is the size C of the embedding.
-        kernel_size: frames that one convolution combines.
-        dilation: base of the dilation; the inputs of a convolution in block i are dilation**i frames apart.
-        num_layers_per_block: convolutions in a block.
-        dropout: probability of dropping a value, in training.
+    Block i has `num_channels[i]` output channels; the last is the size C of the embedding. Each of its convolutions
+    combines `kernel_size` frames that are `dilation`**i frames apart.
     """
 
     def __init__(
@@ -67,8 +64,7 @@ class TemporalConvNet(nn.Module):
     ):
         super().__init__()
         sizes = (input_size, *num_channels, kernel_size, dilation, num_layers_per_block)
-        if len(num_channels) == 0 or not are_sizes(sizes):
-            raise ValueError(f"an encoder's sizes must be whole numbers of at least 1, not {sizes}")
+        check_sizes(sizes if len(num_channels) else ())
         self.output_size = num_channels[-1]
         dilations = [dilation**i for i in range(len(num_channels))]
         self.receptive_field = 1 + num_layers_per_block * (kernel_size - 1) * sum(dilations)
@@ -87,8 +83,3 @@ class TemporalConvNet(nn.Module):
     def extra_repr(self) -> str:
         """What `print(model)` says of it."""
         return f"receptive_field={self.receptive_field} frames, output_size={self.output_size}"
-
-
-def are_sizes(sizes: Iterable[Any]) -> bool:
-    """Whether all are whole numbers of at least 1."""
-    return all(isinstance(size, Integral) and size >= 1 for size in sizes)

@@ -37,13 +37,10 @@ class DriftReport:
 def compare(
     reference: TrainingSummary, recordings: Sequence[Recording], embeddings: Mapping[str, np.ndarray] | None = None
 ) -> DriftReport:
-    """How new recordings differ from those that a model was trained on.
+    """How new recordings differ from those that a model was trained on; ValueError if they have other keypoints.
 
     Small differences, and differences no larger than among the training recordings, are not reported. The embeddings of
     the new recordings, (..., C) by encoder, NaN = no frame, are compared if the reference has embeddings too.
-
-    Raises:
-        ValueError: there is no recording, or the keypoints are not those of training.
     """
     check_skeleton(reference.keypoint_names, recordings)
     new = describe(recordings)
@@ -55,7 +52,7 @@ def compare(
         *_scale_findings(reference, new, change),
         *_rate_findings(reference, new),
         *_tracking_findings(reference, new, change.order),
-        *_embedding_findings(reference.embeddings, describe_embeddings(embeddings or {})),
+        *_embedding_findings(reference, embeddings or {}),
     ]
     return DriftReport(findings, len(recordings))
 
@@ -94,36 +91,30 @@ def _rate_findings(reference: TrainingSummary, new: TrainingSummary) -> list[str
     if reference.fps and new.fps and abs(math.log(new.fps / reference.fps)) > math.log(LEAST_RATE):
         return [f"there are {new.fps:g} frames per second, {reference.fps:g} in training: resample to that rate"]
     ratio = new.speed / reference.speed
-    if not abs(math.log(ratio)) > max(math.log(LEAST_SPEED), _tolerance(reference, new, "speed_deviation")):
-        return []
     why = "other behaviour" if reference.fps and new.fps else "another frame rate, or other behaviour"
-    return [f"keypoints move {ratio:.2f} times as far per frame, in body lengths: {why}?"]
+    large = abs(math.log(ratio)) > max(math.log(LEAST_SPEED), _tolerance(reference, new, "speed_deviation"))
+    return [f"keypoints move {ratio:.2f} times as far per frame, in body lengths: {why}?"] if large else []
 
 
 def _tracking_findings(reference: TrainingSummary, new: TrainingSummary, order: np.ndarray) -> list[str]:
     """Keypoints with more gaps or less confidence; `order` maps each reference keypoint to the new one."""
-    missing, confidence = new.missing[order], new.confidence[order]
-    more = missing - reference.missing > np.maximum(LEAST_MISSING, _tolerance(reference, new, "missing_deviation"))
-    drop = np.maximum((1 - LEAST_CONFIDENCE) * reference.confidence, _tolerance(reference, new, "confidence_deviation"))
-    less = reference.confidence - confidence > drop
+    least = {"missing": LEAST_MISSING, "confidence": (1 - LEAST_CONFIDENCE) * reference.confidence}
+    kinds = ("missing", "are missing more often", 1, ".0%"), ("confidence", "have lower confidences", -1, ".2f")
     found = []
-    for kind, which, here, there, form in (
-        ("are missing more often", more, missing, reference.missing, ".0%"),
-        ("have lower confidences", less, confidence, reference.confidence, ".2f"),
-    ):
+    for name, kind, sign, form in kinds:
+        here, there = getattr(new, name)[order], getattr(reference, name)
+        worse = sign * (here - there) > np.maximum(least[name], _tolerance(reference, new, f"{name}_deviation"))
         names = reference.keypoint_names
-        said = [f"{names[k]} ({here[k]:{form}} against {there[k]:{form}})" for k in np.flatnonzero(which)]
+        said = [f"{names[k]} ({here[k]:{form}} against {there[k]:{form}})" for k in np.flatnonzero(worse)]
         if said:
             found.append(f"keypoints {kind}: {', '.join(said)}; does the tracker know these animals and this light?")
     return found
 
 
-def _embedding_findings(
-    reference: Mapping[str, tuple[np.ndarray, np.ndarray]], new: Mapping[str, tuple[np.ndarray, np.ndarray]]
-) -> list[str]:
-    found = []
-    for name in sorted(reference.keys() & new.keys()):
-        mean, deviation = reference[name]
+def _embedding_findings(reference: TrainingSummary, embeddings: Mapping[str, np.ndarray]) -> list[str]:
+    found, new = [], describe_embeddings(embeddings)
+    for name in sorted(reference.embeddings.keys() & new.keys()):
+        mean, deviation = reference.embeddings[name]
         varies = deviation > 0
         shift = math.sqrt(np.mean(((new[name][0] - mean)[varies] / deviation[varies]) ** 2)) if varies.any() else 0
         if shift > LEAST_EMBEDDING:

@@ -39,6 +39,7 @@ class RecordingReport:
 
 
 def measure(recording: Recording) -> RecordingReport:
+    """Measure one recording of keypoints."""
     keypoints, count = recording.keypoints, len(recording.keypoint_names)
     seen = np.isfinite(keypoints).all(axis=-1)
     length = body_length(keypoints)

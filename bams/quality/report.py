@@ -1,5 +1,6 @@
 """What recordings look like before anything is learnt from them, and what to correct first."""
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,10 +26,9 @@ class DataReport:
     warnings: list[str]
 
     def __str__(self) -> str:
-        cells = [_cells(one) for one in self.recordings]
-        rows = [tuple(cells[0]), *(tuple(row.values()) for row in cells)]
         said = [f"! {warning}" for warning in self.warnings] or ["nothing to correct was found"]
-        return "\n".join([*_table(rows), "", *_table(_keypoint_rows(self.recordings)), "", *said])
+        tables = _table(_recording_rows(self.recordings)), _table(_keypoint_rows(self.recordings))
+        return "\n".join([*tables[0], "", *tables[1], "", *said])
 
 
 def data_report(recordings: Sequence[Recording], least_frames: int | None = None) -> DataReport:
@@ -39,24 +39,19 @@ def data_report(recordings: Sequence[Recording], least_frames: int | None = None
     return DataReport(reports, _warnings(reports, least_frames or 0))
 
 
-def _cells(one: RecordingReport) -> dict[str, str]:
-    return {
-        "recording": one.name,
-        "frames": f"{one.frames}",
-        "seconds": f"{one.frames / one.fps:.1f}" if one.fps else "?",
-        "animals": f"{len(one.individuals)}",
-        "tracked": f"{one.tracked.mean():.0%}",
-        "longest gap": f"{one.longest_gap.max()}",
-        "jumps": _of_steps(one.jumps.sum(), one.steps.sum()),
-        "body length": f"{one.body_length:.4g}",
-        "swaps": f"{one.swaps}",
-    }
+def _recording_rows(reports: Sequence[RecordingReport]) -> list[tuple[str, ...]]:
+    rows = [("recording", "frames", "seconds", "animals", "tracked", "longest gap", "jumps", "body length", "swaps")]
+    for one in reports:
+        seconds = f"{one.frames / one.fps:.1f}" if one.fps else "?"
+        jumps = _of_steps(one.jumps.sum(), one.steps.sum())
+        cells = (one.frames, seconds, len(one.individuals), f"{one.tracked.mean():.0%}", one.longest_gap.max(), jumps)
+        rows.append((one.name, *map(str, cells), f"{one.body_length:.4g}", str(one.swaps)))
+    return rows
 
 
 def _keypoint_rows(reports: Sequence[RecordingReport]) -> list[tuple[str, ...]]:
     """A row for each keypoint, over all recordings; for a single recording also the share of each individual."""
-    alone = reports[0] if len(reports) == 1 and len(reports[0].individuals) > 1 else None
-    each = alone.individuals[:LISTED] if alone else []
+    each = reports[0].individuals[:LISTED] if len(reports) == 1 and len(reports[0].individuals) > 1 else []
     rows = [("keypoint", "tracked", *each, "longest gap", "jumps", "confidence 5, 50, 95 %")]
     for name in _all_keypoints(reports):
         having = [(one, one.keypoint_names.index(name)) for one in reports if name in one.keypoint_names]
@@ -65,7 +60,7 @@ def _keypoint_rows(reports: Sequence[RecordingReport]) -> list[tuple[str, ...]]:
         jumps, steps = (sum(int(getattr(one, what)[k]) for one, k in having) for what in ("jumps", "steps"))
         confidence = median(np.stack([one.confidence[:, k] for one, k in having]))
         given = ", ".join(f"{q:.2f}" for q in confidence) if np.isfinite(confidence).all() else "?"
-        own = [f"{share:.0%}" for share in alone.tracked[: len(each), having[0][1]]] if alone else []
+        own = [f"{share:.0%}" for share in reports[0].tracked[: len(each), having[0][1]]] if each else []
         gap = max(int(one.longest_gap[:, k].max()) for one, k in having)
         rows.append((name, f"{tracked:.0%}", *own, f"{gap}", _of_steps(jumps, steps), given))
     return rows
@@ -77,10 +72,8 @@ def _of_steps(jumps: int, steps: int) -> str:
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows with aligned columns, the first to the left, the others to the right."""
-    first, *others = zip(*rows, strict=True)
-    columns = [[cell.ljust(max(map(len, first))) for cell in first]]
-    columns += [[cell.rjust(max(map(len, column))) for cell in column] for column in others]
-    return ["  ".join(row) for row in zip(*columns, strict=True)]
+    first, *widths = (max(map(len, column)) for column in zip(*rows, strict=True))
+    return ["  ".join([row[0].ljust(first), *map(str.rjust, row[1:], widths)]) for row in rows]
 
 
 def _all_keypoints(reports: Sequence[RecordingReport]) -> list[str]:
@@ -111,10 +104,9 @@ def _warnings(reports: Sequence[RecordingReport], least_frames: int) -> list[str
     ]
     longest = max(one.frames for one in reports)
     if longest < least_frames:
-        found.append(
-            f"all recordings are too short to learn from: the longest has {longest} frames, {least_frames} are "
-            "needed; lower skip_frames and hoa_window, or add longer recordings"
-        )
+        said = f"the longest has {longest} frames, {least_frames} are needed"
+        mend = "lower skip_frames and hoa_window, or add longer recordings"
+        found.append(f"all recordings are too short to learn from: {said}; {mend}")
     return found
 
 
@@ -151,12 +143,11 @@ def _common_warnings(reports: Sequence[RecordingReport]) -> list[str]:
 
 def _sentence(problem: str, cases: Sequence[tuple[str, str]], advice: str) -> list[str]:
     """One sentence about cases, pairs of a recording and a part of it or ""; no sentence if there is no case."""
-    by_recording: dict[str, list[str]] = {}
+    by_recording, alike = defaultdict(list), defaultdict(list)
     for recording, part in cases:
-        by_recording.setdefault(recording, []).append(part)
-    alike: dict[str, list[str]] = {}
+        by_recording[recording].append(part)
     for recording, parts in by_recording.items():
-        alike.setdefault(listed(parts), []).append(recording)
+        alike[listed(parts)].append(recording)
     said = [f"{parts} in {listed(names)}" if parts else listed(names) for parts, names in alike.items()]
     return [f"{problem}: {listed(said, '; ')}: {advice}"] if said else []
 

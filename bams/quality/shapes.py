@@ -18,10 +18,9 @@ SIDED, SPREADS = 2, 3
 
 
 def align(frames: np.ndarray, shape: np.ndarray) -> np.ndarray:
-    """Frames moved, and turned in the plane of the first two coordinates, onto a shape by least squares.
+    """Frames (n, K, d) moved, and turned in the plane of the first two coordinates, onto a shape by least squares.
 
-    Frames (n, K, d) and shape (K, d), NaN = not tracked, give (n, K, d) float64; frames without any keypoint of the
-    shape are NaN.
+    The result is float64; NaN = not tracked, also in frames without any keypoint of the shape (K, d).
     """
     both = (np.isfinite(frames) & np.isfinite(shape)).all(axis=-1, keepdims=True)
     count = both.sum(axis=1, keepdims=True)
@@ -64,8 +63,8 @@ def _middle(aligned: np.ndarray, around: np.ndarray) -> np.ndarray:
     weight = np.where(np.isfinite(far), np.where(far > limit, limit / np.where(far > 0, far, 1), 1), 0)[..., None]
     total = weight.sum(axis=0)
     # not a median, which would switch between the two sides to which tails curl
-    found = np.where(weight > 0, aligned, 0) * weight
-    return np.where(total > 0, found.sum(axis=0) / np.where(total > 0, total, 1), np.nan)
+    found = (np.where(weight > 0, aligned, 0) * weight).sum(axis=0)
+    return np.divide(found, total, out=np.full_like(found, np.nan), where=total > 0)
 
 
 class ShapeChange(NamedTuple):
@@ -82,11 +81,11 @@ class ShapeChange(NamedTuple):
 def find_change(
     shape: np.ndarray, other: np.ndarray, tolerance: np.ndarray, spread: np.ndarray | None = None
 ) -> ShapeChange:
-    """The fewest changes that explain the difference between two shapes of any size.
+    """The fewest changes that explain the difference between two shapes (K, d) of any size; NaN = not known.
 
     A mirror image is tried first, then exchanges of keypoints, the best first, then keypoints that are elsewhere. A
     keypoint within its tolerance (K,) has not moved. With the spread (K,) of frames around the shape, a body that bends
-    to the other side is not taken for a mirror image. Both are in the unit of the shape; NaN = not known.
+    to the other side is not taken for a mirror image.
     """
     kept = np.isfinite(shape).all(axis=-1) & np.isfinite(other).all(axis=-1)
     order, exchanged, mirrored = np.arange(len(shape)), [], False

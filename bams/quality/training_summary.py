@@ -6,7 +6,6 @@ Axes: A individuals, T frames, K keypoints, d coordinates, C channels of an enco
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import numpy as np
 
@@ -50,18 +49,17 @@ def describe(recordings: Sequence[Recording]) -> TrainingSummary:
         raise ValueError("there is no recording to describe")
     names = tuple(recordings[0].keypoint_names)
     check_skeleton(names, recordings)
-    parts = _parts(recordings)
-    lengths = np.array([body_length(part) for part, _ in parts])
-    speeds = np.array([_speed(part) for part, _ in parts]) / lengths
-    rates = {recording.fps for recording in recordings}
-    length = _over_parts(np.log(lengths))
-    shape = _shape([part for part, _ in parts], lengths)
-    speed = _over_parts(np.log(np.where(speeds > 0, speeds, np.nan)))
+    parts, given = zip(*_parts(recordings), strict=True)
+    lengths = np.array([body_length(part) for part in parts])
+    speeds = np.array([_speed(part) for part in parts]) / lengths
+    speeds = np.where(speeds > 0, speeds, np.nan)
+    logs = [_over_parts(np.log(values)) for values in (lengths, speeds)]
+    length, speed = ((float(np.exp(middle)), float(deviation)) for middle, deviation in logs)
     unknown = np.full((1, len(names)), np.nan)
-    confidences = [unknown if given is None else given.reshape(-1, len(names)).astype(float) for _, given in parts]
-    confidence = _over_parts(np.stack([median(given) for given in confidences]))
-    missing = _over_parts(np.stack([_missing(part) for part, _ in parts]))
-    length, speed = ((float(np.exp(middle)), float(deviation)) for middle, deviation in (length, speed))
+    confidences = [unknown if one is None else one.reshape(-1, len(names)).astype(float) for one in given]
+    confidence = _over_parts(np.stack([median(one) for one in confidences]))
+    missing = _over_parts(np.stack([_missing(part) for part in parts]))
+    rates, shape = {recording.fps for recording in recordings}, _shape(parts, lengths)
     fps = rates.pop() if len(rates) == 1 else None
     return TrainingSummary(names, len(recordings), len(parts), fps, *length, *shape, *speed, *confidence, *missing)
 
@@ -79,13 +77,11 @@ def describe_embeddings(embeddings: Mapping[str, np.ndarray]) -> dict[str, tuple
 
 def _parts(recordings: Sequence[Recording]) -> list[tuple[np.ndarray, np.ndarray | None]]:
     """Keypoints and confidences of recordings, or of pieces in time if there are fewer recordings than `PARTS`."""
-    cuts = math.ceil(PARTS / len(recordings))
-    found = []
-    for recording in recordings:
-        edges = np.unique(np.linspace(0, recording.keypoints.shape[1], cuts + 1).round().astype(int))
-        for begin, end in pairwise(edges):
-            confidence = None if recording.confidence is None else recording.confidence[:, begin:end]
-            found.append((recording.keypoints[:, begin:end], confidence))
+    cuts, found = math.ceil(PARTS / len(recordings)), []
+    for one in recordings:
+        edges = np.unique(np.linspace(0, one.keypoints.shape[1], cuts + 1).round().astype(int))
+        for span in map(slice, edges, edges[1:]):
+            found.append((one.keypoints[:, span], None if one.confidence is None else one.confidence[:, span]))
     return found
 
 

@@ -15,11 +15,11 @@ def check_arguments(*numbers: tuple[str, int, int], **scales: float) -> None:
 
 
 def draw(rng: Generator, regime: np.ndarray, follows: np.ndarray, spans: np.ndarray) -> np.ndarray:
-    """Draw a semi-Markov chain of states for each track, (S, A, T) int8, already under way at the first frame.
+    """A semi-Markov chain of states for each track, (S, A, T) int8, already under way at the first frame.
 
-    `regime` (S, A, T) int says which table is in force; a bout ends when its time is up or the regime changes.
-    `follows` (regimes, states, states) are weights of the next state; `spans` (regimes, states, 2) or (states, 2)
-    are the shortest and the longest bout, in frames.
+    A bout ends when its time is up or the `regime` (S, A, T) int changes, which says what row of the tables holds:
+    `follows` (regimes, states, states), weights of the next state, and `spans` (regimes, states, 2) or (states, 2),
+    the shortest and the longest bout in frames.
     """
     spans = np.broadcast_to(spans, (*follows.shape[:2], 2))
     chances = follows / follows.sum(-1, keepdims=True)

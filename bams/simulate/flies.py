@@ -1,12 +1,11 @@
 """Behaviour of fly groups with known causes: schedule -> motion -> pose -> tracker.
 
 An action (0.1 to 2 s) sets posture, limb rhythm and speed; a mode (2 to 8 s) sets which action follows which. Three
-causes are visible in the dynamics only. The strain of a clip sets the step frequency of the legs (at equal speed and
-stride) and the length of the bouts. The sex of a fly: males follow others and sing to them with one wing, females walk
-and groom. The light is on for some seconds of a clip and makes flies social.
+causes are visible in the dynamics only. The strain of a clip sets the step frequency (at equal speed and stride) and
+the length of the bouts. Males follow others and sing to them with one wing, females walk and groom. The light is on
+for some seconds of a clip and makes flies social.
 
-S clips, A slots of individuals, T frames, K = 24 pairs of numbers. Lengths are in mm, at 150 frames per second.
-Inside this file a point is one complex number x + iy.
+S clips, A slots of individuals, T frames of 1/150 s, K = 24 pairs of numbers; lengths in mm; a point is x + iy.
 """
 
 from dataclasses import dataclass
@@ -73,7 +72,6 @@ def simulate_flies(
     """Clips of 9 to 11 flies in 11 slots of a round arena; the same arguments give the same numbers.
 
     `jitter` scales the tracker's noise (0.005 mm at 1), `gaps` how often a fly or a part of it is lost; 0 = never.
-    ValueError: an argument is negative, not whole or not finite.
     """
     bouts.check_arguments(("clips", clips, 1), ("frames", frames, 1), ("seed", seed, 0), jitter=jitter, gaps=gaps)
     schedule, motion, poses, noise, losses = np.random.default_rng(seed).spawn(5)
@@ -141,7 +139,6 @@ def _pose(rng: Generator, actions, step_hz: float, centre, heading) -> np.ndarra
     body[..., FRONT_LEGS] += share[..., [GROOM]] * [0.2 + 0.6j, 0.2 - 0.6j] + rub * [0.15, -0.15]
     wing = share[..., [SING]] * (bouts.hold(actions, rng.integers(0, 2, actions.shape))[..., None] == [0, 1])
     body[..., WINGS] *= np.exp(1j * wing * [-1.2, 1.2])
-
     # sizes differ between individuals, not between sexes
     size = np.clip(rng.normal(1, 0.06, (len(actions), 1)), 0.85, 1.15)
     turned = np.exp(1j * heading)
@@ -158,8 +155,7 @@ def _track(noise: Generator, losses: Generator, pairs, jitter: float, gaps: floa
     """Tracked pairs of one clip, (A, T, K, 2) float32; NaN = not tracked."""
     seen = np.stack([pairs.real, pairs.imag], -1).astype(np.float32)
     seen += np.float32(0.005 * jitter) * noise.standard_normal(seen.shape, np.float32)
-    orientation = seen[..., POINTS + 1, :]
-    orientation /= np.linalg.norm(orientation, axis=-1, keepdims=True)
+    seen[..., POINTS + 1, :] /= np.linalg.norm(seen[..., POINTS + 1, :], axis=-1, keepdims=True)  # the orientation
     begins = losses.random((2, *pairs.shape[:2])) < gaps * np.array([0.0002, 0.001])[:, None, None]
     for part, i, t in np.argwhere(begins):
         length = int(np.exp(losses.uniform(np.log(3), np.log(121))))

@@ -4,8 +4,8 @@ An action (0.2 to 3 s) sets posture, limb rhythm and speed; a mode (10 to 60 s) 
 causes of a whole clip are visible in the dynamics only. The strain sets the gait frequency (at equal speed and stride)
 and the length of the bouts; the lights set which mode follows which, and how long modes last.
 
-S clips, A individuals, T frames, K = 12 keypoints. Lengths are in px, at 30 frames per second. As in video, y points
-down, so an animal's left has negative egocentric y. Inside this file a point is one complex number x + iy.
+S clips, A individuals, T frames of 1/30 s, K = 12 keypoints; lengths in px; a point is x + iy. As in video, y points
+down, so an animal's left has negative egocentric y.
 """
 
 from dataclasses import dataclass
@@ -85,7 +85,7 @@ def simulate_mice(
     """Clips of mice in one arena; the same arguments give the same numbers.
 
     `jitter` is the tracker's noise in px and scales how often a keypoint jumps; `gaps` scales how often keypoints
-    are lost. Neither changes what the mice do. ValueError: an argument is negative, not whole or not finite.
+    are lost. Neither changes what the mice do.
     """
     counts = (("clips", clips, 1), ("frames", frames, 1), ("individuals", individuals, 1), ("seed", seed, 0))
     bouts.check_arguments(*counts, jitter=jitter, gaps=gaps)
@@ -156,7 +156,6 @@ def _pose(rng: Generator, actions, gait_hz: float, centre, heading, rate) -> np.
     """True keypoints of one clip, (A, T, K) complex, px in [1, 849]."""
     mix = bouts.trailing_mean(np.eye(len(ACTIONS))[actions], SMOOTH)  # (A, T, 6) shares of the postures
     body = mix @ POSTURES * (1 + 0.1 * _drift(rng, actions.shape)[..., None])  # mice stretch and crouch at any time
-
     stride, phase = (mix @ STRIDE)[..., None], bouts.rhythm(rng, actions, gait_hz, FPS)[..., None]
     body[..., PAWS] += stride * np.cos(phase + PAW_PHASE)
     body[..., 7:10] += 0.15j * stride * np.sin(phase)  # the hips sway
@@ -165,12 +164,10 @@ def _pose(rng: Generator, actions, gait_hz: float, centre, heading, rate) -> np.
     body[..., :6] += 7 * (mix[..., REAR] * np.cos(bouts.rhythm(rng, actions, 2.0, FPS)))[..., None]
     body[..., 10:] += 1j * _drift(rng, actions.shape)[..., None] * [5, 12]  # the tail swings
     breath = 1 + 0.03 * np.sin(bouts.rhythm(rng, actions, 2.5, FPS))[..., None]
-
     # bend the spine into an arc: what lies at u along it is turned by u * curvature
     angle = (0.1 * rate + 0.002 * _drift(rng, actions.shape))[..., None] * body.real
     spine = body.real * np.sinc(angle / (2 * np.pi)) * np.exp(0.5j * angle)
     body = spine + 1j * breath * body.imag * np.exp(1j * angle)
-
     # sizes differ between individuals, not between strains
     size = np.clip(rng.normal(1, 0.08, (len(actions), 1)), 0.8, 1.2)
     return _inside(centre[..., None] + (size * np.exp(1j * heading))[..., None] * body, 1)
@@ -178,7 +175,7 @@ def _pose(rng: Generator, actions, gait_hz: float, centre, heading, rate) -> np.
 
 def _drift(rng: Generator, shape: tuple[int, int]) -> np.ndarray:
     """Slow noise (A, T) of unit variance: three sinusoids of 0.1 to 0.6 Hz."""
-    hertz, start = rng.uniform(0.1, 0.6, (shape[0], 1, 3)), rng.uniform(0, 2 * np.pi, (shape[0], 1, 3))
+    hertz, start = (rng.uniform(low, high, (shape[0], 1, 3)) for low, high in ((0.1, 0.6), (0, 2 * np.pi)))
     time = np.arange(shape[1])[:, None] / FPS
     return np.sqrt(2 / 3) * np.sin(2 * np.pi * hertz * time + start).sum(-1)
 

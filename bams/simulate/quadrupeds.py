@@ -1,11 +1,11 @@
-"""Joint angles of walking robots with known causes (numpy only).
+"""Joint angles of walking robots with known causes.
 
 The kind of robot sets which legs swing together. The commanded velocity sets how often they swing (forward), how the
 hips stand (sideways) and how much more one side swings than the other (turn). The terrain, in segments of a few
-seconds, sets how the robot lifts its feet, leans and stumbles. Offsets of the joints differ from sequence to sequence,
-so that a single frame does not tell the kind of robot.
+seconds, sets how the robot lifts its feet, leans and stumbles. Joints have offsets that differ between sequences, so
+that a single frame does not tell the kind of robot.
 
-N sequences, T frames at 50 per second, 12 joints: hip, thigh and knee of both front and both hind legs, left first.
+N sequences, T frames of 1/50 s, 12 joints: hip, thigh and knee of both front and both hind legs, left first.
 """
 
 import numpy as np
@@ -24,16 +24,11 @@ EASE = 10  # frames over which the gait on one terrain turns into the next
 
 
 def simulate_quadrupeds(sequences: int, *, frames: int = 400, seed: int = 0) -> dict[str, np.ndarray]:
-    """Sequences of walking robots; the same arguments give the same numbers.
+    """Sequences of walking robots, float32 or int64 by name; the same arguments give the same numbers.
 
-    Returns:
-        dof_pos (N, T, 12) float32, radians; dof_vel (N, T, 12) float32, radians per second; robot_type (N,) int64,
-        index into ROBOTS; command_vel (N, 3) float32, forward and sideways (m/s) and turn (radians/s);
-        terrain_type (N, T) int64, index into TERRAINS; terrain_slope (N, T) float32, radians; terrain_difficulty
-        (N, T) float32, 0 to 1; names (3,) str, of the robots.
-
-    Raises:
-        ValueError: a number is not whole, or too small.
+    dof_pos and dof_vel (N, T, 12) are in radians and radians per second; robot_type (N,) and terrain_type (N, T) are
+    indices into ROBOTS and TERRAINS; command_vel (N, 3) is forward and sideways (m/s) and turn (radians/s);
+    terrain_slope (N, T) is in radians, terrain_difficulty (N, T) from 0 to 1; names (3,) str are those of the robots.
     """
     bouts.check_arguments(("sequences", sequences, 1), ("frames", frames, 2), ("seed", seed, 0))
     rng = np.random.default_rng(seed)

@@ -1,4 +1,7 @@
-"""Writing files whole or not at all, and reading them without running code that hides in them."""
+"""Every file is written whole or not at all, and read without running code that hides in it.
+
+Functions that read raise FileNotFoundError, or ValueError if the file is damaged or holds something else.
+"""
 
 import errno
 import hashlib
@@ -10,8 +13,9 @@ import pickle
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from secrets import token_hex
 from types import ModuleType
 from typing import Any, BinaryIO
 
@@ -33,65 +37,55 @@ def optional(module: str, purpose: str = "reading this file") -> ModuleType:
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
-    """Open a binary file that appears at `path` only once it is whole and on disk.
+    """Open a binary file that appears at `path` only once it is whole and on disk; missing folders are made.
 
-    Until then it has a temporary name in the same folder. An error inside the block removes it and keeps
-    what was at `path`. Missing parent folders are made.
-
-    Raises OSError if the folder cannot be made or written, or the disk is full.
+    An error inside the block keeps what was at `path`. OSError: the folder cannot be written, or the disk is full.
     """
     path = Path(path)
-    with _explained(path), made_folder(path.parent):
-        check_writable(path.parent)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        try:
-            with os.fdopen(handle, "w+b") as file:  # HDF5 reads again what it has written
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            # mkstemp makes private files; give the result the permissions of an ordinary new file
-            umask = os.umask(0)
-            os.umask(umask)
-            os.chmod(temporary, 0o666 & ~umask)
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+    with _temporary_name(path) as temporary:
+        with temporary.open("xb+") as file:  # HDF5 reads again what it has written
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
 
 
 @contextmanager
 def whole_folder(path: str | Path) -> Iterator[Path]:
     """A new folder that replaces what is at `path` once the block is done; the errors of `atomic_write`."""
     path = Path(path)
-    with (
-        _explained(path),
-        made_folder(path.parent) as parent,
-        tempfile.TemporaryDirectory(prefix=f".{path.name}.", suffix=".part", dir=parent) as temporary,
-    ):
-        made = make_folder(Path(temporary) / path.name)
-        yield made
+    with _temporary_name(path) as temporary:
+        yield make_folder(temporary)
         shutil.rmtree(path, ignore_errors=True)
-        os.replace(made, path)
+        os.replace(temporary, path)
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Where the disk is full or read-only, name the file and say that nothing is lost."""
+def _temporary_name(path: Path) -> Iterator[Path]:
+    """A name beside `path`, in a folder that exists; what has this name at the end of the block is removed."""
+    temporary = path.with_name(f".{path.name}.{token_hex(4)}.part")
     try:
-        yield
+        with made_folder(path.parent), ExitStack() as stack:
+            stack.callback(remove, temporary)
+            yield temporary
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise
         raise OSError(f"cannot write {path}: {error.strerror}; what was there before is kept") from error
 
 
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if there is one."""
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
 @contextmanager
 def made_folder(path: str | Path) -> Iterator[Path]:
-    """Make a folder as `make_folder` does; new folders that are empty at the end of the block are removed."""
+    """Make a folder that can be written; new folders that are empty at the end of the block are removed."""
     path = Path(path)
     new = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
-        yield make_folder(path)
+        yield check_writable(make_folder(path))
     finally:
         with suppress(OSError):  # a folder that is not empty stays, and so do its parents
             for folder in new:
@@ -111,56 +105,42 @@ def make_folder(path: str | Path) -> Path:
 def check_writable(folder: str | Path) -> Path:
     """Raise OSError before a long job begins if `folder`, or its nearest parent that exists, cannot be written."""
     folder = Path(folder)
-    existing_folder = next(one for one in (folder, *folder.absolute().parents) if one.exists())
-    if not existing_folder.is_dir():
-        raise OSError(f"cannot make the folder {folder}: {existing_folder} is a file; choose another folder")
+    nearest = next(one for one in (folder, *folder.absolute().parents) if one.exists())
     try:
-        with tempfile.TemporaryFile(dir=existing_folder):
+        with tempfile.TemporaryFile(dir=nearest):
             return folder
     except OSError as error:
         raise OSError(f"cannot write in the folder {folder}: {error.strerror}") from error
 
 
 def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
-    """Read a `.npy` file (as {'keypoints': array}) or all arrays of an `.npz` file.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is neither, is damaged, or holds Python objects.
-    """
+    """Read a `.npy` file (as {'keypoints': array}) or all arrays of an `.npz` file; none may hold Python objects."""
     with existing(path).open("rb") as file:
         zipped = file.read(2) == b"PK"
         file.seek(0)
         try:
             return read_npz(file) if zipped else {"keypoints": read_npy(file)}
         except Exception as error:  # numpy, zipfile and zlib each raise their own kinds
-            raise ValueError(
-                f"{path} cannot be read as plain .npy or .npz arrays ({short(error)}); "
-                "save it with numpy.save or numpy.savez, without Python objects"
-            ) from error
+            message = f"{path} cannot be read as plain .npy or .npz arrays ({short(error)})"
+            raise ValueError(f"{message}; save it with numpy.save or numpy.savez, without Python objects") from error
 
 
 def write_arrays(path: str | Path, **arrays: np.ndarray) -> Path:
-    """Write named arrays to an uncompressed `.npz`, whole or not at all."""
+    """Write named arrays to an uncompressed `.npz`."""
     with atomic_write(path) as file:
         np.savez(file, **arrays)
     return Path(path)
 
 
 def write_text(path: str | Path, text: str) -> Path:
-    """Write text as UTF-8, whole or not at all."""
+    """Write text as UTF-8."""
     with atomic_write(path) as file:
         file.write(text.encode())
     return Path(path)
 
 
 def read_pickled_dict(path: str | Path) -> dict[str, Any]:
-    """Read a dict that `numpy.save` pickled into a `.npy` file; no code in it is run (see `bams.storage.pickles`).
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is damaged, holds something other than a dict, or asks for code.
-    """
+    """Read a dict that `numpy.save` pickled into a `.npy` file; no code in it is run (see `bams.storage.pickles`)."""
     path = existing(path)
     try:
         with path.open("rb") as file:
@@ -169,8 +149,6 @@ def read_pickled_dict(path: str | Path) -> dict[str, Any]:
             if dtype.kind != "O" or shape != ():
                 raise ValueError(f"it holds an array of {dtype} with axes {shape}, not a pickled dict")
             content = DataUnpickler(file).load()
-            if file.read(1):
-                raise ValueError("something follows the end of its pickle")
     except Exception as error:  # a damaged pickle can raise nearly anything
         raise ValueError(f"{path} is not a readable file of a dict of arrays: {short(error)}") from error
     content = content.item() if isinstance(content, np.ndarray) and content.ndim == 0 else content
@@ -180,27 +158,23 @@ def read_pickled_dict(path: str | Path) -> dict[str, Any]:
 
 
 def unpickle_data(pickled: bytes) -> Any:
-    """What a pickle of plain data holds; no code in it is run. ValueError if it is damaged, or asks for code."""
+    """What a pickle of plain data holds; no code in it is run."""
     try:
         return DataUnpickler(io.BytesIO(pickled)).load()
-    except Exception as error:  # a damaged pickle can raise nearly anything
+    except Exception as error:
         raise ValueError(f"a pickle is not plain data: {short(error)}") from error
 
 
 def write_pickled_dict(path: str | Path, content: Mapping[str, Any]) -> Path:
-    """Write a dict as `numpy.save` does (read it with `numpy.load(path, allow_pickle=True).item()`).
-
-    Pickle protocol 5 writes each array straight from its memory; `numpy.save` copies it first.
-    """
+    """Write a dict as `numpy.save` does (read it with `numpy.load(path, allow_pickle=True).item()`)."""
     with atomic_write(path) as file:
-        header = {"descr": "|O", "fortran_order": False, "shape": ()}
-        np.lib.format.write_array_header_1_0(file, header)
-        pickle.dump(np.array(dict(content), dtype=object), file, protocol=5)
+        np.lib.format.write_array_header_1_0(file, {"descr": "|O", "fortran_order": False, "shape": ()})
+        pickle.dump(np.array(dict(content), dtype=object), file, protocol=5)  # numpy.save would copy each array
     return Path(path)
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
-    """Read a JSON file that holds an object; FileNotFoundError or ValueError if there is none such."""
+    """Read a JSON file that holds an object."""
     path = existing(path)
     try:
         content = json.loads(path.read_bytes())
@@ -212,7 +186,7 @@ def read_json(path: str | Path) -> dict[str, Any]:
 
 
 def write_json(path: str | Path, content: Mapping[str, Any]) -> Path:
-    """Write a JSON object, whole or not at all."""
+    """Write a JSON object."""
     return write_text(path, json.dumps(dict(content), indent=1) + "\n")
 
 
@@ -222,9 +196,9 @@ def content_key(*parts: np.ndarray | str) -> str:
     for part in parts:
         if isinstance(part, str):
             digest.update(b"s" + part.encode() + b"\0")
-            continue
-        digest.update(f"a{part.dtype.str}{part.shape}".encode())
-        digest.update(memoryview(np.ascontiguousarray(part)).cast("B") if part.size else b"")
+        else:
+            digest.update(f"a{part.dtype.str}{part.shape}".encode())
+            digest.update(memoryview(np.ascontiguousarray(part)).cast("B") if part.size else b"")
     return digest.hexdigest()
 
 

@@ -15,10 +15,7 @@ import numpy as np
 
 
 class DataUnpickler(pickle._Unpickler):
-    """Reads one pickle of data; errors are of nearly any kind.
-
-    The standard unpickler in its Python version, in which single operations can be replaced.
-    """
+    """Reads one pickle, by the Python version of the standard unpickler; errors are of nearly any kind."""
 
     dispatch: ClassVar = dict(pickle._Unpickler.dispatch)
 
@@ -46,13 +43,8 @@ class DataUnpickler(pickle._Unpickler):
     dispatch[pickle.BYTEARRAY8[0]] = pickle._Unpickler.load_binbytes8
 
 
-def _empty_array(*_: Any) -> np.ndarray:
-    """For numpy's `_reconstruct`: the array that `load_build` fills."""
-    return np.empty(0, np.int8)
-
-
 def _dtype(kind: str, *_: Any) -> np.dtype:
-    """For numpy's `dtype`: of numbers, text or objects; a copy, whose byte order `load_build` sets."""
+    """For numpy's `dtype`: a copy, whose byte order `load_build` sets."""
     if not re.fullmatch(r"[<>|=]?[biufcSUO]\d*", kind):
         raise pickle.UnpicklingError(f"it has the dtype {kind[:40]}, which is neither numbers nor text")
     return np.dtype(kind, False, True)
@@ -60,7 +52,7 @@ def _dtype(kind: str, *_: Any) -> np.dtype:
 
 def _array(memory: bytes, dtype: np.dtype, shape: tuple, order: str, axes: Any = None) -> np.ndarray:
     """For numpy's `_frombuffer`."""
-    array = _fill(_empty_array(), shape, dtype, order == "F", memory)
+    array = _fill(np.empty(0), shape, dtype, order == "F", memory)
     return array if axes is None else array.transpose(axes)
 
 
@@ -70,8 +62,6 @@ def _fill(array: np.ndarray, shape: tuple, dtype: np.dtype, fortran: bool, conte
     if dtype.hasobject and not listed:
         raise pickle.UnpicklingError(f"it has an array of objects that does not fill the axes {shape}")
     array.__setstate__((1, shape, dtype, fortran, content))
-    if dtype.kind == "U":
-        array.tolist()  # characters that do not exist are an error here, not later
     return array
 
 
@@ -80,18 +70,13 @@ def _scalar(dtype: np.dtype, content: bytes = b"") -> np.generic:
     return np.frombuffer(content, dtype)[0] if content else dtype.type()
 
 
-def _encode(text: str, _: str) -> bytes:
-    """For `_codecs.encode`, by which older pickles write bytes."""
-    return text.encode("latin1")
-
-
 ALLOWED: dict[tuple[str, str], Callable | None] = {
     ("numpy", "ndarray"): None,  # only ever an argument of `_reconstruct`
-    ("numpy", "_reconstruct"): _empty_array,
+    ("numpy", "_reconstruct"): lambda *_: np.empty(0),  # `load_build` fills it
     ("numpy", "dtype"): _dtype,
     ("numpy", "_frombuffer"): _array,
     ("numpy", "scalar"): _scalar,
-    ("_codecs", "encode"): _encode,
+    ("_codecs", "encode"): lambda text, _: text.encode("latin1"),  # older pickles write bytes so
     ("builtins", "bytes"): bytes,
     ("__builtin__", "bytes"): bytes,
     ("collections", "OrderedDict"): OrderedDict,

@@ -16,15 +16,10 @@ DIGITS = 64
 
 
 def write(path: str | Path, content: Any) -> Path:
-    """Write containers, numbers, text and tensors, whole or not at all.
-
-    Raises:
-        OSError: the folder cannot be written, or the disk is full (torch itself would then end the process).
-    """
-    memory = io.BytesIO()
+    """Write containers, numbers, text and tensors, whole or not at all."""
+    memory = io.BytesIO()  # torch itself would end the process where the disk is full
     torch.save(content, memory)
-    comment_length = (len(MARK) + DIGITS).to_bytes(2, "little")
-    whole = memory.getvalue()[:-2] + comment_length + MARK
+    whole = memory.getvalue()[:-2] + (len(MARK) + DIGITS).to_bytes(2, "little") + MARK
     with files.atomic_write(path) as file:
         file.write(whole)
         file.write(_digest(whole))
@@ -32,11 +27,7 @@ def write(path: str | Path, content: Any) -> Path:
 
 
 def read(path: str | Path) -> Any:
-    """What a file of torch holds, with or without a digest; its tensors are on the CPU.
-
-    Raises:
-        Exception: nearly any; the file is damaged, or holds something other than data.
-    """
+    """What a file of torch holds, with or without a digest, on the CPU; damaged files raise nearly any exception."""
     content = Path(path).read_bytes()
     head, mark, digest = content.rpartition(MARK)
     if mark and _digest(head + mark) != digest:
