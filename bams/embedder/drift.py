@@ -51,7 +51,4 @@ def _some_embeddings(
 
 def tracked_alone(recording: Recording) -> Recording:
     """The recording without the individuals that are never tracked."""
-    there = ever_tracked(recording.keypoints)
-    names = [name for name, one in zip(recording.individuals, there, strict=True) if one]
-    confidence = None if recording.confidence is None else recording.confidence[there]
-    return replace(recording, keypoints=recording.keypoints[there], individuals=names, confidence=confidence)
+    return recording.of_individuals(ever_tracked(recording.keypoints))

@@ -94,9 +94,10 @@ def _clean_one(recording: Recording, config: CleaningConfig) -> Recording:
 
 
 def resample(recording: Recording, fps: float) -> Recording:
-    """A recording at another rate, with its frames numbered at that rate; ValueError if its own rate is not known.
+    """A recording at another rate; ValueError if its own rate is not known.
 
-    A position or confidence between two frames is interpolated linearly, and is missing if either frame lacks it.
+    A position or confidence between two frames is interpolated linearly, and is missing if either frame lacks it. A
+    frame takes the labels of the nearest frame, and keeps its place in the file as its number (see `frame_step`).
     """
     check_rate(fps)
     if recording.fps is None:
@@ -114,7 +115,9 @@ def resample(recording: Recording, fps: float) -> Recording:
         # exactly on a frame, a gap in the next one does not matter
         return np.where(share > 0, mixed, values[:, before]).astype(np.float32)
 
-    return recording.changed(between, fps=fps, first_frame=round(recording.first_frame * fps / recording.fps))
+    nearest = np.minimum((times + 0.5).astype(int), last)  # whose labels a frame takes
+    labels = {name: values[..., nearest] for name, values in recording.labels.items()}
+    return recording.changed(between, fps=fps, frame_step=recording.frame_step * recording.fps / fps, labels=labels)
 
 
 def _choose_keypoints(recording: Recording, config: CleaningConfig) -> Recording:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,10 @@ class Recording:
     `keypoints` are (A, T, K, d) float32 in the tracker's unit, NaN in all coordinates = not tracked; or a series of any
     features, (A, T, F) float32, NaN = not known, without keypoint names. `confidence` is (A, T, K) float32 as the
     tracker gives it, NaN = not given. `fps` are frames per second, None = not known. `first_frame` is the number that
-    the file gives to the frame at index 0.
+    the file gives to the frame at index 0, and `frame_step` the frames of the file from one frame to the next.
+    `labels` hold by name a value for each frame, (T,) of the recording or (A, T) of its individuals; `about` holds by
+    name one value, () of the recording or (A,) of its individuals. Recordings of the same `group`, such as an animal or
+    a litter, are held out together; None = by its name.
     """
 
     name: str
@@ -32,6 +35,10 @@ class Recording:
     fps: float | None = None
     path: Path | None = None
     first_frame: int = 0
+    frame_step: float = 1.0
+    labels: Mapping[str, np.ndarray] = field(default_factory=dict)
+    about: Mapping[str, np.ndarray] = field(default_factory=dict)
+    group: str | None = None
 
     @property
     def source(self) -> str:
@@ -40,13 +47,25 @@ class Recording:
 
     @property
     def frames(self) -> range:
-        """The numbers that the file gives to the frames."""
+        """The numbers that the file gives to the frames, before any resampling."""
         return range(self.first_frame, self.first_frame + self.keypoints.shape[1])
 
     def changed(self, change: Callable[[np.ndarray], np.ndarray], **fields: Any) -> "Recording":
         """A recording with `change` applied to keypoints and confidence, and other fields replaced."""
         confidence = None if self.confidence is None else change(self.confidence)
         return replace(self, keypoints=change(self.keypoints), confidence=confidence, **fields)
+
+    def at_frames(self, frames: slice | np.ndarray, **fields: Any) -> "Recording":
+        """The frames at these indices, and other fields replaced."""
+        labels = {name: values[..., frames] for name, values in self.labels.items()}
+        return self.changed(lambda values: values[:, frames], labels=labels, **fields)
+
+    def of_individuals(self, which: np.ndarray) -> "Recording":
+        """The individuals for which `which` (A,) bool is true."""
+        names = [name for name, one in zip(self.individuals, which, strict=True) if one]
+        labels = {name: values[which] if values.ndim > 1 else values for name, values in self.labels.items()}
+        about = {name: values[which] if values.ndim else values for name, values in self.about.items()}
+        return self.changed(lambda values: values[which], individuals=names, labels=labels, about=about)
 
 
 def as_recordings(

@@ -96,4 +96,4 @@ def _holds(recording: Recording, segment: Segment) -> bool:
 
 def _cut(recording: Recording, segment: Segment) -> Recording:
     frames = slice(segment.start - recording.first_frame, segment.end + 1 - recording.first_frame)
-    return recording.changed(lambda values: values[:, frames], first_frame=segment.start)
+    return recording.at_frames(frames, first_frame=segment.start)
