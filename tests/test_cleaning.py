@@ -44,13 +44,20 @@ def places(keypoints: np.ndarray) -> list[float | None]:
 def plain_without_jumps(keypoints: np.ndarray, limit: float) -> np.ndarray:
     out = keypoints.copy()
     for a, k in np.ndindex(keypoints.shape[0], keypoints.shape[2]):
-        last = None
-        for t in np.flatnonzero(np.isfinite(keypoints[a, :, k]).all(axis=-1)):
-            far = 0 if last is None else np.sqrt(np.sum((keypoints[a, t, k] - keypoints[a, last, k]) ** 2.0))
-            if last is None or far <= limit * (t - last):
-                last = t
-            else:
-                out[a, t, k] = NAN
+        left = list(np.flatnonzero(np.isfinite(keypoints[a, :, k]).all(axis=-1)))
+        while True:
+            stay, gone = left[:1], []
+            for t in left[1:]:
+                far = np.sqrt(np.sum((keypoints[a, t, k] - keypoints[a, stay[-1], k]) ** 2.0))
+                (stay if far <= limit * (t - stay[-1]) else gone).append(t)
+            first = [t for t in stay if not gone or t < gone[0]]
+            after = [t for t in left if gone and t >= gone[0]]
+            at_once = next((i for i, t in enumerate(after) if t in stay), len(after))
+            if at_once <= len(first):
+                out[a, gone, k] = NAN
+                break
+            out[a, first, k] = NAN
+            left = after
     return out
 
 
@@ -104,7 +111,9 @@ def test_the_length_of_a_body_equals_a_loop(seed, dims):
     ("track", "kept"),
     [
         ((0, 1, 50, 51, 3, NAN, 4), [0, 1, None, None, 3, None, 4]),  # until the track is back
-        ((0, *[10.0] * 8), [0, *[None] * 4, *[10] * 4]),  # or the animal could have got there
+        ((0, 0, 0, 0, 0, *[10.0] * 8), [*[0] * 5, *[None] * 4, *[10] * 4]),  # or the animal could have got there
+        ((99, *range(39)), [None, *range(39)]),  # a false detection at the beginning
+        ((99, 98, *range(9), 99, 9), [None, None, *range(9), None, 9]),
         ((0, NAN, NAN, NAN, NAN, 10), [0, *[None] * 4, 10]),
     ],
 )
@@ -114,12 +123,11 @@ def test_jumps_are_taken_out(track, kept):
 
 @settings(deadline=None, max_examples=30)
 @given(seed=st.integers(0, 1000), limit=st.floats(0.1, 40), most=st.integers(0, 6), dims=st.integers(1, 3))
-def test_jumps_and_filling_equal_a_loop_and_jumps_are_causal(seed, limit, most, dims):
+def test_jumps_and_filling_equal_a_loop(seed, limit, most, dims):
     keypoints = tracks(seed, dims=dims)
     before = keypoints.copy()
     found = without_jumps(keypoints, limit)
     assert np.array_equal(found, plain_without_jumps(keypoints.astype(float), limit), equal_nan=True)
-    assert np.array_equal(without_jumps(keypoints[:, :40], limit), found[:, :40], equal_nan=True)
     np.testing.assert_allclose(fill_short_gaps(keypoints, most), plain_fill(keypoints, most), rtol=1e-5, atol=1e-4)
     assert np.array_equal(keypoints, before, equal_nan=True)
 
@@ -158,7 +166,7 @@ def test_the_steps_come_in_order():
         ({"rename": "z:y"}, "rename has 'z', a keypoint that no recording has"),
         ({"rename": "a:b"}, "with rename, one has more than one keypoint 'b'"),
         ({"keypoints": "a,z"}, "one has no keypoint 'z' to keep; it has a, b, c, d"),
-        ({"keypoints": "a", "max_jump": 1}, "one has one keypoint, so no body length for max_jump"),
+        ({"keypoints": "a", "max_jump": 1}, "one has one keypoint, so it has no body length for max_jump"),
         ({"min_confidence": -0.1}, "min_confidence is -0.1; it must be finite and at least 0"),
         ({"keypoints": "a,,b"}, "keypoints is 'a,,b'; expected different names"),
         ({"rename": "a:b:c"}, "rename is 'a:b:c'; expected old:new,old:new"),
@@ -184,9 +192,12 @@ def test_resampled_positions_are_those_between_the_frames(old, new, frames):
     for t in range(frames):  # one by one
         place = t * old / new
         low, share = int(place + 1e-9), place - int(place + 1e-9)
-        for kept, made in ((points, found.keypoints), (given.confidence, found.confidence)):
-            expected = kept[:, low] if share < 1e-9 else (1 - share) * kept[:, low] + share * kept[:, low + 1]
-            np.testing.assert_allclose(made[:, t], expected, atol=1e-6)
+        high = low + (share > 1e-9)
+        np.testing.assert_allclose(
+            found.keypoints[:, t], (1 - share) * points[:, low] + share * points[:, high], atol=1e-6
+        )
+        lower = np.minimum(given.confidence[:, low], given.confidence[:, high])
+        np.testing.assert_array_equal(found.confidence[:, t], lower)
 
 
 def test_a_rate_that_is_not_known_cannot_be_changed():
@@ -201,5 +212,14 @@ def test_in_body_lengths_the_unit_of_the_file_does_not_matter():
     here, there = (clean([recording(factor * points)], config)[0] for factor in (np.float32(1), np.float32(0.125)))
     np.testing.assert_allclose(here.keypoints, there.keypoints, rtol=1e-5)
     assert body_length(here.keypoints) == pytest.approx(1, rel=1e-5)
-    alone = recording(np.ones((1, 5, 1, 2), np.float32))  # has no length
-    np.testing.assert_array_equal(clean([alone], CleaningConfig(unit="body"))[0].keypoints, alone.keypoints)
+
+
+def test_a_recording_without_a_body_length_is_refused_where_a_setting_needs_it():
+    apart = tracks(individuals=1, count=2)
+    apart[:, ::2, 0] = apart[:, 1::2, 1] = np.nan  # never tracked at once
+    nobody = recording(np.full((1, 5, 2, 2), np.nan, np.float32))
+    for config in (CleaningConfig(unit="body"), CleaningConfig(max_jump=1)):
+        for one, why in ((recording(np.ones((1, 5, 1, 2), np.float32)), "one keypoint"), (recording(apart), "at once")):
+            with pytest.raises(ValueError, match=f"one .*{why}.*no body length"):
+                clean([one], config)
+        assert np.isnan(clean([nobody], config)[0].keypoints).all()

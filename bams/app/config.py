@@ -99,5 +99,3 @@ class LabelConfig(CustomConfig):
     def __post_init__(self):
         super().__post_init__()
         _check_least(self, eval_every=0, eval_frames=1, eval_folds=2)
-        if self.segments:
-            raise ValueError("segments are not for labelled recordings; mark frames to leave out as not labelled")

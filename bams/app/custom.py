@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from tqdm import tqdm
 from bams import checkpoint
 from bams.app import cli, overview
 from bams.app.config import CustomConfig, LabelConfig
-from bams.app.labelled import Annotations, LabelEvaluation
+from bams.app.labelled import Annotations, LabelEvaluation, with_labels
 from bams.app.run_files import unused
 from bams.checkpoint import CUSTOM, Checkpoint, kept, part_of
 from bams.compute import distributed
@@ -40,7 +40,8 @@ def main(argv: Sequence[str], load_data: LoadData, load_labels: Callable[[str], 
     """Run one job, or all; labels, if loaded, are read out of the embedding during and after training."""
     config, jobs = (LabelConfig, JOBS[:3]) if load_labels else (CustomConfig, JOBS)
     settings = cli.parse(argv, "BAMS on your own recordings.", CUSTOM, config, DEFAULTS, jobs)
-    recordings = read_recordings(settings, load_data)
+    of_labels = load_labels if settings.run.job == "train" else None
+    recordings, eval_utils = read_recordings(settings, load_data, of_labels)
     job, path, kind = settings.run.job, Path(settings.run.ckpt_path or ""), _kind(settings, recordings)
     if job in ("compute_representations", "all") and kind != "arrays":
         check_kind(kind)
@@ -48,14 +49,13 @@ def main(argv: Sequence[str], load_data: LoadData, load_labels: Callable[[str], 
     if (job == "report" or (job == "all" and not series)) and distributed.is_first():
         report(settings, recordings)
     if job in ("train", "all"):
-        labels = load_labels(settings.run.data_root) if load_labels else None
         embedder = as_embedder(settings)
         cleaned = embedder.prepare(recordings)
         if job != "all" and not series:  # `all` has reported them already
             for doubt in data_report(cleaned, embedder.train_config(cleaned).least_frames).warnings:
                 print(f"warning: {doubt}", file=sys.stderr)
         plan, training = embedder.plan(cleaned, settings.resume, kept(settings.run, settings.script))
-        evaluation = LabelEvaluation(settings, cleaned, plan, labels) if labels else None
+        evaluation = LabelEvaluation(settings, cleaned, plan, eval_utils) if eval_utils else None
         path = cli.run_training(settings, plan, evaluation, cleaned[0].fps)
         if distributed.is_first():
             trained, device = checkpoint.load(path), pick_device(settings.train.device)
@@ -68,14 +68,19 @@ def main(argv: Sequence[str], load_data: LoadData, load_labels: Callable[[str], 
         draw(settings, path, recordings)
 
 
-def read_recordings(settings: cli.Settings, load_data: LoadData) -> list[Recording]:
-    """The recordings that the settings name, or the parts of them that `segments` names."""
-    root, config = settings.run.data_root, settings.script
+def read_recordings(
+    settings: cli.Settings, load_data: LoadData, load_labels: Callable[[str], Annotations] | None = None
+) -> tuple[list[Recording], dict[str, Any] | None]:
+    """The recordings that the settings name, or the parts of them that `segments` names; and what their labels are."""
+    root, config, eval_utils = settings.run.data_root, settings.script, None
     if not root:
         given = "a tracker's file, a folder, a pattern such as 'tracks/*.csv', or an .npy or .npz with array keypoints"
         raise ValueError(f"--data_root is needed: {given} (see docs/tutorials/own_recordings.md)")
     recordings = load_data(root, config.fps or None, config.individuals or None)
-    return cut_segments(recordings, read_segments(config.segments)) if config.segments else recordings
+    if load_labels:
+        annotations, eval_utils = load_labels(root)
+        recordings = with_labels(recordings, (annotations, eval_utils))
+    return cut_segments(recordings, read_segments(config.segments)) if config.segments else recordings, eval_utils
 
 
 def report(settings: cli.Settings, recordings: Sequence[Recording]) -> None:

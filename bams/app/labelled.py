@@ -4,7 +4,8 @@ Axes: A individuals in a recording, T frames, C embedding channels, M frames tha
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,8 @@ import torch
 from bams import checkpoint, plots
 from bams.app.cli import Settings
 from bams.compute.devices import pick_device
-from bams.data.keypoints import KeypointsDataset
-from bams.data.labels import annotations_of
+from bams.data.keypoints import KeypointsDataset, group_tracks
+from bams.data.labels import TAGS, annotations_of, as_annotations
 from bams.embed.offline import embed_tracks
 from bams.embed.pooled import pool_individuals
 from bams.embedder.defaults import make_dataset
@@ -43,20 +44,47 @@ def read_labels(path: str) -> Annotations:
     return annotations_of(files.read_arrays(path))
 
 
+def with_labels(recordings: Sequence[Recording], labels: Annotations) -> list[Recording]:
+    """Recordings that carry their labels, so that cutting and resampling them takes the labels along."""
+    annotations, eval_utils = labels
+    each = [len(recording.individuals) for recording in recordings]
+    lengths = np.repeat([recording.keypoints.shape[1] for recording in recordings], each)
+    notes, found = as_annotations(annotations, eval_utils, lengths, individuals=each), []
+    for i, (recording, start) in enumerate(zip(recordings, np.cumsum([0, *each[:-1]]), strict=True)):
+        carried: tuple[dict, dict] = dict(recording.labels), dict(recording.about)
+        for label in notes.labels:
+            tracks = label.values[start : start + each[i]]
+            carried[label.sequence_level][label.name] = label.values[i] if label.per_recording else np.array(tracks)
+        group = recording.group or (notes.groups[i] if "video_name" in annotations else None)
+        found.append(replace(recording, labels=carried[0], about=carried[1], group=group))
+    return found
+
+
+def labels_of(recordings: Sequence[Recording], eval_utils: Mapping[str, Any]) -> Annotations:
+    """The labels that recordings carry, of the names in `eval_utils`, as a data set takes them."""
+    annotations: dict[str, Any] = {"video_name": [recording.group or recording.name for recording in recordings]}
+    for name in (name for tag in TAGS for name in eval_utils.get(tag, ())):
+        axes = 0 if eval_utils.get("sequence_level_dict", {}).get(name) else 1
+        rows = [(recording.labels if axes else recording.about)[name] for recording in recordings]
+        annotations[name] = [one for row in rows for one in (row if row.ndim > axes else [row])]
+    return annotations, {key: value for key, value in eval_utils.items() if key != "padded_frames"}
+
+
 class LabelEvaluation:
     """Linear read-outs of labels after each epoch, see `bams.train`; ValueError at once if one cannot be read out."""
 
-    def __init__(self, settings: Settings, recordings: list[Recording], plan: Plan, labels: Annotations):
+    def __init__(self, settings: Settings, recordings: list[Recording], plan: Plan, eval_utils: Mapping[str, Any]):
         config, self.every = settings.script, settings.script.eval_every
         _, self.epochs = steps_and_epochs(plan.config, len(plan.dataset))
+        annotations, eval_utils = labels_of(recordings, eval_utils)
         dataset = make_dataset(
             recordings,
             plan.dataset.config,
             statistics=plan.dataset.statistics,
             sequence_length=settings.run.sequence_length,
             cache_path=settings.run.cache_path,
-            annotations=labels[0],
-            eval_utils=labels[1] | {"ignore_classes": config.ignore_classes},
+            annotations=annotations,
+            eval_utils=eval_utils | {"ignore_classes": config.ignore_classes},
         )
         options = {"most_frames": config.eval_frames, "folds": config.eval_folds, "fps": recordings[0].fps or 30}
         device = pick_device(settings.train.device)
@@ -106,8 +134,8 @@ def evaluate_model(
         labels = [label for label in notes.labels if label.per_recording == per_recording]
         if not labels:
             continue
-        each = notes.individuals if per_recording else 1
-        present = [_stacked(dataset.present[i : i + each]).any(axis=0) for i in range(0, dataset.n_tracks, each)]
+        each = notes.individuals if per_recording else [1] * dataset.n_tracks
+        present = [_stacked(rows).any(axis=0) for rows in group_tracks(dataset.present, each)]
         lengths = [len(one) for one in present]
         every = -(-sum(lengths) // most_frames)
         kept = [np.flatnonzero(one)[::every] for one in present]
@@ -171,13 +199,15 @@ def _pooled(
     embedded: Iterator[dict[str, np.ndarray]], dataset: KeypointsDataset, frames: list[np.ndarray]
 ) -> dict[str, np.ndarray]:
     """By embedding (M, C): the given frames of all recordings, with the individuals of a recording pooled."""
-    each, parts = dataset.n_tracks // len(frames), {}
-    for i, kept in enumerate(frames):
-        tracks = [next(embedded) for _ in range(each)]
-        present = _stacked(dataset.present[i * each : (i + 1) * each])[:, kept]
+    pooled = len(frames) < dataset.n_tracks
+    each = dataset.individuals if pooled else [1] * dataset.n_tracks
+    parts: dict[str, list[np.ndarray]] = {}
+    for kept, rows in zip(frames, group_tracks(dataset.present, each), strict=True):
+        tracks = [next(embedded) for _ in rows]
+        present = _stacked(rows)[:, kept]
         for name in tracks[0]:
             channels = _stacked([track[name] for track in tracks])[:, kept]
-            parts.setdefault(name, []).append(channels[0] if each == 1 else pool_individuals(channels, present))
+            parts.setdefault(name, []).append(pool_individuals(channels, present) if pooled else channels[0])
     return {name: np.concatenate(some) for name, some in parts.items()}
 
 

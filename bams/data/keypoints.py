@@ -90,18 +90,20 @@ class KeypointsDataset(Dataset):
                         f"{name} is about keypoints, and these tracks (frames, features) have none; leave it out"
                     )
         self.individuals = list(map(len, recordings))
-        most = max(self.individuals)
-        self.config = config or FeatureConfig(others=min(FeatureConfig.others, most - 1))
+        self.config = config or FeatureConfig(others=min(FeatureConfig.others, max(self.individuals) - 1))
         present = (row for one in recordings for row in tracked_presence(one))
         self.present = [row[:length] for row, length in zip(present, lengths, strict=True)]
         self.annotations = None
         if annotations is not None or eval_utils is not None:
-            self.annotations = as_annotations(annotations or {}, eval_utils or {}, lengths, individuals=most)
+            self.annotations = as_annotations(
+                annotations or {}, eval_utils or {}, lengths, individuals=self.individuals
+            )
             labels = {**(labels or {}), **self.annotations.of_tracks(lengths)}
         probe = recording_features(recordings[0][:, :8], self.config, keypoint_names)
         self.feature_names = {"inputs": list(probe.input_names), "actions": list(probe.action_names)}
         # features of some frames are part of the cache's key, so that a change in how they are made is noticed
-        content = (repr((self.config, self.individuals, lengths)), *probe[:3], *recordings)
+        names = list(keypoint_names or ())
+        content = (repr((self.config, self.individuals, lengths, names)), *probe[:3], *recordings)
         tracks = recording_tracks(recordings, self.config, keypoint_names, lengths)
         self._take(make_table(tracks, content, **options), sequence_length, labels)
 

@@ -31,22 +31,27 @@ class Annotations:
 
     labels: list[Label]
     groups: list[str]
-    individuals: int
+    individuals: list[int]  # tracks of each recording
 
     def of_tracks(self, lengths: Sequence[int]) -> dict[str, list[np.ndarray]]:
         """By label, one entry for each of N tracks: (T_i,) of these lengths, or one number."""
-        found = {}
+        found, recording = {}, np.repeat(np.arange(len(self.individuals)), self.individuals)
         for label in self.labels:
-            each = self.individuals if label.per_recording else 1
-            rows = [label.values[i // each] for i in range(len(lengths))]
+            rows = [label.values[i] for i in (recording if label.per_recording else range(len(lengths)))]
             found[label.name] = rows if label.sequence_level else [r[:n] for r, n in zip(rows, lengths, strict=True)]
         return found
 
 
 def as_annotations(
-    annotations: Mapping[str, Any], eval_utils: Mapping[str, Any], lengths: Sequence[int], *, individuals: int = 1
+    annotations: Mapping[str, Any],
+    eval_utils: Mapping[str, Any],
+    lengths: Sequence[int],
+    *,
+    individuals: int | Sequence[int] = 1,
 ) -> Annotations:
     """Check annotations against tracks of these lengths (N,), and bring them into one form.
+
+    `individuals` are the tracks of each recording, one number for all or S numbers.
 
     Args:
         annotations: by label, S or N entries (also (S, A)): one number each, or one per frame of the recording or of
@@ -57,10 +62,12 @@ def as_annotations(
             label:class, joined by commas, which count as not labelled; `padded_frames` of padded label arrays.
     """
     _check_names(annotations, eval_utils)
-    if len(lengths) % individuals:
+    each = [individuals] * (len(lengths) // individuals) if isinstance(individuals, int) else list(individuals)
+    if sum(each) != len(lengths):
         raise ValueError(f"{len(lengths)} tracks are not recordings of {individuals} individuals each")
-    longest = np.reshape(lengths, (-1, individuals)).max(axis=1)
-    counts = len(longest), len(lengths)
+    starts = np.cumsum([0, *each[:-1]])
+    longest = np.maximum.reduceat(lengths, starts)
+    counts = len(each), len(lengths)
     labels = {}
     for name in (name for tag in TAGS for name in eval_utils.get(tag, ())):
         whole = bool(eval_utils.get("sequence_level_dict", {}).get(name, False))
@@ -83,8 +90,8 @@ def as_annotations(
     groups = [f"recording{i}" for i in range(counts[0])]
     if "video_name" in annotations:
         given = _rows("video_name", np.asarray(annotations["video_name"]).astype(str), counts, 1)
-        groups = [str(name) for name in given[:: len(given) // counts[0]]]
-    return Annotations(list(labels.values()), groups, individuals)
+        groups = [str(given[start if len(given) == counts[1] else i]) for i, start in enumerate(starts)]
+    return Annotations(list(labels.values()), groups, each)
 
 
 def annotations_of(arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, Any], dict[str, Any]]:

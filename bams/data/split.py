@@ -1,13 +1,13 @@
 """Which recordings are for training, and which are held out."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 
 
 def choose_parts(
-    recordings: Sequence[np.ndarray], least: int, share: float, seed: int
+    recordings: Sequence[np.ndarray], least: int, share: float, seed: int, groups: Sequence[str] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Indices of the recordings (A, T, ...) for training and of the held-out ones, see `choose_held_out`.
 
@@ -15,20 +15,24 @@ def choose_parts(
     """
     there = np.array(with_somebody(recordings))
     kept = there[long_enough([recordings[i].shape[1] for i in there], least)]
-    training, held_out = choose_held_out(len(kept), share, seed)
+    training, held_out = choose_held_out(kept if groups is None else [groups[i] for i in kept], share, seed)
     return kept[training], kept[held_out]
 
 
-def choose_held_out(count: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def choose_held_out(groups: Sequence[Hashable], share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Sorted indices of the recordings for training and of those held out, drawn at random.
 
-    At least one of two or more is held out if `share` is above 0; a single recording is for training.
+    Recordings of the same group are on the same side. At least one of two or more groups is held out if `share` is
+    above 0; a single group is for training.
     """
     if not 0 <= share < 1:
         raise ValueError(f"the held-out share is {share}; it must be from 0 to below 1")
+    places = {group: i for i, group in enumerate(dict.fromkeys(groups))}
+    count = len(places)
     held_out = min(max(round(count * share), 1), count - 1) if share > 0 else 0
-    order = np.random.default_rng(seed).permutation(count)
-    return np.sort(order[held_out:]), np.sort(order[:held_out])
+    chosen = np.random.default_rng(seed).permutation(count)[:held_out]
+    is_held_out = np.isin([places[group] for group in groups], chosen)
+    return np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
 
 
 def without_absent(recording: np.ndarray) -> np.ndarray:

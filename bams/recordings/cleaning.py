@@ -83,21 +83,29 @@ def _clean_one(recording: Recording, config: CleaningConfig) -> Recording:
         doubtful = recording.confidence < config.min_confidence  # a confidence of NaN counts as high enough
         keypoints = np.where(doubtful[..., None], np.float32(np.nan), keypoints)
     if config.max_jump > 0:
-        if keypoints.shape[2] < 2:
-            raise ValueError(f"{recording.name} has one keypoint, so no body length for max_jump; leave it out")
-        keypoints = without_jumps(keypoints, config.max_jump * body_length(keypoints))
+        keypoints = without_jumps(keypoints, config.max_jump * _length_for("max_jump", recording, keypoints))
     if config.interpolate > 0:
         keypoints = fill_short_gaps(keypoints, config.interpolate)
-    if config.unit == "body" and np.isfinite(length := body_length(keypoints)):
-        keypoints = (keypoints / length).astype(np.float32)
+    if config.unit == "body":
+        keypoints = (keypoints / _length_for("unit body", recording, keypoints)).astype(np.float32)
     return replace(recording, keypoints=keypoints)
+
+
+def _length_for(use: str, recording: Recording, keypoints: np.ndarray) -> float:
+    """The body length by which a setting measures; ValueError if somebody is tracked and it is not known."""
+    length = body_length(keypoints)
+    if np.isnan(length) and np.isfinite(keypoints).any():
+        why = "has one keypoint" if keypoints.shape[2] < 2 else "never has two keypoints tracked at once, apart"
+        raise ValueError(f"{recording.name} {why}, so it has no body length for {use}; leave the setting or it out")
+    return length
 
 
 def resample(recording: Recording, fps: float) -> Recording:
     """A recording at another rate; ValueError if its own rate is not known.
 
-    A position or confidence between two frames is interpolated linearly, and is missing if either frame lacks it. A
-    frame takes the labels of the nearest frame, and keeps its place in the file as its number (see `frame_step`).
+    A position between two frames is interpolated linearly, and is missing if either frame lacks it; its confidence is
+    the lower one of both. A frame takes the labels of the nearest frame, and keeps its place in the file as its number
+    (see `Recording.frame_step`).
     """
     check_rate(fps)
     if recording.fps is None:
@@ -108,16 +116,18 @@ def resample(recording: Recording, fps: float) -> Recording:
     times = (np.arange(int(last * fps / recording.fps + 1e-6) + 1) * recording.fps / fps).round(9)  # in old frames
     before = np.minimum(times.astype(int), last)
     after = np.minimum(before + 1, last)
-
-    def between(values: np.ndarray) -> np.ndarray:
-        share = (times - before).reshape(-1, *[1] * (values.ndim - 2))
-        mixed = (1 - share) * values[:, before] + share * values[:, after]
-        # exactly on a frame, a gap in the next one does not matter
-        return np.where(share > 0, mixed, values[:, before]).astype(np.float32)
-
-    nearest = np.minimum((times + 0.5).astype(int), last)  # whose labels a frame takes
-    labels = {name: values[..., nearest] for name, values in recording.labels.items()}
-    return recording.changed(between, fps=fps, frame_step=recording.frame_step * recording.fps / fps, labels=labels)
+    on_a_frame = times == before  # there, a gap in the next frame does not matter
+    after = np.where(on_a_frame, before, after)
+    share = (times - before).reshape(-1, *[1] * (recording.keypoints.ndim - 2))
+    mixed = (1 - share) * recording.keypoints[:, before] + share * recording.keypoints[:, after]
+    confidence = recording.confidence
+    return replace(
+        recording.at_frames(np.where(times - before < 0.5, before, after)),  # the nearest, whose labels a frame takes
+        keypoints=mixed.astype(np.float32),
+        confidence=None if confidence is None else np.minimum(confidence[:, before], confidence[:, after]),
+        fps=fps,
+        frame_step=recording.frame_step * recording.fps / fps,
+    )
 
 
 def _choose_keypoints(recording: Recording, config: CleaningConfig) -> Recording:
@@ -139,8 +149,9 @@ def without_jumps(keypoints: np.ndarray, limit: float) -> np.ndarray:
     """Keypoints (A, T, K, d) without the positions that they cannot have reached, which become NaN.
 
     A position stays if its distance to the last position that stayed is at most `limit` per frame in between. So a
-    track that has jumped away is removed until it comes back, or until the animal could have got there. The first
-    position of a keypoint stays. Causal. A limit of NaN removes nothing.
+    track that has jumped away is removed until it comes back, or until the animal could have got there. A track may
+    begin with a false detection: if the first positions would remove more positions at once than they are, they are
+    removed instead. A limit of NaN removes nothing.
     """
     cleaned = keypoints.copy()
     for a, k in np.ndindex(keypoints.shape[0], keypoints.shape[2]):
@@ -148,14 +159,18 @@ def without_jumps(keypoints: np.ndarray, limit: float) -> np.ndarray:
         frames = np.flatnonzero(np.isfinite(track).all(axis=-1))
         places = track[frames]
         steps = np.linalg.norm(np.diff(places, axis=0), axis=-1)
-        end = 0  # of the positions that are decided
+        begin = end = 0  # of the positions that stay, and of those that are decided
         for stayed in np.flatnonzero(steps > limit * np.diff(frames)):
             if stayed < end:
                 continue  # it was removed itself
             end = stayed + 1
             while end < len(frames) and math.dist(places[end], places[stayed]) > limit * (frames[end] - frames[stayed]):
-                cleaned[a, frames[end], k] = np.nan
                 end += 1
+            if not np.isnan(cleaned[a, frames[begin:stayed], k]).any() and end - stayed - 1 > stayed + 1 - begin:
+                cleaned[a, frames[begin : stayed + 1], k] = np.nan
+                begin = end = stayed + 1
+            else:
+                cleaned[a, frames[stayed + 1 : end], k] = np.nan
     return cleaned
 
 
