@@ -208,7 +208,7 @@ def test_seconds_need_the_rate_of_the_video(capsys):
     with refused("the events of a are of a video with 29.97 frames per second, not 30"):
         label_recordings([recording(frames=5000)], [event._replace(fps=29.97)])
     label_recordings([recording()], [event, Event("a", 200, 300, "late"), event._replace(fps=29.97)])
-    assert "1 of 3 events of a lie outside of its frames" in capsys.readouterr().err
+    assert "1 of 3 events of a are not within its frames, 0 to 99: what lies outside" in capsys.readouterr().err
 
 
 # --- names -------------------------------------------------------------------------------------
@@ -222,6 +222,7 @@ def test_seconds_need_the_rate_of_the_video(capsys):
         ("v1_superanimal_quadruped_hrnet_w32_fasterrcnn", "v1.avi"),
         ("v1.mp4.predictions", "../v1.mp4"),
         ("v1_tracks", "v1.mp4"),
+        ("labels.v002.001_v1", "v1.mp4"),
         ("labels/v1", "videos/v1.mp4"),
         ("v1", "v1DLC_resnet50_mazeOct5shuffle1_100000.csv"),
         ("mouse 1.day 2", "videos/mouse 1.day 2.mov"),

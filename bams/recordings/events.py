@@ -40,10 +40,7 @@ def label_recordings(
         if event.recording in found:
             by_name[found[event.recording]].append(event)
     spans = [_spans(recording, by_name[recording.name]) for recording in recordings]
-    inside = {(one.name, event) for one, some in zip(recordings, spans, strict=True) for event, _, _ in some}
-    for one, some in by_name.items():
-        if missed := sum((one, event) not in inside for event in some):
-            print(f"{missed} of {len(some)} events of {one} lie outside of its frames", file=sys.stderr)
+    _say_what_is_outside(recordings, by_name)
     masks = [_masks(recording, some) for recording, some in zip(recordings, spans, strict=True)]
     shared = {one for of in masks for one, mask in of.items() if any((mask & of[b]).any() for b in of if b != one)}
     if shared:
@@ -68,6 +65,17 @@ def label_recordings(
             added[label] = values if each else values[0]
         labelled.append(replace(recording, labels={**recording.labels, **added}))
     return labelled
+
+
+def _say_what_is_outside(recordings: Sequence[Recording], by_name: dict[str, list[Event]]) -> None:
+    for name, events in by_name.items():
+        parts = [recording for recording in recordings if recording.name == name]
+        first = min(one.first_frame for one in parts)
+        after = max(one.first_frame + one.frame_step * one.keypoints.shape[1] for one in parts)
+        frames = [_file_frames(event, parts[0]) for event in events]
+        if outside := sum(start < first or end > after for start, end in frames):
+            said = f"{outside} of {len(events)} events of {name} are not within its frames, {first} to {after - 1:g}"
+            print(f"{said}: what lies outside is left out", file=sys.stderr)
 
 
 def _spans(recording: Recording, events: list[Event]) -> list[Span]:

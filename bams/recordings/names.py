@@ -12,20 +12,23 @@ ENDING = re.compile(
     r"|\.(mp4|avi|mov|mkv|m4v|mpe?g|wmv|webm|mts|h26[45]|u?fmf|seq|flv|csv|tsv|h5|slp|npz|npy|nc))$",
     re.IGNORECASE,
 )
+PROJECT = re.compile(r".*\.\d{3}_(?=.)")  # SLEAP names an exported file PROJECT.000_VIDEO.analysis.h5
 
 
 def match_names(names: Iterable[str], recordings: Sequence[Recording], what: str) -> dict[str, str]:
     """By name in a table of `what`, such as events, the name of the recording that it means.
 
-    Names mean the recording of the same name; or else the only one whose name differs from it in case, folders, the
-    ending of a file or what trackers append, such as DeepLabCut's scorer. Names that mean no recording, and recordings
+    A name means the recording of the same name; or else the only one whose name differs from it in case, folders, the
+    ending of a file or what trackers add, such as DeepLabCut's scorer. Names that mean no recording, and recordings
     without a name in the table, are said. Raises ValueError if a name may mean several recordings, if files in two
     folders mean the same recording, or if no name means any.
     """
     known, names = list(dict.fromkeys(one.name for one in recordings)), list(dict.fromkeys(names))
     found, folders = {}, {_folder(one) for one in known} - {""}
+    forms = [(form, [form(one) for one in known]) for form in (str, _stem, lambda name: PROJECT.sub("", _stem(name)))]
     for name in names:
-        fits = [one for one in known if one == name] or [one for one in known if _stem(one) == _stem(name)]
+        alike = ([one for one, form in zip(known, there, strict=True) if form == how(name)] for how, there in forms)
+        fits = next(filter(None, alike), [])
         if name not in known and _folder(name) in folders:
             fits = [one for one in fits if _folder(one) == _folder(name)]
         if len(fits) > 1:
