@@ -18,7 +18,7 @@ BEHAVIOURS = ("behaviour", "behavior", "label")
 RECORDINGS = ("media file name", "media file path", "media file", "recording", "video")
 SECONDS = (("start (s)", "stop (s)"), ("start_s", "end_s"), ("start_s", "stop_s"), ("start_time", "end_time"))
 FRAMES = (("start", "end"), ("start", "stop"), ("start_frame", "end_frame"))
-UNKNOWN = ("", "NA", "Not found")
+UNKNOWN = ("", "NA", "Not found", "No focal subject")  # as BORIS writes it
 Row = tuple[str, dict[str, str]]  # where it is, for messages, and its cells by the name of the column
 
 
@@ -145,7 +145,7 @@ def _of_each_frame(rows: list[Row], names: list[str], path: Path) -> list[Event]
     unit = "frame" if "frame" in names else "time"
     columns = [name for name in names if name not in (unit, "", *RECORDINGS, "individual", "subject")]
     wide = not {*BEHAVIOURS} & {*names}
-    runs: dict[tuple, list[Event]] = {}
+    runs: dict[tuple[str, str, str | None], list[list[float]]] = {}
     places = [_frame(row, unit) if unit == "frame" else _seconds(row, unit) for row in rows]
     step = 1 if unit == "frame" else next((b - a for a, b in pairwise(places) if b > a), 1.0)
     for row, place in zip(rows, places, strict=True):
@@ -158,14 +158,15 @@ def _of_each_frame(rows: list[Row], names: list[str], path: Path) -> list[Event]
                 raise ValueError(f"{where} does not tell the behaviour; expected {said}")
             shown = [name for name, value in values.items() if value[:1] == "1"]
             shown = shown or [OTHER] * any(value[:1] == "0" for value in values.values())
+        recording, individual = _video(cells, path), _individual(cells)
         for behaviour in filter(None, shown):
-            event = _event((where, cells | {"behaviour": behaviour}), place, place + step, path)
-            events = runs.setdefault((event.recording, event.individual, behaviour), [])
-            if events and abs(events[-1].end - place) < step / 2:
-                events[-1] = events[-1]._replace(end=place + step)
+            spans = runs.setdefault((recording, behaviour, individual), [])
+            if spans and abs(spans[-1][1] - place) < step / 2:
+                spans[-1][1] = place + step
             else:
-                events.append(event._replace(seconds=unit == "time", every_frame=True))
-    return [event for events in runs.values() for event in events]
+                spans.append([place, place + step])
+    of_all = {"seconds": unit == "time", "every_frame": True}
+    return [Event(run[0], *span, *run[1:], **of_all) for run, spans in runs.items() for span in spans]
 
 
 def _event(row: Row, start: float, end: float, path: Path) -> Event:
@@ -175,9 +176,11 @@ def _event(row: Row, start: float, end: float, path: Path) -> Event:
     behaviour = _of(cells, *BEHAVIOURS)
     if not behaviour:
         raise ValueError(f"{where} names no behaviour; expected one in a column behaviour, behavior or label")
-    individual = _of(cells, "individual", "subject")
-    individual = None if individual in ("", "No focal subject") else individual
-    return Event(_video(cells, path), start, end, behaviour, individual)
+    return Event(_video(cells, path), start, end, behaviour, _individual(cells))
+
+
+def _individual(cells: dict[str, str]) -> str | None:
+    return _of(cells, "individual", "subject") or None
 
 
 def _video(cells: dict[str, str], path: Path) -> str:
@@ -186,7 +189,10 @@ def _video(cells: dict[str, str], path: Path) -> str:
 
 def _of(cells: dict[str, str], *columns: str) -> str:
     """The first cell of these columns that says anything, or ''."""
-    return next((cells[name] for name in columns if cells.get(name, "") not in UNKNOWN), "")
+    for name in columns:
+        if cells.get(name, "") not in UNKNOWN:
+            return cells[name]
+    return ""
 
 
 def _numbers(cells: dict[str, str], *columns: str) -> list[float | None]:

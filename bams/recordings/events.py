@@ -68,13 +68,15 @@ def label_recordings(
 
 
 def _say_what_is_outside(recordings: Sequence[Recording], by_name: dict[str, list[Event]]) -> None:
-    for name, events in by_name.items():
-        parts = [recording for recording in recordings if recording.name == name]
-        first = min(one.first_frame for one in parts)
-        after = max(one.first_frame + one.frame_step * one.keypoints.shape[1] for one in parts)
-        frames = [_file_frames(event, parts[0]) for event in events]
+    parts: dict[str, list[Recording]] = {}
+    for recording in recordings:
+        parts.setdefault(recording.name, []).append(recording)
+    for name, some in parts.items():
+        first = min(one.first_frame for one in some)
+        after = max(one.first_frame + one.frame_step * one.keypoints.shape[1] for one in some)
+        frames = [_file_frames(event, some[0]) for event in by_name[name]]
         if outside := sum(start < first or end > after for start, end in frames):
-            said = f"{outside} of {len(events)} events of {name} are not within its frames, {first} to {after - 1:g}"
+            said = f"{outside} of {len(frames)} events of {name} are not within its frames, {first} to {after - 1:g}"
             print(f"{said}: what lies outside is left out", file=sys.stderr)
 
 

@@ -25,19 +25,23 @@ def match_names(names: Iterable[str], recordings: Sequence[Recording], what: str
     """
     known, names = list(dict.fromkeys(one.name for one in recordings)), list(dict.fromkeys(names))
     found, folders = {}, {_folder(one) for one in known} - {""}
-    forms = [(form, [form(one) for one in known]) for form in (str, _stem, lambda name: PROJECT.sub("", _stem(name)))]
+    by_form: dict[tuple, list[str]] = {}
+    for one in known:
+        for form in _forms(one):
+            by_form.setdefault(form, []).append(one)
     for name in names:
-        alike = ([one for one, form in zip(known, there, strict=True) if form == how(name)] for how, there in forms)
-        fits = next(filter(None, alike), [])
+        fits = next((by_form[form] for form in _forms(name) if form in by_form), [])
         if name not in known and _folder(name) in folders:
             fits = [one for one in fits if _folder(one) == _folder(name)]
         if len(fits) > 1:
             raise ValueError(f"{name} in the table of {what} may mean {listed(fits)}; write these names there")
         if fits:
             found[name] = fits[0]
-    for name, other in ((one, two) for one in found for two in found if found[one] == found[two]):
-        if "" not in (_folder(name), _folder(other)) and _folder(name) != _folder(other):
-            raise ValueError(f"{name} and {other} in the table of {what} both seem to mean the recording {found[name]}")
+    first: dict[str, str] = {}
+    for name, one in found.items():
+        other = first.setdefault(one, name) if _folder(name) else name
+        if _folder(other) != _folder(name):
+            raise ValueError(f"{other} and {name} in the table of {what} both seem to mean the recording {one}")
     if not found:
         raise ValueError(f"no {what} match a recording: they name {listed(names)}, the recordings are {listed(known)}")
     for said, missing in (
@@ -47,6 +51,11 @@ def match_names(names: Iterable[str], recordings: Sequence[Recording], what: str
         if missing:
             print(f"{said} {listed(missing)}", file=sys.stderr)
     return found
+
+
+def _forms(name: str) -> list[tuple[int, str]]:
+    """What a name is compared by: itself, or else its stem, or else the video in it."""
+    return list(enumerate((name, _stem(name), PROJECT.sub("", _stem(name)))))
 
 
 def _parts(name: str) -> list[str]:
