@@ -97,11 +97,16 @@ def test_rows_of_each_frame(tmp_path):
 
 @pytest.mark.parametrize(("unit", "step"), [("frame", 1), ("time", 0.1)])
 def test_a_column_for_each_behaviour(tmp_path, unit, step):
-    rows = [f"{unit},rest,run"] + [f"{i * step:g},{int(i < 3)},{int(5 <= i < 8)}" for i in range(10)]
+    rows = [f"{unit},rest,Run"] + [f"{i * step:g},{int(i < 3)},{int(5 <= i < 8)}" for i in range(10)]
     events = read_events(write(tmp_path / "a.csv", "\n".join(rows)))
     (labelled,) = label_recordings([recording(frames=12, fps=10)], events)
-    expected = ["rest"] * 3 + ["other"] * 2 + ["run"] * 3 + ["other"] * 2 + [""] * 2
+    expected = ["rest"] * 3 + ["other"] * 2 + ["Run"] * 3 + ["other"] * 2 + [""] * 2
     assert labelled.labels["behaviour"].tolist() == expected
+
+
+def test_a_project_of_boris_is_refused_by_its_name(tmp_path):
+    with refused("is a project of BORIS: export its aggregated events as CSV", tmp_path):
+        read_events(write(tmp_path / "a.boris", '{"time_format": "s"}'))
 
 
 def test_a_folder_and_a_pattern_are_all_their_tables(tmp_path):
@@ -209,6 +214,8 @@ def test_seconds_need_the_rate_of_the_video(capsys):
         label_recordings([recording(frames=5000)], [event._replace(fps=29.97)])
     label_recordings([recording()], [event, Event("a", 200, 300, "late"), event._replace(fps=29.97)])
     assert "1 of 3 events of a are not within its frames, 0 to 99: what lies outside" in capsys.readouterr().err
+    with refused("no event is within the frames of its recording"):
+        label_recordings([recording()], [Event("a", 200, 300, "late", every_frame=True)])
 
 
 # --- names -------------------------------------------------------------------------------------

@@ -65,7 +65,9 @@ def read_events(path: str | Path) -> list[Event]:
 
 
 def _read_file(path: Path) -> list[Event]:
-    cells = [(line, row) for line, row in read_rows(path)]
+    if path.suffix.lower() == ".boris":
+        raise ValueError(f"{path} is a project of BORIS: export its aggregated events as CSV, and give that file")
+    cells = read_rows(path)
     headers = [[cell.lower() for cell in row] for _, row in cells]
     of_time = {"time", "frame", *(name for pair in (*SECONDS, *FRAMES) for name in pair)}
     header = next((i for i, names in enumerate(headers) if of_time & {*names} and len(names) > 1), None)
@@ -90,7 +92,7 @@ def _read_file(path: Path) -> list[Event]:
             return [_event(row, _frame(row, start), _frame(row, end) + 1, path) for row in rows]
     if not {"time", "frame"} & {*names}:
         raise ValueError(f"{path} needs both the start and the end of events; its columns are {listed(names)}")
-    return _of_each_frame(rows, names, path)
+    return _of_each_frame(rows, dict(zip(names, cells[header][1], strict=True)), path)
 
 
 def _paired(rows: list[Row]) -> list[tuple[Row, float, float]]:
@@ -140,10 +142,11 @@ def _in_videos(spans: list[tuple[Row, float, float]], path: Path) -> list[Event]
     return events
 
 
-def _of_each_frame(rows: list[Row], names: list[str], path: Path) -> list[Event]:
+def _of_each_frame(rows: list[Row], names: dict[str, str], path: Path) -> list[Event]:
     """Runs of rows with the same behaviour, from one row per frame or per step of time."""
     unit = "frame" if "frame" in names else "time"
-    columns = [name for name in names if name not in (unit, "", *RECORDINGS, "individual", "subject")]
+    others = ("", "frame", "time", "observation id", "individual", "subject", *RECORDINGS)
+    columns = [name for name in names if name not in others]
     wide = not {*BEHAVIOURS} & {*names}
     runs: dict[tuple[str, str, str | None], list[list[float]]] = {}
     places = [_frame(row, unit) if unit == "frame" else _seconds(row, unit) for row in rows]
@@ -156,7 +159,7 @@ def _of_each_frame(rows: list[Row], names: list[str], path: Path) -> list[Event]
             if not {*values.values()} <= {"0", "1", "0.0", "1.0", ""}:
                 said = f"a column behaviour, or 0 and 1 in the columns {listed(columns)}"
                 raise ValueError(f"{where} does not tell the behaviour; expected {said}")
-            shown = [name for name, value in values.items() if value[:1] == "1"]
+            shown = [names[name] for name, value in values.items() if value[:1] == "1"]
             shown = shown or [OTHER] * any(value[:1] == "0" for value in values.values())
         recording, individual = _video(cells, path), _individual(cells)
         for behaviour in filter(None, shown):

@@ -41,7 +41,8 @@ def label_recordings(
             by_name[found[event.recording]].append(event)
     spans = [_spans(recording, by_name[recording.name]) for recording in recordings]
     _say_what_is_outside(recordings, by_name)
-    masks = [_masks(recording, some) for recording, some in zip(recordings, spans, strict=True)]
+    subjects = [{event.individual for event in by_name[recording.name]} - {None} for recording in recordings]
+    masks = [_masks(*given) for given in zip(recordings, spans, subjects, strict=True)]
     shared = {one for of in masks for one, mask in of.items() if any((mask & of[b]).any() for b in of if b != one)}
     if shared:
         said = f"{listed(sorted(shared))} overlap: each is a label of its own, such as '{name} {min(shared)}'"
@@ -49,6 +50,8 @@ def label_recordings(
     classes = {one for of in masks for one in of}
     labels = {name: classes - shared} if classes - shared - {OTHER} else {}
     labels |= {f"{name} {one}": {one} for one in sorted(shared)}
+    if not labels:
+        raise ValueError("no event is within the frames of its recording, so there is nothing to label")
     width = f"U{max(map(len, (OTHER, *classes)))}"
     each = any(len(mask) > 1 for of in masks for mask in of.values())
     labelled = []
@@ -56,7 +59,7 @@ def label_recordings(
         some = by_name[recording.name]
         scored = np.full((len(recording.individuals) if each else 1, recording.keypoints.shape[1]), bool(some))
         if any(event.every_frame for event in some):
-            scored &= np.logical_or.reduce([*of.values()])
+            scored &= np.logical_or.reduce([*of.values(), np.zeros_like(scored)])
         added = {}
         for label, behaviours in labels.items():
             values = np.where(scored, OTHER, "").astype(width)
@@ -87,9 +90,9 @@ def _spans(recording: Recording, events: list[Event]) -> list[Span]:
     return [span for span in spans if span[1] < span[2]]
 
 
-def _masks(recording: Recording, spans: list[Span]) -> dict[str, np.ndarray]:
-    """By behaviour, its frames, bool (A, T), or (1, T) without individuals."""
-    names, subjects = recording.individuals, {event.individual for event, _, _ in spans} - {None}
+def _masks(recording: Recording, spans: list[Span], subjects: set[str]) -> dict[str, np.ndarray]:
+    """By behaviour, its frames, bool (A, T), or (1, T) without subjects of the events."""
+    names = recording.individuals
     alone = len(names) == len(subjects) == 1  # whatever the table calls it
     if missing := [] if alone else sorted(subjects - {*names}):
         said = f"the individuals of events, {listed(missing)}, are not in {recording.name}, which has {listed(names)}"
