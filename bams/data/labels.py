@@ -221,8 +221,8 @@ def _rows(name: str, values: Any, counts: tuple[int, int], axes: int) -> Sequenc
         values = values.reshape(tracks, *values.shape[2:])
     if len(values) not in counts:
         expected = f"{recordings} recordings" + (f" or {tracks} tracks" if tracks != recordings else "")
-        raise ValueError(f"{name} has {len(values)} entries for {expected}")
+        raise ValueError(f"{name} has {len(values)} entries for {expected}; its first axis must be these")
     if any(np.ndim(row) != axes - 1 for row in values):
-        kind = "one value each" if axes == 1 else "one value per frame"
+        kind = "one value each" if axes == 1 else "one value per frame, such as the number of its class"
         raise ValueError(f"{name} has entries with axes {np.shape(values[0])}; expected {kind}")
     return values
