@@ -94,7 +94,7 @@ class BAMSEmbedder(TransformerMixin, BaseEstimator):
     def plan(
         self, recordings: Sequence[Recording], resume: Checkpoint | None = None, kept: Mapping[str, Any] | None = None
     ) -> tuple[Plan, list[Recording]]:
-        """What `fit` trains on `prepare`d recordings, and the recordings of its training windows.
+        """What `fit` trains on recordings from `prepare`, and the recordings of its training windows.
 
         Recordings too short to learn from are left out, as are individuals that are never tracked. The checkpoint
         also keeps the settings `kept`.

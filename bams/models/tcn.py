@@ -50,7 +50,7 @@ class TemporalConvNet(nn.Module):
     """A causal temporal convolutional network: the output at frame t depends on frames up to t only.
 
     Block i has `num_channels[i]` output channels; the last is the size C of the embedding. Each of its convolutions
-    combines `kernel_size` frames that are `dilation`**i frames apart.
+    combines `kernel_size` frames that are `dilation` to the power of i apart.
     """
 
     def __init__(
