@@ -4,6 +4,7 @@ Axes: A individuals in a recording, T frames, C embedding channels, M frames tha
 """
 
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -17,7 +18,7 @@ from bams import checkpoint, plots
 from bams.app.cli import Settings
 from bams.compute.devices import pick_device
 from bams.data.keypoints import KeypointsDataset, group_tracks
-from bams.data.labels import TAGS, annotations_of, as_annotations
+from bams.data.labels import TAGS, annotations_of, as_annotations, as_label
 from bams.embed.offline import embed_tracks
 from bams.embed.pooled import pool_individuals
 from bams.embedder.defaults import make_dataset
@@ -61,17 +62,37 @@ def with_labels(recordings: Sequence[Recording], labels: Annotations) -> list[Re
 
 
 def labels_of(recordings: Sequence[Recording], eval_utils: Mapping[str, Any]) -> Annotations:
-    """The labels that recordings carry, of the names in `eval_utils`, as a data set takes them."""
+    """The labels that recordings carry, as a data set takes them; `eval_utils` tell of some what they are."""
+    utils = {key: value for key, value in eval_utils.items() if key != "padded_frames"}
+    utils |= {tag: list(utils.get(tag, ())) for tag in TAGS}
+    utils |= {key: dict(utils.get(key, {})) for key in ("sequence_level_dict", "class_names")}
     annotations: dict[str, Any] = {"video_name": [recording.group or recording.name for recording in recordings]}
-    for name in (name for tag in TAGS for name in eval_utils.get(tag, ())):
-        axes = 0 if eval_utils.get("sequence_level_dict", {}).get(name) else 1
-        rows = [(recording.labels if axes else recording.about)[name] for recording in recordings]
-        annotations[name] = [one for row in rows for one in (row if row.ndim > axes else [row])]
-    return annotations, {key: value for key, value in eval_utils.items() if key != "padded_frames"}
+    for axes, kind in ((1, "labels"), (0, "about")):
+        for name in dict.fromkeys(name for recording in recordings for name in getattr(recording, kind)):
+            rows = _rows_of([getattr(recording, kind).get(name) for recording in recordings], recordings, axes)
+            if not any(name in utils[tag] for tag in TAGS):
+                rows, tag, class_names = as_label(rows, name)
+                utils[tag].append(name)
+                utils["class_names"] |= {} if class_names is None else {name: class_names}
+            utils["sequence_level_dict"][name] = axes == 0
+            annotations[name] = rows
+    return annotations, utils
+
+
+def _rows_of(found: list[np.ndarray | None], recordings: Sequence[Recording], axes: int) -> list[np.ndarray]:
+    """A label by recording, or by track where it is of tracks; not labelled where a recording has none."""
+    first = next(row for row in found if row is not None)
+    missing, by_track = {"U": "", "i": -1}.get(first.dtype.kind, np.nan), any(np.ndim(row) > axes for row in found)
+    rows = []
+    for row, recording in zip(found, recordings, strict=True):
+        frames = recording.keypoints.shape[1:2] if axes else ()
+        row = np.full(frames, missing, first.dtype) if row is None else row
+        rows += list(np.broadcast_to(row, (len(recording.individuals), *frames))) if by_track else [row]
+    return rows
 
 
 class LabelEvaluation:
-    """Linear read-outs of labels after each epoch, see `bams.train`; ValueError at once if one cannot be read out."""
+    """Linear read-outs of labels after each epoch, see `bams.train`; ValueError at once if none can be read out."""
 
     def __init__(self, settings: Settings, recordings: list[Recording], plan: Plan, eval_utils: Mapping[str, Any]):
         config, self.every = settings.script, settings.script.eval_every
@@ -89,7 +110,23 @@ class LabelEvaluation:
         options = {"most_frames": config.eval_frames, "folds": config.eval_folds, "fps": recordings[0].fps or 30}
         device = pick_device(settings.train.device)
         self.read_out = partial(evaluate_model, dataset=dataset, device=device, **options)
-        self.read_out(None)
+        self._leave_out_labels(dataset)
+
+    def _leave_out_labels(self, dataset: KeypointsDataset) -> None:
+        """Leave out labels that cannot be read out, and say why; ValueError if none is left."""
+        notes, kept = dataset.annotations, []
+        for label in notes.labels:
+            dataset.annotations = replace(notes, labels=[label])
+            try:
+                self.read_out(None)
+                kept.append(label)
+            except ValueError as error:
+                if len(notes.labels) == 1:
+                    raise
+                print(f"left out the label {label.name}: {error}", file=sys.stderr)
+        if not kept:
+            raise ValueError(f"none of the labels {', '.join(label.name for label in notes.labels)} can be read out")
+        dataset.annotations = replace(notes, labels=kept)
 
     def __call__(self, model: BAMS, epoch: int) -> tuple[dict[str, float], dict[str, "Figure"]]:
         """Scores and confusion matrices to log, if a read-out is due after this epoch."""

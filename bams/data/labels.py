@@ -116,11 +116,10 @@ def annotations_of(arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, Any], di
             raise ValueError(f"the array {key} does not name a label: call it {key}X for a label X")
         if name in annotations:
             raise ValueError(f"both labels_{name} and seq_labels_{name} are given: give one of them another name")
-        annotations[name], names = arrays[key], arrays.get(f"{key}_names")
+        names = arrays.get(f"{key}_names")
         names = None if names is None else names.astype(str).tolist()
-        if arrays[key].dtype.kind in "USO":
-            (annotations[name],), names = text_classes([arrays[key]], names, name)
-        utils[TAGS[names is None and not _are_classes(arrays[key])]].append(name)
+        (annotations[name],), tag, names = as_label([arrays[key]], name, names)
+        utils[tag].append(name)
         utils["sequence_level_dict"][name] = key.startswith("seq_")
         if names is not None:
             utils["class_names"][name] = names
@@ -132,6 +131,20 @@ def annotations_of(arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, Any], di
     if "recording_ids" in arrays:
         annotations["video_name"] = arrays["recording_ids"].astype(str).tolist()
     return annotations, utils
+
+
+def as_label(
+    rows: Sequence[np.ndarray], name: str, class_names: Sequence[str] | None = None
+) -> tuple[list[np.ndarray], str, list[str] | None]:
+    """Values of a label as numbers, whether it is of classes or a measure (one of `TAGS`), and the names of classes.
+
+    Text, whole numbers of type int or bool, what has class names, and floats that are all whole and from -1 to 19 (or
+    NaN) are classes; others are measures.
+    """
+    if any(row.dtype.kind in "USO" for row in rows):
+        rows, class_names = text_classes(rows, class_names, name)
+    classes = class_names is not None or _are_classes(np.concatenate([np.ravel(row) for row in rows]))
+    return list(rows), TAGS[not classes], None if class_names is None else list(class_names)
 
 
 def text_classes(
