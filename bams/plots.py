@@ -70,7 +70,7 @@ def plot_ethogram(
     *,
     track_names: Sequence[str] | None = None,
     fps: float | None = None,
-    first_frame: int = 0,
+    first_frame: float = 0,
     axes: Any = None,
 ) -> "Figure":
     """Who does what when: bouts as bars over time, which is in frames without `fps` (frames per second).
@@ -105,7 +105,7 @@ def plot_recording(
     keypoints: np.ndarray,
     *,
     fps: float | None = None,
-    first_frame: int = 0,
+    first_frame: float = 0,
     unit: str = "units",
     axes: Any = None,
 ) -> "Figure":
@@ -233,7 +233,7 @@ def _scatter(panel: Any, points: np.ndarray, label: str, values: np.ndarray, nam
         panel.legend(title=label, alignment="left", ncols=1 + len(names) // 15, **BESIDE)
 
 
-def _times(panel: Any, frames: int, fps: float | None, first_frame: int) -> np.ndarray:
+def _times(panel: Any, frames: int, fps: float | None, first_frame: float) -> np.ndarray:
     """The edges of the frames, (frames + 1,), in seconds or frames; also set as the panel's x axis."""
     edges = (first_frame + np.arange(frames + 1)) / (fps or 1)
     panel.set(xlim=(edges[0], edges[-1]), xlabel="time (s)" if fps else "frame")

@@ -12,7 +12,7 @@ from refusals import refused
 
 from bams.embed import export
 from bams.embed.export import KINDS, ROWS, write_embeddings
-from bams.embed.tracks import GROUP, TrackEmbedding
+from bams.embed.tracks import ABOUT, GROUP, TrackEmbedding
 
 ODD = np.array([np.nan, -0.0, 1e-45, -3.4028235e38, 1 / 3, 16777216, 0.1, np.inf], np.float32)
 ENCODERS = ("short_term", "long_term")
@@ -29,7 +29,8 @@ def random_embs(frames, seed=0, sizes=(8, 3)):
 
 
 def two_mice(fps=30.0):
-    return [TrackEmbedding("cage 1", name, random_embs(50, seed), 100, fps) for seed, name in enumerate("ba")]
+    tracked = np.linspace(0, 1, 50, dtype=np.float32)
+    return [TrackEmbedding("cage 1", name, random_embs(50, seed), 100, fps, tracked) for seed, name in enumerate("ba")]
 
 
 def read_table(kind, path):
@@ -39,29 +40,32 @@ def read_table(kind, path):
     table = pandas.read_csv(path, dtype=str, keep_default_na=False)
     cells = table.iloc[:, 2:]
     assert not (cells == "nan").any(axis=None)
-    types = {"frame": int} | dict.fromkeys(cells.columns[2:], "f4")
+    types = {"frame": float if cells["frame"].str.contains(".", regex=False).any() else int}
+    types |= dict.fromkeys(cells.columns[2:], "f4")
     numbers = cells.map(lambda cell: float(cell or "nan")).astype(types)
     return pandas.concat([table.iloc[:, :2], numbers], axis=1)
 
 
 def read_back(kind, path):
-    """Name of the recording, and by individual frame (T,), time_s (T,) and the channels of all encoders (T, C)."""
+    """Name of the recording; by individual frame, time_s and tracked (T,), and the channels of all encoders (T, C)."""
     if kind == "hdf5":
         with h5py.File(path) as content:
             groups = {group.attrs["individual"]: group for group in content.values()}
             embs = {who: np.concatenate([group[name] for name in ENCODERS], axis=1) for who, group in groups.items()}
-            found = {who: (group["frame"][()], group["time_s"][()], embs[who]) for who, group in groups.items()}
+            found = {who: [group[name][()] for name in ABOUT[2:]] + [embs[who]] for who, group in groups.items()}
             return content.attrs["recording"], found
     if kind == "npz":
         with np.load(path, allow_pickle=False) as content:
             embs = np.concatenate([content[name] for name in ENCODERS], axis=2)
-            each = zip(content["individuals"].tolist(), embs, strict=True)
-            return content["recording"].item(), {who: (content["frame"], content["time_s"], emb) for who, emb in each}
+            frame, time = content["frame"], content["time_s"]
+            each = zip(content["individuals"].tolist(), content["tracked"], embs, strict=True)
+            return content["recording"].item(), {who: (frame, time, tracked, emb) for who, tracked, emb in each}
     table = read_table(kind, path)
-    assert list(table)[:4] == ["recording", "individual", "frame", "time_s"]
+    assert list(table)[:5] == ["recording", "individual", "frame", "time_s", "tracked"]
     (name,) = set(table["recording"])
     parts = {who: part.iloc[:, 2:] for who, part in table.groupby("individual", sort=False)}
-    return name, {who: (*part.iloc[:, :2].to_numpy().T, part.iloc[:, 2:].to_numpy()) for who, part in parts.items()}
+    numbers = {who: [part[name].to_numpy() for name in ABOUT[2:]] for who, part in parts.items()}
+    return name, {who: (*numbers[who], part.iloc[:, 3:].to_numpy()) for who, part in parts.items()}
 
 
 def assert_same_bits(left, right):
@@ -99,7 +103,8 @@ def test_files_hold_what_was_given(tmp_path, monkeypatch, kind, rows, fps):
     assert recording == "cage 1"
     assert list(found) == (["a", "b"] if kind == "hdf5" else ["b", "a"])
     for mouse in mice:
-        frame, time, channels = found[mouse.individual]
+        frame, time, tracked, channels = found[mouse.individual]
+        assert_same_bits(tracked, mouse.tracked)
         np.testing.assert_array_equal(frame, np.arange(100, 150))
         np.testing.assert_array_equal(time, np.arange(100, 150) / (fps or np.nan))
         assert_same_bits(channels, mouse.table())
@@ -111,13 +116,14 @@ def test_what_else_is_in_the_files(tmp_path, fps):
     with h5py.File(paths["hdf5"]) as content, np.load(paths["npz"]) as arrays:
         for found in (content.attrs["fps"], arrays["fps"]):
             np.testing.assert_equal(float(found), fps or np.nan)
-        assert set(content.attrs) == {"recording", "fps"}
+        assert content.attrs["frame_step"] == arrays["frame_step"] == 1
+        assert set(content.attrs) == {"recording", "fps", "frame_step"}
         assert dict(content["b"].attrs) == {"individual": "b", "first_frame": 100}
-        assert set(content["b"]) == {"frame", "time_s", *ENCODERS}
-        assert set(arrays) == {*ENCODERS, "individuals", "frame", "time_s", "fps", "recording"}
+        assert set(content["b"]) == {*ABOUT[2:], *ENCODERS}
+        assert set(arrays) == {*ABOUT[2:], *ENCODERS, "individuals", "fps", "frame_step", "recording"}
     table = pyarrow.parquet.read_table(paths["parquet"])
     assert table["time_s"].null_count == (0 if fps else 100)
-    assert table.column_names == ["recording", "individual", "frame", "time_s", *two_mice()[0].columns]
+    assert table.column_names == [*ABOUT, *two_mice()[0].columns]
     assert table.column_names == list(pandas.read_csv(paths["csv"]))
 
 
@@ -135,9 +141,10 @@ def test_parts_of_a_recording_are_put_together_by_frame(tmp_path, kind):
     kept = np.r_[0:15, 40:60]
     _, found = read_back(kind, *write_embeddings(tmp_path, parts, kind))
     assert list(found) == ["a", "b"]
-    for frame, time, channels in found.values():
+    for frame, time, tracked, channels in found.values():
         np.testing.assert_array_equal(frame, 1000 + kept)
         np.testing.assert_array_equal(time, (1000 + kept) / 25)
+        assert np.isnan(tracked).all()  # not known
         assert_same_bits(channels, np.concatenate(list(whole.values()), axis=1)[kept])
 
 
@@ -152,13 +159,45 @@ def test_individuals_in_other_parts_share_the_frames_of_npz(tmp_path):
         assert_same_bits(content["short_term"], expected)
 
 
+# of two segments of 5 and 3 frames at steps of 2, 1.2 and 0.5 frames of the file
+RESAMPLED = {
+    2.0: ((0, 2, 4, 6, 8), (9, 11, 13)),
+    1.2: ((0, 1.2, 2.4, 3.6, 4.8), (5, 6.2, 7.4)),
+    0.5: ((0, 0.5, 1, 1.5, 2), (3, 3.5, 4)),
+}
+
+
+@pytest.mark.parametrize("step", RESAMPLED)
+@pytest.mark.parametrize("kind", KINDS)
+def test_resampled_parts_are_written_at_the_frames_of_the_file(tmp_path, kind, step):
+    first, second = RESAMPLED[step]
+    whole, fps = random_embs(8), 30 / step  # the file has 30 frames per second
+    parts = [
+        TrackEmbedding("r", "a", {name: emb[span] for name, emb in whole.items()}, place, fps, frame_step=step)
+        for span, place in ((slice(5, 8), second[0]), (slice(5), 0))
+    ]
+    np.testing.assert_array_equal(parts[0].frame, second)
+    _, found = read_back(kind, *write_embeddings(tmp_path, parts, kind))
+    frame, time, _, channels = found["a"]
+    assert frame.dtype.kind == ("i" if step == 2 else "f")
+    np.testing.assert_array_equal(frame, [*first, *second])
+    np.testing.assert_allclose(time, np.array([*first, *second]) / 30, rtol=1e-12)
+    assert_same_bits(channels, np.concatenate(list(whole.values()), axis=1))
+
+
+def test_a_rate_that_is_nearly_a_multiple_gives_whole_frames():
+    track = TrackEmbedding("r", "a", random_embs(1000), 7, 29.97, frame_step=59.94 / 29.97 + 1e-12)
+    assert track.frame.dtype == np.int64
+    np.testing.assert_array_equal(track.frame, 7 + 2 * np.arange(1000))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_pooled_individuals_have_a_file_of_their_own(tmp_path, kind):
     pooled = TrackEmbedding("cage 1", GROUP, random_embs(50, 9, sizes=(4, 6)), 100, 30)
     paths = write_embeddings(tmp_path, [*two_mice(), pooled], kind)
     assert [path.stem for path in paths] == ["cage 1_embeddings", "cage 1_group_embeddings"]
     assert set(read_back(kind, paths[0])[1]) == {"a", "b"}
-    ((name, (_, _, channels)),) = read_back(kind, paths[1])[1].items()
+    ((name, (*_, channels)),) = read_back(kind, paths[1])[1].items()
     assert name == "group"
     assert_same_bits(channels, pooled.table())
 
@@ -191,7 +230,7 @@ def test_any_name_makes_one_file_in_the_folder(tmp_path, kind, name):
     shown = name.replace("\0", "?").replace("\udce9", "?")
     recording, found = read_back(kind, path)
     assert (recording, list(found)) == (shown, [shown])
-    assert_same_bits(found[shown][2], track.table())
+    assert_same_bits(found[shown][3], track.table())
 
 
 def test_names_that_file_systems_confuse_have_files_and_groups_of_their_own(tmp_path):
@@ -216,6 +255,8 @@ def test_names_that_file_systems_confuse_have_files_and_groups_of_their_own(tmp_
         ({"embs": {"a": np.zeros((3, 2), np.float32), "b": np.zeros((4, 2), np.float32)}}, "of the same frames"),
         ({"embs": {"frame": np.zeros((3, 2), np.float32)}}, "an encoder named frame"),
         ({"fps": 0}, "0 frames per second"),
+        ({"frame_step": -1.0}, "frame_step of -1.0; expected a number above 0"),
+        ({"tracked": np.ones(4, np.float32)}, r"tracked of axes \(4,\); expected \(3,\), the frames"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(changes, message):
@@ -228,6 +269,7 @@ def test_arrays_that_do_not_fit_are_refused(changes, message):
     [
         (TrackEmbedding("r", "b", random_embs(5, sizes=(4, 3)), 0, 30), "other encoders or channels"),
         (TrackEmbedding("r", "b", random_embs(5), 0, 25), "25 frames per second, others there 30"),
+        (TrackEmbedding("r", "b", random_embs(5), 0, 30, frame_step=2.0), "a frame_step of 2.0, others there 1.0"),
         (TrackEmbedding("r", "a", random_embs(5), 9, 30), "twice at frame 9"),
     ],
 )

@@ -69,7 +69,7 @@ def test_notebook_runs_from_a_fresh_clone(tmp_path: Path, monkeypatch: pytest.Mo
 def test_notebook_on_files_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Recordings of two lengths, labels of recordings and of tracks, some missing, names for some."""
     mice = simulate.simulate_mice(10, frames=400, individuals=2, seed=0)
-    mice.keypoints[1, :, 350:] = np.nan
+    mice.keypoints[1, :, 350:] = mice.keypoints[4, 1] = np.nan  # one ends early, one mouse is never there
     labels = {
         "labels_mode": mice.modes.reshape(20, 400),
         "labels_mode_names": np.array(simulate.MODES),

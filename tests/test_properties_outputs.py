@@ -66,9 +66,11 @@ def embeddings(draw: st.DrawFn) -> list[TrackEmbedding]:
     found = []
     for name in draw(st.lists(names(), min_size=1, max_size=4, unique=True)):
         fps, frames = draw(st.sampled_from((None, 29.97))), draw(st.sampled_from((1, 5)))
+        step = draw(st.sampled_from((1.0, 2.0, 0.8)))
         for individual in draw(st.lists(names() | st.just("group"), min_size=1, max_size=2, unique=True)):
             embs = {e: draw(any_numbers((frames, 2))) for e in ("short_term", "long_term")}
-            found.append(TrackEmbedding(name, individual, embs, draw(st.sampled_from((0, 7))), fps))
+            tracked = draw(st.none() | any_numbers((frames,)))
+            found.append(TrackEmbedding(name, individual, embs, draw(st.sampled_from((0, 7))), fps, tracked, step))
     return found
 
 
@@ -88,7 +90,9 @@ def test_embeddings_of_any_name_stay_in_their_folder(tmp_path, kind: str, tracks
             with path.open(newline="", encoding="utf-8") as file:
                 rows += list(csv.reader(file))[1:]
         values = np.array([[float(cell or "nan") for cell in row[4:]] for row in rows], np.float32)
-        expected = np.concatenate([track.table() for track in tracks])
+        unknown = np.full(5, np.nan, np.float32)
+        tracked = [unknown[: len(track)] if track.tracked is None else track.tracked for track in tracks]
+        expected = np.concatenate([np.c_[known, track.table()] for known, track in zip(tracked, tracks, strict=True)])
         np.testing.assert_array_equal(np.sort(values, axis=0), np.sort(expected, axis=0))
 
 

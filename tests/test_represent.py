@@ -69,6 +69,20 @@ def test_representations_are_the_models_embeddings_track_by_track():
             assert np.isnan(result[name][i, len(track) :]).all()
 
 
+def test_representations_are_nan_where_a_track_of_keypoints_is_not_there():
+    recordings = keypoint_recordings()
+    recordings[1][0] = np.nan  # never there
+    dataset = KeypointsDataset.of_recordings(recordings, hoa_bins=4)
+    model = tiny_model(dataset.input_size)
+    result, present = compute_representations(model, dataset), [row for r in recordings for row in tracked_presence(r)]
+    assert 0 < present[1].sum() < len(present[1]) and not present[2].any()
+    for i, there in enumerate(present):
+        for name, expected in one_at_a_time(model, dataset.track_input(i)).items():
+            expected = np.where(there[:, None], expected, np.nan)
+            np.testing.assert_allclose(result[name][i, : len(there)], expected, atol=1e-5)
+            assert np.isnan(result[name][i, len(there) :]).all()
+
+
 @pytest.mark.parametrize("block", [1, 7, 2**14])
 def test_tracks_of_any_length_are_embedded_as_if_whole(monkeypatch, block):
     monkeypatch.setattr(offline, "BLOCK", block)

@@ -23,6 +23,7 @@ from bams.embedder.defaults import DEFAULTS
 from bams.embedder.drift import say_drift, with_reference
 from bams.embedder.estimator import BAMSEmbedder, prepare_like
 from bams.features.config import FeatureConfig
+from bams.features.gaps import tracked_presence
 from bams.quality.report import data_report, plot_report
 from bams.recordings.cleaning import CleaningConfig, clean
 from bams.recordings.recording import Recording, track_names
@@ -135,9 +136,10 @@ def _write_arrays(target: Path, trained: Checkpoint, recordings: Sequence[Record
     tracks = [len(recording.individuals) for recording in recordings]
     starts, sizes, pooled = np.cumsum([0, *tracks]), trained.model.sizes, max(tracks) > 1
     frames = max(recording.keypoints.shape[1] for recording in recordings)
-    shapes = {name: (sum(tracks), frames, size) for name, size in sizes.items()}
+    shapes = {name: (sum(tracks), frames, size) for name, size in sizes.items()} | {"tracked": (sum(tracks), frames)}
     if pooled:
         shapes |= {f"group_{name}": (len(tracks), frames, 2 * size) for name, size in sizes.items()}
+        shapes["group_tracked"] = len(tracks), frames
     with distributed.common_folder(target.parent) as folder:
         arrays = {name: distributed.common_array(folder / f"{name}.npy", shapes[name], np.nan) for name in shapes}
         numbers = distributed.share(range(len(recordings)))
@@ -145,8 +147,8 @@ def _write_arrays(target: Path, trained: Checkpoint, recordings: Sequence[Record
         for number, found in zip(tqdm(numbers, "recordings"), embedded, strict=True):
             for i, one in enumerate(found):
                 before, row = ("", starts[number] + i) if i < tracks[number] else ("group_", number)
-                for name, emb in one.embs.items():
-                    arrays[f"{before}{name}"][row, : len(emb)] = emb
+                for name, values in {**one.embs, "tracked": one.tracked}.items():
+                    arrays[f"{before}{name}"][row, : len(values)] = values
         arrays["track_names"] = np.array(track_names(recordings))
         if pooled:
             arrays["recording_names"] = np.array([recording.name for recording in recordings])
@@ -177,7 +179,8 @@ def _write_tables(
 def draw(settings: cli.Settings, path: Path, recordings: Sequence[Recording]) -> None:
     """Figures of the embedding, beside the checkpoint."""
     trained = BAMSEmbedder.load(path).checkpoint_
-    recordings = prepare_like(recordings, trained)[: overview.MOST_RECORDINGS]
+    recordings = [one for one in prepare_like(recordings, trained) if tracked_presence(one.keypoints).any()]
+    recordings = recordings[: overview.MOST_RECORDINGS]
     embedded = list(embed(trained, recordings, pick_device(settings.train.device)))
     for name, figure in overview.draw_overview(recordings, embedded).items():
         _write_figure(figure, path.with_name(f"{path.stem}_{name}.png"))

@@ -22,27 +22,29 @@ SHOWN_S, USUAL_FPS = 60, 30
 
 
 def draw_overview(recordings: Sequence[Recording], embedded: Sequence[Sequence[TrackEmbedding]]) -> dict[str, "Figure"]:
-    """What has been learnt, at a glance, from at most `MOST_RECORDINGS` recordings.
+    """What has been learnt, at a glance, from at most `MOST_RECORDINGS` recordings; somebody is tracked in one.
 
-    `latents` shows frames in two dimensions, coloured by speed and by recording; `recording` the first minute of the
-    first individual over time.
+    `latents` shows frames in two dimensions, coloured by speed and by recording; `recording` the first minute over time
+    of the first individual that is ever tracked, from its first sight on.
     """
     recordings, embedded = recordings[:MOST_RECORDINGS], embedded[:MOST_RECORDINGS]
-    first, tracks = recordings[0], [track for found in embedded for track in found]
+    tracks = [track for found in embedded for track in found]
     # a number of a series is a point on a line
     points = [one if one.ndim == 3 else one[..., None] for recording in recordings for one in recording.keypoints]
-    rates = [recording.fps for recording, found in zip(recordings, embedded, strict=True) for _ in found]
-    speed = np.concatenate([_speed(track, fps) for track, fps in zip(points, rates, strict=True)])
+    speed = np.concatenate([_speed(one, track.fps) for one, track in zip(points, tracks, strict=True)])
     number = np.repeat(np.arange(len(recordings)), [sum(map(len, found)) for found in embedded])
-    every = -(-len(speed) // MOST_FRAMES)
-    rows = {name: np.concatenate([track[name] for track in tracks])[::every] for name in tracks[0].embs}
-    names = [recording.name for recording in recordings]
-    labels = {"speed": (speed[::every], None), "recording": (number[::every], names)}
-    shown = slice(0, round(SHOWN_S * (first.fps or USUAL_FPS)))
-    begin = {name: emb[shown] for name, emb in tracks[0].embs.items()}
+    there = [np.isfinite(track.table()).all(axis=1) for track in tracks]
+    drawn = np.flatnonzero(np.concatenate(there))
+    drawn = drawn[:: -(-len(drawn) // MOST_FRAMES)]
+    rows = {name: np.concatenate([track[name] for track in tracks])[drawn] for name in tracks[0].embs}
+    labels = {"speed": (speed[drawn], None), "recording": (number[drawn], [recording.name for recording in recordings])}
+    i, start = next((i, int(one.argmax())) for i, one in enumerate(there) if one.any())
+    shown = slice(start, start + round(SHOWN_S * (tracks[i].fps or USUAL_FPS)))
+    begin = {name: emb[shown] for name, emb in tracks[i].embs.items()}
+    place = {"fps": tracks[i].fps, "first_frame": tracks[i].first_frame / tracks[i].frame_step + start}
     return {
         "latents": plots.plot_latents(rows, labels),
-        "recording": plots.plot_recording(begin, points[0][shown], fps=first.fps, first_frame=first.first_frame),
+        "recording": plots.plot_recording(begin, points[i][shown], **place),
     }
 
 

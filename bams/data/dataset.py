@@ -46,6 +46,8 @@ class Dataset(torch.utils.data.Dataset):
         ([5.0, 6.0, 7.0, 8.0, 9.0], [1, 0, 1, 0, 1])
     """
 
+    present: list[np.ndarray] | None = None  # of each track, where it is present, (T_i,) bool; None = in all frames
+
     def __init__(
         self,
         input_feats: Arrays,

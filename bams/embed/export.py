@@ -9,8 +9,9 @@ import itertools
 import re
 import unicodedata
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO
 
@@ -36,12 +37,14 @@ def write_embeddings(
     Args:
         embeddings: in any order; individuals keep this order in the files.
         kind: `csv` or `parquet`: a row per individual and frame, with the columns recording, individual, frame (its
-            number in the recording), time_s (empty if `fps` is not known) and those of `TrackEmbedding.table`. CSV is
-            UTF-8, with an empty cell for NaN and enough digits to give back the same float32.
-            `hdf5`: attributes `recording` and `fps` (NaN = not known); for each individual a group with the attributes
-            `individual` and `first_frame` and the arrays `frame` (T,), `time_s` (T,) and, by encoder name, (T, C).
-            `npz`: by encoder name (A, T, C) float32, NaN where an individual has no embedding; `individuals` (A,),
-            `frame` (T,), `time_s` (T,), `fps` and `recording`.
+            number in the recording), time_s (empty if `fps` is not known), tracked (share of its keypoints observed,
+            empty if not known) and those of `TrackEmbedding.table`. CSV is UTF-8, with an empty cell for NaN and enough
+            digits to give back the same float32.
+            `hdf5`: attributes `recording`, `fps` (NaN = not known) and `frame_step`; for each individual a group with
+            the attributes `individual` and `first_frame` and the arrays `frame`, `time_s` and `tracked` (T,) and, by
+            encoder name, (T, C).
+            `npz`: by encoder name (A, T, C) float32, NaN where an individual has no embedding; `tracked` (A, T),
+            `individuals` (A,), `frame` (T,), `time_s` (T,), `fps`, `frame_step` and `recording`.
         names: NAME by recording, from `file_names`; needed if recordings are written one by one.
 
     Raises:
@@ -99,8 +102,10 @@ def _check_fit(parts: list[TrackEmbedding], first: TrackEmbedding) -> None:
             raise ValueError(f"{whose} have other encoders or channels than those of {first.individual!r} there")
         if part.fps != first.fps:
             raise ValueError(f"{whose} have {part.fps} frames per second, others there {first.fps}")
+        if part.frame_step != first.frame_step:
+            raise ValueError(f"{whose} have a frame_step of {part.frame_step}, others there {first.frame_step}")
     for before, after in itertools.pairwise(parts):
-        if after.first_frame < before.first_frame + len(before):
+        if after.first_frame <= before.first_frame + (len(before) - 1) * before.frame_step:
             raise ValueError(f"{whose} are given twice at frame {after.first_frame}")
 
 
@@ -108,21 +113,27 @@ def _first(tracks: Tracks) -> TrackEmbedding:
     return next(iter(tracks.values()))[0]
 
 
-def _blocks(tracks: Tracks) -> Iterator[tuple[tuple[str, str], np.ndarray, np.ndarray, np.ndarray]]:
-    """The table of a file in blocks of one individual: its names, frame (n,), time_s (n,) and channels (n, C)."""
+def _tracked(part: TrackEmbedding) -> np.ndarray:
+    return np.full(len(part), np.nan if part.tracked is None else part.tracked, np.float32)
+
+
+def _blocks(tracks: Tracks) -> Iterator[tuple[tuple[str, str], list[np.ndarray], np.ndarray]]:
+    """The table of a file in blocks of one individual: its names; frame, time_s and tracked (n,); channels (n, C)."""
     for part in itertools.chain.from_iterable(tracks.values()):
+        about = part.frame, part.time_s, _tracked(part)
         for first in range(0, len(part), ROWS):
             rows = slice(first, first + ROWS)
-            yield (part.recording, part.individual), part.frame[rows], part.time_s[rows], part.table(rows)
+            yield (part.recording, part.individual), [column[rows] for column in about], part.table(rows)
 
 
 def _write_csv(file: BinaryIO, tracks: Tracks) -> None:
     columns = _first(tracks).columns
-    pattern = ",".join(["", "%d", "%r", *["%.9g"] * len(columns)]) + "\n"  # 9 digits give back any float32
+    pattern = ",".join(["", "%r", "%r", "%s", *["%.9g"] * len(columns)]) + "\n"  # 9 digits give back any float32
     file.write(f"{_csv_cells([*ABOUT, *columns])}\n".encode())
-    for names, frame, time_s, table in _blocks(tracks):
-        start, numbers = _csv_cells(names), zip(frame.tolist(), time_s.tolist(), table.tolist(), strict=True)
-        lines = (start + (pattern % (at, time, *row)).replace("nan", "") for at, time, row in numbers)
+    for names, (frame, time_s, tracked), table in _blocks(tracks):
+        start = _csv_cells(names)
+        cells = zip(frame.tolist(), time_s.tolist(), tracked.astype(str).tolist(), table.tolist(), strict=True)
+        lines = (start + (pattern % (*about, *row)).replace("nan", "") for *about, row in cells)
         file.write("".join(lines).encode())
 
 
@@ -134,24 +145,27 @@ def _csv_cells(cells: Sequence[str]) -> str:
 
 def _write_parquet(file: BinaryIO, tracks: Tracks) -> None:
     pyarrow, parquet = optional("pyarrow"), optional("pyarrow.parquet")
-    types = dict(zip(ABOUT, (pyarrow.string(), pyarrow.string(), pyarrow.int64(), pyarrow.float64()), strict=True))
+    number = np.result_type(*(part.frame.dtype for parts in tracks.values() for part in parts))
+    text, frame = pyarrow.string(), pyarrow.from_numpy_dtype(number)
+    types = dict(zip(ABOUT, (text, text, frame, pyarrow.float64(), pyarrow.float32()), strict=True))
     schema = pyarrow.schema(types | dict.fromkeys(_first(tracks).columns, pyarrow.float32()))
     with parquet.ParquetWriter(file, schema, use_dictionary=list(ABOUT[:2])) as writer:
-        for names, frame, time_s, table in _blocks(tracks):
-            about = [*(pyarrow.repeat(name, len(frame)) for name in names), frame]
-            time = pyarrow.array(time_s, from_pandas=True)  # NaN is written as null
-            writer.write_table(pyarrow.table([*about, time, *np.ascontiguousarray(table.T)], schema=schema))
+        for names, (frame, *known), table in _blocks(tracks):
+            about = [*(pyarrow.repeat(name, len(frame)) for name in names), frame.astype(number)]
+            about += [pyarrow.array(values, from_pandas=True) for values in known]  # NaN is written as null
+            writer.write_table(pyarrow.table([*about, *np.ascontiguousarray(table.T)], schema=schema))
 
 
 def _write_hdf5(file: BinaryIO, tracks: Tracks) -> None:
     first = _first(tracks)
     with optional("h5py").File(file, "w") as content:
-        content.attrs.update(recording=first.recording, fps=first.fps or np.nan)
+        content.attrs.update(recording=first.recording, fps=first.fps or np.nan, frame_step=first.frame_step)
         for name, (individual, parts) in zip(_distinct(map(safe, tracks)), tracks.items(), strict=True):
             group = content.create_group(name)
             group.attrs.update(individual=individual, first_frame=parts[0].first_frame)
             group["frame"] = np.concatenate([part.frame for part in parts])
             group["time_s"] = np.concatenate([part.time_s for part in parts])
+            group["tracked"] = np.concatenate([_tracked(part) for part in parts])
             for encoder in first.embs:
                 group[encoder] = np.concatenate([part.embs[encoder] for part in parts])
 
@@ -159,21 +173,22 @@ def _write_hdf5(file: BinaryIO, tracks: Tracks) -> None:
 def _write_npz(file: BinaryIO, tracks: Tracks) -> None:
     first = _first(tracks)
     frame, fps = np.unique(np.concatenate([p.frame for parts in tracks.values() for p in parts])), first.fps or np.nan
-    arrays = {"individuals": list(tracks), "frame": frame, "time_s": frame / fps}
-    arrays |= {"fps": fps, "recording": first.recording}
+    arrays = {"individuals": list(tracks), "frame": frame, "time_s": frame / (fps * first.frame_step)}
+    arrays |= {"fps": fps, "frame_step": first.frame_step, "recording": first.recording}
+    values = {"tracked": _tracked} | {name: itemgetter(name) for name in first.embs}
     with zipfile.ZipFile(file, "w") as archive:
-        for name in (*arrays, *first.embs):  # in memory is the array of one encoder at a time
-            array = arrays[name] if name in arrays else _side_by_side(tracks, name, frame)
+        for name in (*arrays, *values):  # in memory is the array of one encoder at a time
+            array = arrays[name] if name in arrays else _side_by_side(tracks, values[name], frame)
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, np.asarray(array))
 
 
-def _side_by_side(tracks: Tracks, encoder: str, frame: np.ndarray) -> np.ndarray:
-    found = np.full((len(tracks), len(frame), _first(tracks).embs[encoder].shape[1]), np.nan, np.float32)
+def _side_by_side(tracks: Tracks, values: Callable[[TrackEmbedding], np.ndarray], frame: np.ndarray) -> np.ndarray:
+    """What `values` gives of each part, (n,) or (n, C), as (A, T) or (A, T, C); NaN in other frames."""
+    found = np.full((len(tracks), len(frame), *values(_first(tracks)).shape[1:]), np.nan, np.float32)
     for rows, parts in zip(found, tracks.values(), strict=True):
         for part in parts:
-            start = np.searchsorted(frame, part.first_frame)
-            rows[start : start + len(part)] = part.embs[encoder]
+            rows[np.searchsorted(frame, part.frame)] = values(part)
     return found
 
 

@@ -82,12 +82,14 @@ def compute_representations(
 ) -> dict[str, np.ndarray]:
     """Embeddings of all tracks of a `Dataset`, each embedded whole.
 
-    By encoder name, (N, T, C) float32, T the longest track; NaN where a track has no frame.
+    By encoder name, (N, T, C) float32, T the longest track; NaN where a track has no frame, and outside the first and
+    last frame in which it was observed, if the data set knows these (`present`).
     """
     tracks = [dataset.track_input(i) for i in range(dataset.n_tracks)]
     shape = len(tracks), max(map(len, tracks))
     result = {name: np.full((*shape, size), np.nan, np.float32) for name, size in model.sizes.items()}
+    present = dataset.present or [np.ones(len(track), bool) for track in tracks]
     for i, embs in enumerate(embed_tracks(model, tracks, device)):
         for name, emb in embs.items():
-            result[name][i, : len(emb)] = emb
+            result[name][i, : len(emb)][present[i]] = emb[present[i]]
     return result

@@ -42,7 +42,7 @@ class Block(NamedTuple):
 
 
 class StreamingEncoder:
-    """Embeds a recording frame by frame; the embeddings equal those of the whole recording.
+    """Embeds a recording frame by frame; the embeddings equal those of the whole recording where that is not NaN.
 
     The work per frame does not depend on the length of the recording, and runs on the CPU. Later changes of the model
     have no effect. An encoder can be copied and pickled at any time, also in the middle of a recording.

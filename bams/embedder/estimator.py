@@ -130,7 +130,10 @@ class BAMSEmbedder(TransformerMixin, BaseEstimator):
         return TrainConfig(**given)
 
     def transform(self, X: Recordings) -> list[TrackEmbedding]:  # noqa: N803
-        """Embed each individual of each recording whole; stderr says how they differ from the training recordings."""
+        """Embed each individual of each recording whole; NaN before its first and after its last tracked frame.
+
+        stderr says how the recordings differ from those in training.
+        """
         check_is_fitted(self)
         recordings, device = prepare_like(_as_list(X), self.checkpoint_), pick_device(self.device)
         say_drift(self.checkpoint_, recordings, device)
