@@ -25,6 +25,8 @@ MEET = {
     ("resample", "labels"): "test_labels_stay_with_their_frames",
     ("resample", "segments"): "test_labels_stay_with_their_frames",
     ("segments", "labels"): "test_labels_stay_with_their_frames",
+    ("segments", "arrays of embeddings"): "test_arrays_tell_parts_of_a_recording_apart",
+    ("resample", "arrays of embeddings"): "test_arrays_tell_parts_of_a_recording_apart",
     ("resample", "hoa_window_s"): "test_a_window_in_seconds_is_of_the_new_rate",
     ("resample", "min_confidence"): "test_a_doubtful_position_does_not_get_into_the_frames_beside_it",
     ("segments", "val_share"): "test_parts_of_a_recording_are_on_one_side",
@@ -238,3 +240,17 @@ def test_a_limit_of_jumps_is_in_body_lengths_in_any_unit(tmp_path, factor):
     for recording in recordings:
         assert np.argwhere(np.isnan(recording.keypoints).any(axis=-1)).tolist() == [[0, 50, 1]]
         np.testing.assert_allclose(recording.keypoints[1, :, 2, 0], (frame[::2] / 10 + 20) / 20, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_arrays_tell_parts_of_a_recording_apart(tmp_path):
+    flags = ["--data_root", str(file_of(tmp_path)), "--ckpt_path", str(tmp_path / "m.pt"), "--resample", "15"]
+    few = ["--epochs", "1", "--skip_frames", "5", "--hoa_window", "5", "--sequence_length", "30", "--val_share", "0"]
+    argv = [*flags, *segments(tmp_path)]
+    load = lambda path, fps, individuals: load_poses(path, fps=fps, individuals=individuals)  # noqa: E731
+    custom.main([*argv, *few, "--log_dir", str(tmp_path / "runs")], load)
+    custom.main([*argv, "--job", "compute_representations"], load)
+    with np.load(tmp_path / "m_representations.npz") as arrays:
+        assert arrays["first_frame"].tolist() == np.tile(np.repeat([0, 80, 171], ANIMALS), RECORDINGS).tolist()
+        assert set(arrays["frame_step"]) == {2} and arrays["fps"] == 15
+        assert arrays["short_term"].shape[:2] == (3 * ANIMALS * RECORDINGS, 40)

@@ -150,6 +150,9 @@ def _write_arrays(target: Path, trained: Checkpoint, recordings: Sequence[Record
                 for name, values in {**one.embs, "tracked": one.tracked}.items():
                     arrays[f"{before}{name}"][row, : len(values)] = values
         arrays["track_names"] = np.array(track_names(recordings))
+        for name in ("first_frame", "frame_step"):  # tell parts of one recording apart, and where they lie in it
+            arrays[name] = np.repeat([getattr(recording, name) for recording in recordings], tracks)
+        arrays["fps"] = np.array(recordings[0].fps or np.nan)
         if pooled:
             arrays["recording_names"] = np.array([recording.name for recording in recordings])
         distributed.wait()
