@@ -40,6 +40,24 @@ def pick_workers(count: int, processes: int = 1) -> int:
     return min(4, ((os.cpu_count() or 1) - 1) // processes) if torch.cuda.is_available() else 0
 
 
+@contextmanager
+def own_draws(device: torch.device | None = None, seed: int | None = None) -> Iterator[None]:
+    """Give torch's global generators back as they were, that of the CPU and with a GPU as `device` those of all GPUs.
+
+    The draws in the block begin at `seed`, if it is given.
+    """
+    gpus = range(torch.cuda.device_count()) if device is not None and device.type == "cuda" else ()
+    with torch.random.fork_rng(gpus):
+        if seed is not None:
+            seed_draws(device, seed)
+        yield
+
+
+def seed_draws(device: torch.device | None, seed: int) -> None:
+    """Seed torch's global generator of the CPU alone, or with another device those of all."""
+    (torch.default_generator if device is None or device.type == "cpu" else torch).manual_seed(seed)
+
+
 def is_out_of_memory(error: Exception) -> bool:
     """Whether a GPU or the machine ran out of memory."""
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
