@@ -16,6 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 import bams
+import custom_dataset
 from bams import checkpoint, losses
 from bams.checkpoint import Checkpoint
 from bams.data.dataset import Dataset
@@ -370,6 +371,18 @@ def test_a_run_goes_on_with_the_settings_given_anew(tmp_path, uninterrupted, nam
     assert_same_weights(done.model.state_dict(), go_on_by_hand(checkpoint.load(path), sine_dataset(), config))
     one, other = final_weights(tmp_path / "on"), final_weights(uninterrupted)
     assert any(not torch.equal(one[key], other[key]) for key in one) == (name in CHANGES)
+
+
+def test_flags_given_anew_hold_and_the_others_stay(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    keypoints = np.random.default_rng(0).normal(size=(4, 150, 3, 2)).cumsum(axis=1).astype(np.float32)
+    np.savez("k.npz", keypoints=keypoints)
+    data = ["--data_root", "k.npz", "--sequence_length", "80", "--views", "3", "--threads", "1"]
+    custom_dataset.main([*data, "--ckpt_path", "a.pt", "--epochs", "1"])
+    custom_dataset.main([*data[:2], "--resume", "a.pt", "--epochs", "2", "--lr", "1e-6", "--lr_schedule", "steps"])
+    done = checkpoint.load("a.pt")
+    assert [done.settings[name] for name in ("lr", "lr_schedule", "views", "threads")] == [1e-6, "steps", 3, 1]
+    assert [group["lr"] for group in done.progress["optimizer"]["param_groups"]] == [1e-6, 1e-2]
 
 
 def test_all_settings_that_may_change_are_tried():

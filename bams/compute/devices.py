@@ -1,11 +1,11 @@
 """The device to compute on, its precision, and its memory."""
 
 import ctypes
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import joblib
 import torch
 
 MMAP_MAX, TRIM_THRESHOLD = -4, -1  # of glibc's mallopt
@@ -37,7 +37,7 @@ def pick_workers(count: int, processes: int = 1) -> int:
     """Number of processes that load batches; -1 is up to 4 for a GPU, and 0 for a CPU, which they would slow down."""
     if count >= 0:
         return count
-    return min(4, ((os.cpu_count() or 1) - 1) // processes) if torch.cuda.is_available() else 0
+    return min(4, (joblib.cpu_count() - 1) // processes) if torch.cuda.is_available() else 0
 
 
 @contextmanager

@@ -139,7 +139,8 @@ class BAMSEmbedder(TransformerMixin, BaseEstimator):
     def drift(self, X: Recordings) -> DriftReport:  # noqa: N803
         """How recordings differ from those in training."""
         check_is_fitted(self)
-        return find_drift(self.checkpoint_, prepare_like(_as_list(X), self.checkpoint_), pick_device(self.device))
+        with using_threads((self.settings or {}).get("threads", 0)):
+            return find_drift(self.checkpoint_, prepare_like(_as_list(X), self.checkpoint_), pick_device(self.device))
 
     def save(self, path: str | Path) -> Path:
         """Write the checkpoint, which the scripts take too."""
