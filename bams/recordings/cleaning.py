@@ -96,7 +96,7 @@ def _length_for(use: str, recording: Recording, keypoints: np.ndarray) -> float:
     length = body_length(keypoints)
     if np.isnan(length) and np.isfinite(keypoints).any():
         why = "has one keypoint" if keypoints.shape[2] < 2 else "never has two keypoints tracked at once, apart"
-        raise ValueError(f"{recording.name} {why}, so it has no body length for {use}; leave the setting or it out")
+        raise ValueError(f"{recording.name} {why}, so it has no body length for {use}; leave out the setting or the recording")
     return length
 
 
