@@ -5,15 +5,17 @@ Axes: A individuals, T frames, K keypoints, d coordinates, I detections: one ani
 
 import json
 import sys
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from bams.recordings.frames import as_float32, as_names, as_text
-from bams.recordings.recording import Recording
+from bams.recordings.recording import Recording, listed
 from bams.recordings.tracklets import join_tracklets, place
 from bams.storage.arrays import check_size
 from bams.storage.files import optional
@@ -21,45 +23,116 @@ from bams.storage.files import optional
 AXES = ("track", "frame", "node", "xy")
 # the order of axes that SLEAP writes, and the one it writes untransposed; sleap-io names its order in the file
 LAYOUTS = (("track", "xy", "node", "frame"), ("frame", "node", "xy", "track"))
+PROOFREAD = 100  # frames labelled by hand in a row, from which on labels in no track are more than training labels
+
+
+@dataclass
+class Detection:
+    """One animal in one frame: its keypoints (K, d) with scores (K,), NaN = not tracked, or labelled by hand."""
+
+    frame: int
+    track: int  # number of its track in the project; -1 = in no track
+    points: np.ndarray
+    scores: np.ndarray
+    by_hand: bool
+    linked: bool  # to the prediction that it corrects, which is left out
+    score: float
+
+    @property
+    def centre(self) -> np.ndarray:
+        return np.nanmean(self.points, axis=0)
 
 
 def read_slp(path: Path, individuals: int | None = None) -> list[Recording]:
-    """Predictions of a `.slp`, one recording per video; labels made by hand replace what they correct.
+    """Tracks of a `.slp`, one recording per video; a label made by hand replaces the prediction of the same animal.
 
-    Without `individuals` each track is an individual; with it, tracks and detections in no track are joined.
+    Labels made by hand are also read outside the predicted frames, and in videos without predictions, where they are in
+    most frames, as in proofread files. Without `individuals` each track is an individual; with it, tracks and
+    detections in no track are joined. stderr says which videos and detections are left out.
     """
     labels = optional("sleap_io").load_slp(str(path.absolute()), open_videos=False)
-    frames = [frame for frame in labels if frame.instances]
-    if not any(frame.predicted_instances for frame in frames):
-        by_hand = sum(len(frame.instances) for frame in frames)
-        raise ValueError(f"it holds no predictions ({by_hand} labels made by hand); run inference and give its file")
-    skeletons = {tuple(skeleton.node_names) for skeleton in labels.skeletons}
-    if len(skeletons) > 1:
+    by_video = defaultdict(list)
+    for frame in labels:
+        by_video[id(frame.video)] += [(int(frame.frame_idx), instance) for instance in frame.instances]
+    skeletons = {id(instance.skeleton): instance.skeleton for found in by_video.values() for _, instance in found}
+    nodes = next((skeleton.node_names for skeleton in skeletons.values()), [])
+    if any(sorted(skeleton.node_names) != sorted(nodes) for skeleton in skeletons.values()):
         raise ValueError(f"it holds {len(skeletons)} different skeletons; export each by itself")
-    recordings = []
-    for video in labels.videos:
-        of_video = sorted((frame for frame in frames if frame.video is video), key=lambda frame: frame.frame_idx)
-        if of_video:
-            file = video.filename if isinstance(video.filename, str) else video.filename[0]
-            name = path.stem if len(labels.videos) == 1 else f"{path.stem}/{PureWindowsPath(file).stem}"
-            recordings.append(_read_video(of_video, labels, name, path, individuals))
+    orders = {key: [skeleton.index(node) for node in nodes] for key, skeleton in skeletons.items()}
+    recordings, unread = [], {}
+    for video, name in zip(labels.videos, _video_names(labels.videos), strict=True):
+        whole_name = path.stem if len(labels.videos) == 1 else f"{path.stem}/{name}"
+        source = str(path) if len(labels.videos) == 1 else f"{path}, video {name}"
+        try:
+            found = _detections(by_video[id(video)], labels.tracks, orders)
+            keypoints, confidence, names, first = _tracks(found, labels.tracks, individuals, source, path)
+        except ValueError as error:
+            unread[name] = str(error)
+        else:
+            recordings.append(Recording(whole_name, keypoints, confidence, names, nodes, video.fps, path, first))
+    if not recordings:
+        raise ValueError(listed(list(dict.fromkeys(unread.values())), "; and ") or "it holds no video")
+    for name, reason in unread.items():
+        print(f"{path}: left out the video {name}: {reason}", file=sys.stderr)
     return recordings
 
 
-def _read_video(video: Sequence[Any], labels: Any, name: str, path: Path, individuals: int | None) -> Recording:
-    frames, tracklets, points, scores, present = _detections(video, labels.tracks)
-    names = _different([labels.tracks[i].name or f"track{i}" for i in present])
-    first = int(video[0].frame_idx)
-    frames, length = frames - first, int(video[-1].frame_idx) - first + 1
-    tracked = tracklets < len(names)
-    loose = int((~tracked).sum())
-    if individuals is not None and (loose or len(names) > individuals):
-        chosen, names = join_tracklets(frames, tracklets, points, individuals, str(path)), []
+def _video_names(videos: Sequence[Any]) -> list[str]:
+    """Names of the videos' files, with as many of the folders before them as are needed to tell them apart."""
+    paths = []
+    for video in videos:
+        while video.source_video is not None:  # of images in a .pkg.slp
+            video = video.source_video
+        file = PureWindowsPath(video.filename if isinstance(video.filename, str) else video.filename[0])
+        paths.append((*file.parent.parts, file.stem))
+    ends = [["/".join(path[-depth:]) for depth in range(1, len(path) + 1)] for path in paths]
+    counts = Counter(end for each in ends for end in each)
+    return _different([next((end for end in each if counts[end] == 1), each[0]) for each in ends])
+
+
+def _detections(
+    instances: Sequence[tuple[int, Any]], tracks: Sequence[Any], orders: Mapping[int, list[int]]
+) -> list[Detection]:
+    """Instances of sleap-io and their frames as detections, without the predictions that a linked label corrects.
+
+    `orders` hold the order of the keypoints by the id of each skeleton.
+    """
+    track_of = {id(track): i for i, track in enumerate(tracks)}
+    corrected = {id(instance.from_predicted) for _, instance in instances}
+    found = []
+    for frame, instance in instances:
+        order = orders[id(instance.skeleton)]
+        points, given = instance.numpy()[order], instance.points[order]
+        if id(instance) not in corrected and np.isfinite(points).all(axis=1).any():
+            by_hand = not hasattr(instance, "score")
+            # a correction without a track belongs to the track of what it corrects
+            track = instance.track or getattr(instance.from_predicted, "track", None)
+            linked = instance.from_predicted is not None
+            scores = np.full(len(points), np.nan) if by_hand else given["score"]
+            score = -1.0 if by_hand else max(-1.0, float(instance.score))  # the first, if the score is NaN
+            found.append(Detection(frame, track_of.get(id(track), -1), points, scores, by_hand, linked, score))
+    return sorted(found, key=lambda one: one.frame)
+
+
+def _tracks(
+    found: list[Detection], tracks: Sequence[Any], individuals: int | None, source: str, path: Path
+) -> tuple[np.ndarray, np.ndarray | None, list[str], int]:
+    """Keypoints and confidence of a video, the names of its individuals, and its first frame."""
+    animals = _one_for_each_animal(_in_tracked_frames(found, source), individuals, source)
+    frames, track_of = np.array([(one.frame, one.track) for one in animals]).T
+    points, scores = (as_float32(np.array([getattr(one, kind) for one in animals])) for kind in ("points", "scores"))
+    first = int(frames.min())
+    frames, length = frames - first, int(np.ptp(frames)) + 1
+    loose = track_of < 0
+    present, tracklets = np.unique(track_of[~loose]), np.empty_like(track_of)
+    names = _different([tracks[i].name or f"track{i}" for i in present])
+    tracklets[~loose] = np.searchsorted(present, track_of[~loose])
+    tracklets[loose] = len(names) + np.arange(loose.sum())  # each is a tracklet of its own
+    if individuals is not None and (loose.any() or len(names) > individuals):
+        chosen, names = join_tracklets(frames, tracklets, points, individuals, source), []
     elif names:
-        chosen = np.where(tracked, tracklets, -1)
-        if loose:
-            said = f"dropped {loose} of {len(tracked)} detections: they are in no track; individuals=N joins them"
-            print(f"{path}: {said}", file=sys.stderr)
+        chosen = np.where(loose, -1, tracklets)
+        _say_dropped(source, int(loose.sum()), len(loose), "they are in no track; individuals=N joins them")
     elif len(np.unique(frames)) == len(frames):  # one animal
         chosen = np.zeros(len(frames), int)
     else:
@@ -71,35 +144,89 @@ def _read_video(video: Sequence[Any], labels: Any, name: str, path: Path, indivi
         raise ValueError(f"{error}; if its {count} tracks are tracklets, individuals=N joins them") from error
     keypoints, confidence = (place(values, frames, chosen, length) for values in (points, scores))
     names = names or [f"individual{i}" for i in range(count)]
-    return Recording(
-        name, keypoints, confidence, names, labels.skeletons[0].node_names, video[0].video.fps, path, first
-    )
+    return keypoints, None if np.isnan(confidence).all() else confidence, names, first
 
 
-def _detections(video: Sequence[Any], tracks: Sequence[Any]) -> tuple[np.ndarray, ...]:
-    """Detections of a video: frames (I,), tracklets (I,), points (I, K, d), scores (I, K); and which tracks it has.
+def _say_dropped(source: str, dropped: int, of: int, why: str) -> None:
+    if dropped:
+        print(f"{source}: dropped {dropped} of {of} detections: {why}", file=sys.stderr)
 
-    These tracks are the first tracklets; each detection in no track is a tracklet of its own.
+
+def _in_tracked_frames(found: list[Detection], source: str) -> list[Detection]:
+    """Without labels made by hand that are scattered outside the tracked frames; ValueError if nothing is tracked."""
+    by_hand = np.unique([one.frame for one in found if one.by_hand])
+    predicted = [one.frame for one in found if not one.by_hand] or by_hand[len(by_hand) // 2 :][:1].tolist()
+    if not predicted:
+        raise ValueError("it holds no predictions (0 labels made by hand); run inference and give its file")
+    last = _reach(np.append(predicted[-1], by_hand[by_hand > predicted[-1]]))
+    first = -_reach(-np.append(predicted[0], by_hand[by_hand < predicted[0]][::-1]))
+    kept = [one for one in found if first <= one.frame <= last]
+    if all(one.by_hand for one in found):
+        in_row = np.sum((by_hand >= first) & (by_hand <= last))
+        in_tracks = np.mean([one.track >= 0 for one in kept]) > 0.5
+        if in_row < 2 or 2 * in_row < len(by_hand) or not (in_tracks or in_row >= PROOFREAD):
+            said = f"it holds no predictions ({len(found)} labels made by hand)"
+            raise ValueError(f"{said}; run inference and give its file, or label all frames and put them in tracks")
+    why = f"they are labelled by hand outside the tracked frames, {first} to {last}"
+    _say_dropped(source, len(found) - len(kept), len(found), why)
+    return kept
+
+
+def _reach(frames: np.ndarray) -> int:
+    """The last of these ascending frames up to which most frames follow the one before."""
+    follow = np.append(0, np.cumsum(np.diff(frames) == 1))
+    return int(frames[2 * follow > frames - frames[0]].max(initial=frames[0]))
+
+
+def _one_for_each_animal(found: list[Detection], individuals: int | None, source: str) -> list[Detection]:
+    """Without predictions of animals that are labelled by hand in the same frame; one detection of a track in a frame.
+
+    The order is that of the frames, and in a frame labels made by hand come first.
     """
-    order = {id(track): i for i, track in enumerate(tracks)}
-    found = []
-    for frame in video:
-        # labels made by hand come last, so that they replace predictions
-        for animal in (*frame.unused_predictions, *frame.user_instances):
-            points, given = animal.numpy(), animal.points
-            if np.isfinite(points).all(axis=1).any():
-                # a correction without a track belongs to the track of what it corrects
-                track = animal.track or getattr(animal.from_predicted, "track", None)
-                scores = given["score"] if "score" in given.dtype.names else np.full(len(points), np.nan)
-                found.append((int(frame.frame_idx), order.get(id(track), -1), points, scores))
-    if not found:
-        raise ValueError("it holds no predictions: no keypoint of any animal is tracked")
-    frames, track_of, points, scores = map(np.array, zip(*found, strict=True))
-    loose = track_of < 0
-    present = np.unique(track_of[~loose])
-    tracklets = np.searchsorted(present, track_of)
-    tracklets[loose] = len(present) + np.arange(loose.sum())
-    return frames, tracklets, as_float32(points), as_float32(scores), present
+    by_frame = defaultdict(list)
+    for one in found:
+        by_frame[one.frame].append(one)
+    present = {one.track for one in found} - {-1}
+    most = max(sum(not one.by_hand for one in each) for each in by_frame.values())
+    animals = individuals or len(present) or max(most, 1)
+    kept, worse = [], 0
+    for each in by_frame.values():
+        if any(one.by_hand for one in each):
+            if animals == len(present) == 1:
+                for one in each:
+                    one.track = min(present) if one.by_hand else one.track
+            each = _labelled(each, animals)
+        each = sorted(each, key=lambda one: (one.by_hand, one.score, np.nansum(one.scores)), reverse=True)
+        best = {one.track: one for one in reversed(each) if one.track >= 0}
+        best = [one for one in each if one.track < 0 or best[one.track] is one]
+        kept += best
+        worse += len(each) - len(best)
+    _say_dropped(source, worse, len(found), "the same track has a better one in the same frame")
+    return kept
+
+
+def _labelled(animals: list[Detection], count: int) -> list[Detection]:
+    """The detections of a frame without the predictions that labels made by hand correct.
+
+    A label in no track corrects the prediction on which it lies, within half a body length. If there would be more than
+    `count` animals in the frame, labels correct the nearest predictions.
+    """
+    by_hand = [one for one in animals if one.by_hand]
+    labelled, tracked = {one.track for one in by_hand} - {-1}, {one.track for one in animals if not one.by_hand} - {-1}
+    predicted = [one for one in animals if not one.by_hand and one.track not in labelled]
+    left = [one for one in by_hand if not one.linked and one.track not in tracked]
+    if not (left and predicted):
+        return by_hand + predicted
+    distances = np.array([[np.linalg.norm(one.centre - other.centre) for other in predicted] for one in left])
+    lengths = [np.linalg.norm(np.nanmax(one.points, axis=0) - np.nanmin(one.points, axis=0)) for one in left]
+    pairs = sorted(zip(*linear_sum_assignment(distances), strict=True), key=lambda pair: distances[pair])
+    too_many, corrected = len(by_hand) + len(predicted) - count, set()
+    for i, j in pairs:
+        loose = left[i].track < 0
+        if (loose and distances[i, j] <= lengths[i] / 2) or len(corrected) < too_many:
+            left[i].track = predicted[j].track if loose else left[i].track
+            corrected.add(j)
+    return by_hand + [one for j, one in enumerate(predicted) if j not in corrected]
 
 
 def _different(names: list[str]) -> list[str]:
@@ -125,8 +252,11 @@ def read_analysis(path: Path) -> Recording:
 
 def _layout(dataset: Any, nodes: int, tracks: int) -> Sequence[str]:
     named = json.loads(as_text(dataset.attrs.get("dims", "[]")))
+    fitting = []
     for axes in (named,) if sorted(named) == sorted(AXES) else LAYOUTS:
         sizes = dict(zip(axes, dataset.shape, strict=True))
         if sizes["xy"] == 2 and sizes["node"] == nodes and sizes["track"] in (tracks or sizes["track"],):
-            return axes
-    raise ValueError(f"its tracks have axes {dataset.shape}, which do not fit {nodes} nodes and {tracks} tracks")
+            fitting.append((sizes["frame"], axes))
+    if not fitting:
+        raise ValueError(f"its tracks have axes {dataset.shape}, which do not fit {nodes} nodes and {tracks} tracks")
+    return max(fitting)[1]  # with two nodes and no names of tracks, both fit; frames are more than tracks
