@@ -59,7 +59,7 @@ def read_slp(path: Path, individuals: int | None = None) -> list[Recording]:
     if any(sorted(skeleton.node_names) != sorted(nodes) for skeleton in skeletons.values()):
         raise ValueError(f"it holds {len(skeletons)} different skeletons; export each by itself")
     orders = {key: [skeleton.index(node) for node in nodes] for key, skeleton in skeletons.items()}
-    recordings, unread = [], {}
+    recordings, unread = [], defaultdict(list)
     for video, name in zip(labels.videos, _video_names(labels.videos), strict=True):
         whole_name = path.stem if len(labels.videos) == 1 else f"{path.stem}/{name}"
         source = str(path) if len(labels.videos) == 1 else f"{path}, video {name}"
@@ -67,13 +67,13 @@ def read_slp(path: Path, individuals: int | None = None) -> list[Recording]:
             found = _detections(by_video[id(video)], labels.tracks, orders)
             keypoints, confidence, names, first = _tracks(found, labels.tracks, individuals, source, path)
         except ValueError as error:
-            unread[name] = str(error)
+            unread[str(error)].append(name)
         else:
             recordings.append(Recording(whole_name, keypoints, confidence, names, nodes, video.fps, path, first))
     if not recordings:
-        raise ValueError(listed(list(dict.fromkeys(unread.values())), "; and ") or "it holds no video")
-    for name, reason in unread.items():
-        print(f"{path}: left out the video {name}: {reason}", file=sys.stderr)
+        raise ValueError(listed(list(unread), "; and ") or "it holds no video")
+    for reason, names in unread.items():
+        print(f"{path}: left out the video {listed(names)}: {reason}", file=sys.stderr)
     return recordings
 
 
@@ -111,6 +111,8 @@ def _detections(
             scores = np.full(len(points), np.nan) if by_hand else given["score"]
             score = -1.0 if by_hand else max(-1.0, float(instance.score))  # the first, if the score is NaN
             found.append(Detection(frame, track_of.get(id(track), -1), points, scores, by_hand, linked, score))
+    if instances and not found:
+        raise ValueError("no keypoint of any animal is tracked")
     return sorted(found, key=lambda one: one.frame)
 
 
@@ -123,6 +125,8 @@ def _tracks(
     points, scores = (as_float32(np.array([getattr(one, kind) for one in animals])) for kind in ("points", "scores"))
     first = int(frames.min())
     frames, length = frames - first, int(np.ptp(frames)) + 1
+    if length < 2:
+        raise ValueError("it holds 1 frame, and movement needs several")
     loose = track_of < 0
     present, tracklets = np.unique(track_of[~loose]), np.empty_like(track_of)
     names = _different([tracks[i].name or f"track{i}" for i in present])
@@ -155,16 +159,17 @@ def _say_dropped(source: str, dropped: int, of: int, why: str) -> None:
 def _in_tracked_frames(found: list[Detection], source: str) -> list[Detection]:
     """Without labels made by hand that are scattered outside the tracked frames; ValueError if nothing is tracked."""
     by_hand = np.unique([one.frame for one in found if one.by_hand])
-    predicted = [one.frame for one in found if not one.by_hand] or by_hand[len(by_hand) // 2 :][:1].tolist()
-    if not predicted:
-        raise ValueError("it holds no predictions (0 labels made by hand); run inference and give its file")
-    last = _reach(np.append(predicted[-1], by_hand[by_hand > predicted[-1]]))
-    first = -_reach(-np.append(predicted[0], by_hand[by_hand < predicted[0]][::-1]))
+    predicted = [one.frame for one in found if not one.by_hand or one.linked]
+    proofread = all(one.by_hand for one in found)
+    if proofread:
+        frames = _dense(by_hand)
+        first, last = frames[[0, -1]] if len(frames) else (0, 0)
+    else:
+        first, last = -_reach(-by_hand[::-1], -min(predicted)), _reach(by_hand, max(predicted))
     kept = [one for one in found if first <= one.frame <= last]
-    if all(one.by_hand for one in found):
-        in_row = np.sum((by_hand >= first) & (by_hand <= last))
-        in_tracks = np.mean([one.track >= 0 for one in kept]) > 0.5
-        if in_row < 2 or 2 * in_row < len(by_hand) or not (in_tracks or in_row >= PROOFREAD):
+    if proofread:
+        in_tracks = sum(one.track >= 0 for one in kept) > len(kept) / 2
+        if len(frames) < max(2, len(by_hand) / 2) or not (in_tracks or len(frames) >= PROOFREAD):
             said = f"it holds no predictions ({len(found)} labels made by hand)"
             raise ValueError(f"{said}; run inference and give its file, or label all frames and put them in tracks")
     why = f"they are labelled by hand outside the tracked frames, {first} to {last}"
@@ -172,10 +177,19 @@ def _in_tracked_frames(found: list[Detection], source: str) -> list[Detection]:
     return kept
 
 
-def _reach(frames: np.ndarray) -> int:
-    """The last of these ascending frames up to which most frames follow the one before."""
+def _dense(frames: np.ndarray) -> np.ndarray:
+    """The part of these ascending frames in which most follow the one before, after cuts at the longest gaps."""
+    while len(frames) > 1 and 2 * np.sum(np.diff(frames) == 1) < frames[-1] - frames[0]:
+        cut = np.argmax(np.diff(frames)) + 1
+        frames = max(frames[:cut], frames[cut:], key=len)
+    return frames
+
+
+def _reach(frames: np.ndarray, start: int) -> int:
+    """The last of the frames, ascending, up to which most of those from `start` on follow the one before."""
+    frames = np.append(start, frames[frames > start])
     follow = np.append(0, np.cumsum(np.diff(frames) == 1))
-    return int(frames[2 * follow > frames - frames[0]].max(initial=frames[0]))
+    return int(frames[2 * follow > frames - start].max(initial=start))
 
 
 def _one_for_each_animal(found: list[Detection], individuals: int | None, source: str) -> list[Detection]:
@@ -188,14 +202,13 @@ def _one_for_each_animal(found: list[Detection], individuals: int | None, source
         by_frame[one.frame].append(one)
     present = {one.track for one in found} - {-1}
     most = max(sum(not one.by_hand for one in each) for each in by_frame.values())
-    animals = individuals or len(present) or max(most, 1)
+    animals = individuals or len(present) or most
     kept, worse = [], 0
     for each in by_frame.values():
         if any(one.by_hand for one in each):
-            if animals == len(present) == 1:
-                for one in each:
-                    one.track = min(present) if one.by_hand else one.track
             each = _labelled(each, animals)
+            if len(each) == len(present) == 1 and individuals in (None, 1):  # nobody else can be there
+                each[0].track = min(present)
         each = sorted(each, key=lambda one: (one.by_hand, one.score, np.nansum(one.scores)), reverse=True)
         best = {one.track: one for one in reversed(each) if one.track >= 0}
         best = [one for one in each if one.track < 0 or best[one.track] is one]
