@@ -10,26 +10,28 @@ import numpy as np
 from bams.recordings.body_length import body_length
 from bams.recordings.recording import Recording, check_rate
 
-FIXED = {"fixed": True}  # may not change when a run is resumed
+# It may not change when a run is resumed, but new recordings may need another value.
+CLEANING = {"fixed": True, "jobs": {"report": {}, "train": {}, "compute_representations": {}}}
+UNIT = {"fixed": True, "jobs": {"report": {}, "train": {}}}
 
 
 @dataclass(frozen=True)
 class CleaningConfig:
     """What is done to the keypoints of files before anything else, in this order; by default nothing."""
 
-    resample: float = field(default=0, metadata=FIXED)
+    resample: float = field(default=0, metadata=CLEANING)
     """frames per second to which all recordings are resampled, linearly between frames; 0: they keep their rate"""
-    rename: str = field(default="", metadata=FIXED)
+    rename: str = field(default="", metadata=CLEANING)
     """keypoints to rename, as old:new,old:new; a recording without the old name stays as it is"""
-    keypoints: str = field(default="", metadata=FIXED)
+    keypoints: str = field(default="", metadata=CLEANING)
     """keypoints to keep, in this order, as name,name; empty: all"""
-    min_confidence: float = field(default=0, metadata=FIXED)
+    min_confidence: float = field(default=0, metadata=CLEANING)
     """positions of a lower confidence count as not tracked"""
-    max_jump: float = field(default=0, metadata=FIXED)
+    max_jump: float = field(default=0, metadata=CLEANING)
     """body lengths that a keypoint may move per frame; positions that it reaches faster count as not tracked; 0: any"""
-    interpolate: int = field(default=0, metadata=FIXED)
+    interpolate: int = field(default=0, metadata=CLEANING)
     """gaps of at most this number of frames are filled linearly; 0: none"""
-    unit: Literal["file", "body"] = field(default="file", metadata=FIXED)
+    unit: Literal["file", "body"] = field(default="file", metadata=UNIT)
     """of positions: as in the files, or in body lengths, so that cameras and sizes of animals do not matter"""
 
     def __post_init__(self):
