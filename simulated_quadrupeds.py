@@ -40,7 +40,7 @@ SIZES = {
 }
 
 EVERY = {"jobs": {"train": {}, "evaluate": {}}}
-SEQUENCES = {"jobs": dict.fromkeys(EVERY["jobs"], {"simulate": True})}
+SEQUENCES = {"jobs": {job: {"simulate": True} for job in EVERY["jobs"]}}
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ MODEL = {"jobs": {"train": {}, "compute_representations": {}, "evaluate": {"base
 Job = Literal["train", "compute_representations", "evaluate", "report", "all"]
 EVERY = {"jobs": {job: {} for job in get_args(Job)}}
 
+
 def _check_least(config: Any, **least: float) -> None:
     for name, lowest in least.items():
         if not lowest <= getattr(config, name) < float("inf"):
@@ -77,7 +78,9 @@ class CustomConfig(FeatureConfig, CleaningConfig):
     """CSV file with the columns recording, start and end: only these parts are trained on, or embedded"""
     hoa_window_s: float = field(default=0, metadata=REPORTED)
     """seconds to come that are predicted; 0: hoa_window frames"""
-    format: Literal["auto", "arrays", "csv", "parquet", "hdf5", "npz"] = field(default="auto", metadata=NOT_KEPT | EMBEDDED)
+    format: Literal["auto", "arrays", "csv", "parquet", "hdf5", "npz"] = field(
+        default="auto", metadata=NOT_KEPT | EMBEDDED
+    )
     """of embeddings; arrays: one .npz with the arrays of all recordings; the others: a file for each recording; auto:
     arrays for .npy and .npz files, else csv"""
 

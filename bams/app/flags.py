@@ -41,13 +41,15 @@ def read_settings(argv: Sequence[str], description: str, classes: Sequence[type]
     parser = argparse.ArgumentParser(usage=usage, description=description, **options)
     parser.add_argument("--config", action="append", help="YAML file with any of these settings")
     parser.add_argument("--print_config", action="store_true", help="print all settings as YAML, and end")
+    jobs = {field.name: jobs_of(field) for cls in classes for field in fields(cls)}
+    only_for = {name: "" if "train" in of else f"for {_or(list(of))}: " for name, of in jobs.items()}
     for cls in classes:
         group, texts = parser.add_argument_group(inspect.getdoc(cls)), help_texts(cls)
         for name, text in texts.items():
             value = usual[name]
             shown = f" (default: {_shown(value)})" if value not in (None, "", MISSING) else ""
             optional = {"nargs": "?", "const": "true"} if kinds[name] is bool else {}
-            text = (text + shown).replace("%", "%%")
+            text = (only_for[name] + text + shown).replace("%", "%%")
             group.add_argument(f"--{name}", help=text, metavar=_metavar(kinds[name]), **optional)
     try:
         found, unknown = parser.parse_known_args(argv)
@@ -81,7 +83,9 @@ def check_used(job: str, classes: Sequence[type], read: Read, trained: Callable[
     """
     for setting in (one for cls in classes for one in fields(cls) if one.name in read.flags):
         name, value = setting.name, read.values[setting.name]
-        uses = [jobs_of(setting)[part] for part in (PARTS_OF_ALL if job == "all" else [job]) if part in jobs_of(setting)]
+        uses = [
+            jobs_of(setting)[part] for part in (PARTS_OF_ALL if job == "all" else [job]) if part in jobs_of(setting)
+        ]
         lacking = [_lacking(needs, read.values) for needs in uses]
         if "" in lacking:
             continue

@@ -30,7 +30,7 @@ from bams.training.plan import plan_training
 
 TABLES = ("training", "held_out")  # in a folder of the cache
 EVERY = {"jobs": {"train": {}, "compute_representations": {}, "evaluate": {}}}
-CLIPS = {"jobs": dict.fromkeys(EVERY["jobs"], {"simulate": True})}
+CLIPS = {"jobs": {job: {"simulate": True} for job in EVERY["jobs"]}}
 
 
 @dataclass(frozen=True)
