@@ -81,22 +81,20 @@ def check_used(job: str, classes: Sequence[type], read: Read, trained: Callable[
     this, training uses it. A setting of training may be given again with the value that the checkpoint keeps, which
     `trained` reads. Files may hold the settings of all jobs.
     """
+    parts = PARTS_OF_ALL if job == "all" else (job,)
     for setting in (one for cls in classes for one in fields(cls) if one.name in read.flags):
-        name, value = setting.name, read.values[setting.name]
-        uses = [
-            jobs_of(setting)[part] for part in (PARTS_OF_ALL if job == "all" else [job]) if part in jobs_of(setting)
-        ]
-        lacking = [_lacking(needs, read.values) for needs in uses]
+        name, value, jobs = setting.name, read.values[setting.name], jobs_of(setting)
+        lacking = [_lacking(jobs[part], read.values) for part in parts if part in jobs]
         if "" in lacking:
             continue
         if lacking:
             raise ValueError(f"--{name} has no use {lacking[0]}; leave one of them out, or change it")
-        kept = trained() if setting.metadata.get("kept", True) else {}
-        if name not in kept:
-            said = f"--job {job} does not use --{name}, a setting of --job {_or(list(jobs_of(setting)))}"
+        had = trained().get(name) if setting.metadata.get("kept", True) else None
+        if had is None:
+            said = f"--job {job} does not use --{name}, a setting of --job {_or(list(jobs))}"
             raise ValueError(f"{said}; leave it out")
-        if kept[name] != (list(value) if isinstance(value, tuple) else value):
-            said = f"the model was trained with {name} {_shown(kept[name])}, which --job {job} does not change"
+        if had != value and not (isinstance(value, tuple) and list(had) == list(value)):
+            said = f"the model was trained with {name} {_shown(had)}, which --job {job} does not change"
             raise ValueError(f"--{name} is {_shown(value)}, but {said}; leave it out")
 
 
