@@ -125,6 +125,11 @@ def read_padded(path: Path) -> list[Recording]:
     return [replace(found[0], name=path.stem)] if len(found) == 1 and "recording_ids" not in names else found
 
 
+def keypoint_numbers(count: int) -> list[str]:
+    """The names of keypoints that have none."""
+    return [f"keypoint{i}" for i in range(count)]
+
+
 def check_rate(fps: float | None) -> None:
     """Raise ValueError unless the frames per second are above 0 and finite, or None = not known."""
     if fps is not None and not (math.isfinite(fps) and fps > 0):
@@ -182,5 +187,5 @@ def check_same_rate(recordings: Sequence[Recording]) -> float | None:
         if recording.fps != first.fps:
             rates = [f"{one.fps:g}" if one.fps else "an unknown number of" for one in (recording, first)]
             said = f"{recording.source} has {rates[0]} frames per second and {first.source} has {rates[1]}"
-            raise ValueError(f"{said}; give files of one rate, or fps if no file states its rate")
+            raise ValueError(f"{said}; --resample brings them to one rate, --fps gives one that no file states")
     return recordings[0].fps if recordings else None
