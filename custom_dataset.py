@@ -14,7 +14,9 @@ from bams.app import custom
 from bams.app.script import script
 
 
-def load_data(path: str, fps: float | None = None, individuals: int | None = None) -> list[Recording]:
+def load_data(
+    path: str, fps: float | None = None, individuals: int | None = None, view: str | None = None
+) -> list[Recording]:
     """Recordings from `--data_root`; the one function to edit for another kind of file.
 
     This reads files of DeepLabCut, LightningPose, SLEAP and movement, one, a folder of them, or a pattern; and a
@@ -22,7 +24,7 @@ def load_data(path: str, fps: float | None = None, individuals: int | None = Non
     keypoints of several individuals in each recording; NaN = missing. For another file, return
     `bams.as_recordings(keypoints)` of an array like these, or a list of `bams.Recording`.
     """
-    return load_poses(path, fps=fps, individuals=individuals)
+    return load_poses(path, fps=fps, individuals=individuals, view=view)
 
 
 @script

@@ -175,8 +175,8 @@ def test_archives_arrays_and_hdf5_files_of_others(tmp_path):
         refused(path, "labels made by hand")
     path = write_table(tmp_path / "a.h5", columns(NODES), range(3), numbers(3, 6), pickle.dumps(["nose"], 0))
     refused(path, "its columns have no names")
-    path = write_analysis(tmp_path / "odd.h5", numbers(3, 3, 2, 5), NODES, [])
-    refused(path, r"its tracks have axes \(3, 3, 2, 5\), which do not fit 2 nodes")
+    path = write_analysis(tmp_path / "odd.h5", numbers(3, 4, 2, 5), NODES, [])
+    refused(path, "its tracks have axes 3 x 4 x 2 x 5, which do not fit 2 node_names")
     path = write_analysis(tmp_path / "one.h5", numbers(1, 2, 2, 1), NODES, [])
     refused(path, "it holds 1 frame")
 

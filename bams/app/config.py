@@ -69,6 +69,8 @@ class CustomConfig(FeatureConfig, CleaningConfig):
     """frames per second; 0: what the files say, if they do"""
     individuals: int = 0
     """animals in a recording, where the tracker gives more tracklets than animals; 0: each track is an animal"""
+    view: str | None = field(default=None, metadata=NOT_KEPT)
+    """camera to take from datasets of movement that hold several views"""
     segments: str | None = field(default=None, metadata=NOT_KEPT)
     """CSV file with the columns recording, start and end: only these parts are trained on, or embedded"""
     hoa_window_s: float = 0

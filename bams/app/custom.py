@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 JOBS = ("train", "compute_representations", "report", "all")
-LoadData = Callable[[str, float | None, int | None], list[Recording]]  # path, frames per second, individuals
+LoadData = Callable[..., list[Recording]]  # path, frames per second, individuals, and `view` where it is given
 
 
 def main(argv: Sequence[str], load_data: LoadData, load_labels: Callable[[str], Annotations] | None = None) -> None:
@@ -74,7 +74,8 @@ def read_recordings(settings: cli.Settings, load_data: LoadData) -> list[Recordi
     if not root:
         given = "a tracker's file, a folder, a pattern such as 'tracks/*.csv', or an .npy or .npz with array keypoints"
         raise ValueError(f"--data_root is needed: {given} (see docs/tutorials/own_recordings.md)")
-    recordings = load_data(root, config.fps or None, config.individuals or None)
+    view = {"view": config.view} if config.view else {}
+    recordings = load_data(root, config.fps or None, config.individuals or None, **view)
     return cut_segments(recordings, read_segments(config.segments)) if config.segments else recordings
 
 

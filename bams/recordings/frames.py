@@ -28,6 +28,21 @@ def by_frame(numbers: np.ndarray, values: np.ndarray, path: Path | None) -> tupl
     return int(found[0]), spread
 
 
+def by_time(times: np.ndarray, fps: float | None = None) -> tuple[np.ndarray, float]:
+    """Frames (T,) from 0 on for times in seconds, and the rate, which follows from the times unless given."""
+    steps = np.diff(times)
+    if steps.min() <= 0:
+        raise ValueError("its times do not increase")
+    step = steps[steps < 1.5 * steps.min()].mean()  # of one frame; longer steps go over frames that are left out
+    passed = np.rint(steps / step)
+    if (np.abs(steps / step - passed) > 0.25).any():
+        raise ValueError("its times are not evenly spaced; interpolate them to a constant rate")
+    rate = float(passed.sum() / (times[-1] - times[0]))
+    if fps is not None and not np.isclose(rate, fps, rtol=0.01):
+        raise ValueError(f"its fps says {fps:g} and its times {rate:g}; correct one of them")
+    return np.concatenate([[0], np.cumsum(passed)]), fps or float(f"{rate:.6g}")
+
+
 def as_float32(values: np.ndarray) -> np.ndarray:
     """Numbers as float32; those that float32 cannot hold become infinite. Raises ValueError for other types."""
     if values.dtype.kind not in "fiub":

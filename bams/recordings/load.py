@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Union
 import numpy as np
 
 from bams.recordings import movement
+from bams.recordings.centroids import join_files
 from bams.recordings.recognise import SUFFIXES, Kind, recognise
 from bams.recordings.recording import Recording, check_rate, listed
 from bams.recordings.tracklets import join_individuals
@@ -21,16 +22,22 @@ if TYPE_CHECKING:
     import xarray
 
 Source = Union[str, Path, "xarray.Dataset"]
-DATASET = Kind("one of movement", lambda dataset, individuals: [movement.read_dataset(dataset)])
+DATASET = Kind("one of movement", lambda dataset, individuals, view: [movement.read_dataset(dataset, view)], views=True)
 
 
 def load_poses(
-    path: Source | Sequence[Source], *, fps: float | None = None, individuals: int | None = None
+    path: Source | Sequence[Source],
+    *,
+    fps: float | None = None,
+    individuals: int | None = None,
+    view: str | None = None,
 ) -> list[Recording]:
-    """Recordings from files of DeepLabCut, LightningPose, SLEAP or movement, or from plain arrays.
+    """Recordings from the files of trackers (DeepLabCut, SLEAP, movement and others), or from plain arrays.
 
     The content of a file decides how it is read, not its suffix: `.csv` or `.h5` of DeepLabCut (and the same layout of
-    other tools), `.slp` or `.analysis.h5` of SLEAP, netCDF of movement, `.npy` or `.npz` as described in
+    other tools), `.slp` or `.analysis.h5` of SLEAP, `.h5` of sleap-anipose and JABS, netCDF of movement, NWB with
+    ndx-pose, JSON of CalMS21 (its annotations become labels) and MARS, `.npy`, `.h5` or `.npz` of idtracker.ai, `.npz`
+    of TRex (the files of one video become one recording), `.npy` or `.npz` as described in
     `bams.recordings.recording.read_padded`. A keypoint is not tracked, NaN, where a coordinate is missing, and where
     all coordinates and the confidence are 0. Frames that a file leaves out are NaN.
 
@@ -39,6 +46,7 @@ def load_poses(
             a list of these. In patterns and folders, other files, such as videos, are left out with a message.
         fps: frames per second; needed where the files do not state it, and compared where they do.
         individuals: number of animals; if given, tracklets, into which trackers break tracks, are joined.
+        view: camera to take from a dataset of movement with several views; needed there, and nowhere else.
 
     Returns:
         one per file, per video of a `.slp`, or per recording of an array; sorted by name in patterns and folders. All
@@ -54,10 +62,10 @@ def load_poses(
     recordings = []
     for source in [path] if isinstance(path, str | Path) or hasattr(path, "data_vars") else path:
         for one in [source] if hasattr(source, "data_vars") else _expand(Path(source).expanduser()):
-            recordings += _read(one, fps, individuals)
+            recordings += _read(one, fps, individuals, view)
     if not recordings:
         raise FileNotFoundError("no file is given")
-    return _with_different_names(recordings)
+    return _with_different_names(join_files(recordings))
 
 
 def _expand(path: Path) -> list[Path]:
@@ -87,12 +95,15 @@ def _expand(path: Path) -> list[Path]:
     return kept
 
 
-def _read(source: Any, fps: float | None, individuals: int | None) -> list[Recording]:
+def _read(source: Any, fps: float | None, individuals: int | None, view: str | None) -> list[Recording]:
     kind, label = (recognise(source), str(source)) if isinstance(source, Path) else (DATASET, "the dataset")
     if kind.read is None:
         raise ValueError(f"{label} is {kind.words}: {kind.advice}")
+    if view is not None and not kind.views:
+        raise ValueError(f"{label} is {kind.words}, which has no views; leave view out")
     try:
-        return [_finish(recording, fps, individuals) for recording in kind.read(source, individuals)]
+        found = kind.read(source, individuals, view) if kind.views else kind.read(source, individuals)
+        return [_finish(recording, fps, individuals) for recording in found]
     except Exception as error:  # readers raise nearly any error on a damaged file
         if isinstance(error, ImportError | FileNotFoundError) or str(error).startswith(f"{label} "):
             raise
