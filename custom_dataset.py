@@ -19,7 +19,7 @@ def load_data(
 ) -> list[Recording]:
     """Recordings from `--data_root`; the one function to edit for another kind of file.
 
-    This reads files of DeepLabCut, LightningPose, SLEAP and movement, one, a folder of them, or a pattern; and a
+    This reads the files of trackers (see docs/tutorials/own_recordings.md), one, a folder of them, or a pattern; and a
     `.npy` or `.npz` with the array `keypoints`: (N, T, F) series, (N, T, K, d) keypoints, or (S, A, T, K, d)
     keypoints of several individuals in each recording; NaN = missing. For another file, return
     `bams.as_recordings(keypoints)` of an array like these, or a list of `bams.Recording`.

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bams.recordings.frames import as_float32, as_text, by_frame
+from bams.recordings.frames import as_float32, as_text, by_frame, by_number
 from bams.recordings.recording import Recording
 from bams.storage.files import optional, read_arrays, read_pickled_dict
 
@@ -78,7 +78,7 @@ def join_files(recordings: Sequence[Recording]) -> list[Recording]:
 
 
 def _joined(parts: list[Recording]) -> Recording:
-    parts = sorted(parts, key=lambda one: int(re.search(r"\d+$", one.individuals[0])[0]))
+    parts = sorted(parts, key=lambda one: by_number(one.individuals[0]))
     longest = max(parts, key=lambda one: len(one.frames))  # its rate is the most precise
     if len({tuple(one.keypoint_names) for one in parts}) > 1:
         raise ValueError(f"the files of {longest.name} in {longest.path.parent} differ in their keypoints")

@@ -1,5 +1,6 @@
 """The rows, numbers and names in trackers' files."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -59,3 +60,19 @@ def as_text(value: Any) -> str:
 def as_names(values: np.ndarray) -> list[str]:
     """The names in an array of texts."""
     return [as_text(value).strip() for value in values.reshape(-1)]
+
+
+def by_number(name: str) -> list[str | int]:
+    """What to sort names by so that fish2 comes before fish10."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+
+
+def chosen_view(names: list[str], view: str | None) -> str | None:
+    """The view to take of those that a file has; None = it has none. ValueError if it does not follow."""
+    if view is None and len(names) < 2:
+        return names[0] if names else None
+    if view in names:
+        return view
+    if not names:
+        raise ValueError(f"it has no views, and view={view!r} is given; leave view out")
+    raise ValueError(f"it has the views {', '.join(names)}; choose one with view (--view {names[0]})")

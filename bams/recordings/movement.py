@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bams.recordings.frames import as_float32, by_frame, by_time
+from bams.recordings.frames import as_float32, by_frame, by_time, chosen_view
 from bams.recordings.recording import Recording
 from bams.storage.files import optional
 
@@ -31,7 +31,9 @@ def read_dataset(dataset: "xarray.Dataset", view: str | None = None, path: Path 
     """
     if "position" not in dataset:
         raise ValueError(f"it has the variables {', '.join(map(str, dataset)) or 'none'}; expected position")
-    dataset = _of_view(dataset, view)
+    views = list(map(str, dataset["view"].values)) if "view" in dataset["position"].dims else []
+    if taken := chosen_view(views, view):
+        dataset = dataset.isel(view=views.index(taken))
     # older versions of movement name these axes in the plural
     plural = {"individuals": "individual", "keypoints": "keypoint"}
     dataset = dataset.rename({old: new for old, new in plural.items() if old in dataset["position"].dims})
@@ -58,18 +60,6 @@ def read_dataset(dataset: "xarray.Dataset", view: str | None = None, path: Path 
     name = (path or Path(str(dataset.attrs.get("source_file") or "dataset"))).stem
     names = [list(map(str, position[axis].values)) for axis in ("individual", "keypoint")]
     return Recording(name, np.moveaxis(keypoints, 0, 1), confidence, *names, fps, path, first)
-
-
-def _of_view(dataset: "xarray.Dataset", view: str | None) -> "xarray.Dataset":
-    """The dataset of one camera."""
-    if "view" not in dataset["position"].dims:
-        if view is not None:
-            raise ValueError(f"it has no views, and view={view!r} is given; leave view out")
-        return dataset
-    names = [str(name) for name in dataset["view"].values]
-    if view not in names and (view is not None or len(names) > 1):
-        raise ValueError(f"it has the views {', '.join(names)}; choose one with view (--view {names[0]})")
-    return dataset.isel(view=names.index(view) if view else 0)
 
 
 def _frames(position: "xarray.DataArray", attributes: dict) -> tuple[np.ndarray, float | None]:

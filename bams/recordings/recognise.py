@@ -37,7 +37,7 @@ NETCDF = Kind(
     "a netCDF file of movement", lambda path, individuals, view: [movement.read_netcdf(path, view)], views=True
 )
 JABS = Kind("a pose file of JABS", lambda path, individuals: [jabs.read_jabs(path)])
-NWB = Kind("an NWB file", lambda path, individuals: nwb.read_nwb(path))
+NWB = Kind("an NWB file", lambda path, individuals, view: nwb.read_nwb(path, view), views=True)
 CALMS21 = Kind("a file of CalMS21", lambda path, individuals: json_files.read_calms21(path))
 MARS = Kind("the JSON of MARS", lambda path, individuals: [json_files.read_mars(path)])
 IDTRACKER = Kind("trajectories of idtracker.ai", lambda path, individuals: [centroids.read_idtracker(path)])
