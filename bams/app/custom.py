@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 JOBS = ("train", "compute_representations", "report", "all")
-LoadData = Callable[..., list[Recording]]  # path, frames per second, individuals, and `view` where it is given
+LoadData = Callable[..., list[Recording]]  # of a path and, by name, those arguments of `load_poses` that are given
 
 
 def main(argv: Sequence[str], load_data: LoadData, load_labels: Callable[[str], Annotations] | None = None) -> None:
@@ -74,8 +74,9 @@ def read_recordings(settings: cli.Settings, load_data: LoadData) -> list[Recordi
     if not root:
         given = "a tracker's file, a folder, a pattern such as 'tracks/*.csv', or an .npy or .npz with array keypoints"
         raise ValueError(f"--data_root is needed: {given} (see docs/tutorials/own_recordings.md)")
-    view = {"view": config.view} if config.view else {}
-    recordings = load_data(root, config.fps or None, config.individuals or None, **view)
+    options = {"fps": config.fps or None, "individuals": config.individuals or None, "view": config.view}
+    options = {name: value for name, value in options.items() if value is not None}
+    recordings = load_data(root, **options)
     return cut_segments(recordings, read_segments(config.segments)) if config.segments else recordings
 
 

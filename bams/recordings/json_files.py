@@ -9,7 +9,7 @@ import numpy as np
 
 from bams.recordings.frames import as_float32
 from bams.recordings.recording import Recording
-from bams.storage.files import read_json, read_pickled_dict
+from bams.storage.files import read_json
 
 CALMS21_RATE = 30.0
 CALMS21 = ["nose", "left_ear", "right_ear", "neck", "left_hip", "right_hip", "tail_base"]
@@ -18,13 +18,12 @@ MARS_FRONT = [*MARS, "left_front_paw", "right_front_paw", "left_rear_paw", "righ
 MICE = ["resident", "intruder"]
 
 
-def read_calms21(path: Path) -> list[Recording]:
-    """The sequences of a file of CalMS21, in JSON or in the `.npy` that its own script makes of it.
+def read_calms21(content: dict[str, Any], path: Path) -> list[Recording]:
+    """The sequences of CalMS21, whose content is JSON or the pickled dict that its own script makes of that.
 
     The annotations are the labels `behavior`, as text; in task 3, whose files name behaviours in place of annotators,
     the labels have the name of the behaviour.
     """
-    content = read_json(path) if path.suffix.lower() == ".json" else read_pickled_dict(path)
     times = Counter(name for sequences in content.values() for name in sequences)
     found = []
     for annotator, sequences in content.items():

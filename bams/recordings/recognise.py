@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from bams.recordings import centroids, deeplabcut, jabs, json_files, movement, nwb, other_tools, sleap
 from bams.recordings.recording import Recording, listed, read_padded
-from bams.storage.files import existing, optional, short
+from bams.storage.files import existing, optional, read_json, read_pickled_dict, short
 
 HEAD = 4096  # bytes at the beginning of a file, which tell what it is
 SUFFIXES = (".csv", ".h5", ".hdf5", ".slp", ".nc", ".nwb", ".npy", ".npz")  # of files that should hold tracks
@@ -38,7 +38,8 @@ NETCDF = Kind(
 )
 JABS = Kind("a pose file of JABS", lambda path, individuals: [jabs.read_jabs(path)])
 NWB = Kind("an NWB file", lambda path, individuals, view: nwb.read_nwb(path, view), views=True)
-CALMS21 = Kind("a file of CalMS21", lambda path, individuals: json_files.read_calms21(path))
+CALMS21 = Kind("the JSON of CalMS21", lambda path, individuals: json_files.read_calms21(read_json(path), path))
+CALMS21_NPY = Kind("CalMS21", lambda path, individuals: json_files.read_calms21(read_pickled_dict(path), path))
 MARS = Kind("the JSON of MARS", lambda path, individuals: [json_files.read_mars(path)])
 IDTRACKER = Kind("trajectories of idtracker.ai", lambda path, individuals: [centroids.read_idtracker(path)])
 TREX = Kind("a file of TRex", lambda path, individuals: [centroids.read_trex(path)])
@@ -88,7 +89,7 @@ def _pickled_kind(head: bytes) -> Kind:
     if b"trajectories" in head:
         return IDTRACKER
     if b"keypoints" in head and b"sequences" not in head:
-        return CALMS21
+        return CALMS21_NPY
     return Kind("a pickled .npy", None, MABE)
 
 
