@@ -428,6 +428,13 @@ def test_the_animals_of_a_video_of_trex_are_one_recording(tmp_path):
     same(other.keypoints[0, :, 0], places[1])
 
 
+def test_fragments_of_animals_of_trex_are_joined(tmp_path):
+    for i, start in enumerate([0, 6]):
+        write_trex(tmp_path / f"v_fish{i}.npz", np.arange(start, start + 5), np.full((5, 2), 9.0 + i))
+    (found,) = load_poses(tmp_path, individuals=1)
+    np.testing.assert_array_equal(found.keypoints[0, :, 0, 0], [9] * 5 + [np.nan] + [10] * 5)
+
+
 def test_poses_of_trex_in_the_order_of_their_numbers(tmp_path):
     poses = numbers(8, 11, 2)
     (found,) = load_poses(write_trex(tmp_path / "v_id3.npz", range(8), numbers(8, 2), poses))
@@ -497,3 +504,23 @@ def test_binary_files_of_other_tools_are_refused_by_name(tmp_path):
     }.items():
         with refused(f"{name} is .*{what}", tmp_path / name):
             load_poses(tmp_path / name)
+
+
+def test_damaged_files_are_refused_in_one_sentence(tmp_path):
+    bones = skeleton()
+    calms21 = {"annotator-id_0": {"x": sequence(numbers(2, 4, 7, 2), numbers(2, 4, 7), [0] * 4, attack=0)}}
+    (tmp_path / "c.json").write_text(json.dumps(calms21))
+    (tmp_path / "m.json").write_text(json.dumps(sequence(numbers(2, 4, 7, 2), numbers(2, 4, 7))))
+    np.save(tmp_path / "i.npy", {"trajectories": numbers(9, 3, 2), "frames_per_second": 50})
+    for path in (
+        write_nwb(tmp_path / "s.nwb", [pose("P", numbers(9, 3, 2), bones, rate=30.0)], [bones]),
+        write_jabs(tmp_path / "v_pose_est_v2.h5", numbers(9, 12, 2), np.ones((9, 12)), 2),
+        write_trex(tmp_path / "v_fish0.npz", range(8), numbers(8, 2)),
+        *(tmp_path / name for name in ("c.json", "m.json", "i.npy")),
+    ):
+        assert load_poses(path)
+        whole = path.read_bytes()
+        for length in {1, 7, 50, *np.random.default_rng(1).integers(1, len(whole) - 40, 9).tolist()}:
+            path.write_bytes(whole[:length])
+            with refused(path.name, path):
+                load_poses(path)

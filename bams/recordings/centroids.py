@@ -10,6 +10,7 @@ import numpy as np
 
 from bams.recordings.frames import as_float32, as_text, by_frame, by_number
 from bams.recordings.recording import Recording
+from bams.recordings.tracklets import join_individuals
 from bams.storage.files import optional, read_arrays, read_pickled_dict
 
 CENTROID = "centroid"
@@ -65,16 +66,17 @@ def read_trex(path: Path) -> Recording:
     return Recording(name, keypoints[None], None, [individual], list(columns), fps, path, first)
 
 
-def join_files(recordings: Sequence[Recording]) -> list[Recording]:
-    """Recordings of which those in files NAME_INDIVIDUAL are joined to one recording, NAME.
+def join_files(recordings: Sequence[Recording], individuals: int | None) -> list[Recording]:
+    """Recordings of which those in files NAME_INDIVIDUAL, as TRex writes them, are joined to one recording, NAME.
 
-    TRex writes such files; frames before and after an animal is tracked are NaN.
+    Frames before and after an animal is tracked are NaN; more than `individuals`, if given, are joined as tracklets.
     """
     parts: dict[object, list[Recording]] = {}
     for i, one in enumerate(recordings):
         split = one.path is not None and [f"{one.name}_{name}" for name in one.individuals] == [one.path.stem]
         parts.setdefault((one.path.parent, one.name) if split else i, []).append(one)
-    return [_joined(same) if len(same) > 1 else same[0] for same in parts.values()]
+    found = [_joined(same) if len(same) > 1 else same[0] for same in parts.values()]
+    return found if individuals is None else [join_individuals(one, individuals) for one in found]
 
 
 def _joined(parts: list[Recording]) -> Recording:

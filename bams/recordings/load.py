@@ -65,7 +65,7 @@ def load_poses(
             recordings += _read(one, fps, individuals, view)
     if not recordings:
         raise FileNotFoundError("no file is given")
-    return _with_different_names(join_files(recordings))
+    return _with_different_names(join_files(recordings, individuals))
 
 
 def _expand(path: Path) -> list[Path]:
