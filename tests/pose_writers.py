@@ -90,8 +90,8 @@ def write_slp(
 ) -> Path:
     """A .slp of SLEAP.
 
-    A detection has `frame`, `points` (K, 2), and if wanted `track` (its index), `video`, `by_hand`, and
-    `corrects` (the index of a detection).
+    A detection has `frame`, `points` (K, 2), and if wanted `track` (its index), `video`, `score`, `by_hand`, and
+    `corrects` (the index of a detection). A video is its file, or a dict as SLEAP writes it.
     """
     skeleton = {"directed": True, "graph": {"name": "skeleton", "num_edges_inserted": 0}, "links": []}
     skeleton |= {"multigraph": True, "nodes": [{"id": i} for i in range(len(nodes))]}
@@ -108,13 +108,14 @@ def write_slp(
         mine += [(x, y, not np.isnan(x), True, *([] if by_hand else [0.5])) for x, y in one["points"]]
         corrects = order.index(one["corrects"]) if "corrects" in one else -1
         about = len(instances), 0 if by_hand else 1, len(frames) - 1, 0, one.get("track", -1), corrects
-        instances.append((*about, 0.9, first, len(mine), 0.0))
+        instances.append((*about, one.get("score", 0.9), first, len(mine), 0.0))
         frames[-1][4] = len(instances)
     point = "x:f8 y:f8 visible:? complete:?"
     instance = "instance_id:i8 instance_type:u1 frame_id:u8 skeleton:u4 track:i4 from_predicted:i8 score:f4"
     with h5py.File(path, "w") as file:
         file.create_group("metadata").attrs.update(format_id=1.2, json=np.bytes_(json.dumps(metadata)))
-        backends = [{"backend": {"filename": name, "shape": [9, 9, 9, 1]}} for name in videos]
+        plain = [{"backend": {"filename": video, "shape": [9, 9, 9, 1]}} for video in videos]
+        backends = [video if isinstance(video, dict) else each for video, each in zip(videos, plain, strict=True)]
         file["videos_json"] = np.array([json.dumps(backend).encode() for backend in backends])
         names = [json.dumps([0, name]).encode() for name in tracks]
         file["tracks_json"] = np.array(names) if names else np.zeros(0)
