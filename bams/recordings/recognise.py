@@ -4,8 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bams.recordings import deeplabcut, movement, sleap
+from bams.recordings import deeplabcut, flat_tables, movement, sleap
 from bams.recordings.recording import Recording, listed, read_padded
+from bams.recordings.text import layout_of
 from bams.storage.files import existing, optional, short
 
 HEAD = 4096  # bytes at the beginning of a file, which tell what it is
@@ -24,6 +25,9 @@ class Kind(NamedTuple):
 
 
 DLC_CSV = Kind("a CSV in the layout of DeepLabCut", lambda path, individuals: [deeplabcut.read_csv(path)])
+FLAT_CSV = Kind(
+    "a table with a column for each coordinate", lambda path, individuals: [flat_tables.read_csv(path, individuals)]
+)
 DLC_HDF5 = Kind("an .h5 of DeepLabCut", lambda path, individuals: [deeplabcut.read_hdf5(path)])
 SLP = Kind("a SLEAP project", sleap.read_slp)
 ANALYSIS = Kind("an .analysis.h5 of SLEAP", lambda path, individuals: [sleap.read_analysis(path)])
@@ -48,14 +52,31 @@ def recognise(path: Path) -> Kind:
         return Kind("a pickled .npy", None, MABE) if b"'|O'" in head[:128] else ARRAYS
     if head.startswith(b"PK"):
         return ARRAYS if b".npy" in head else Kind("a zip file, such as of Excel or PyTorch")
-    text = head.decode("utf-8-sig", "ignore")
-    cell = text.lstrip().partition("\n")[0].partition(",")[0].strip().strip('"').lower()
-    if cell in deeplabcut.HEADER:
+    for begin, kind in BEGINNINGS.items():
+        if head.startswith(begin):
+            return kind
+    if path.suffix.lower() in VIDEOS:
+        return Kind("a video", None, f"track it first and {EXPORT}")
+    return _table_kind(path)
+
+
+def _table_kind(path: Path) -> Kind:
+    try:
+        rows = layout_of(path).rows
+    except ValueError:  # no text
+        return UNKNOWN
+    if deeplabcut.header_rows(rows):
         return DLC_CSV
-    if path.suffix.lower() == ".csv":
-        return Kind(f"a CSV whose first row begins with {cell[:30]!r}", None, deeplabcut.EXPECTED)
-    other = Kind("a video", None, f"track it first and {EXPORT}") if path.suffix.lower() in VIDEOS else UNKNOWN
-    return next((kind for begin, kind in BEGINNINGS.items() if head.startswith(begin)), other)
+    if flat_tables.header_rows(rows):
+        return FLAT_CSV
+    names = [cell[:30] for cell in rows[0][1] if cell] if rows else []
+    if names and names[0].lower() in deeplabcut.TITLES:
+        last = [cells for _, cells in rows[:4] if cells[0].lower() in deeplabcut.TITLES][-1]
+        found = listed(list(dict.fromkeys(cell for cell in last[1:] if cell)))
+        return Kind(f"a CSV of DeepLabCut whose columns are {found}, not x, y and likelihood")
+    if path.suffix.lower() in (".csv", ".tsv"):
+        return Kind(f"a CSV with the columns {listed(names) or 'of no name'}", None, flat_tables.EXPECTED)
+    return UNKNOWN
 
 
 def _hdf5_kind(path: Path) -> Kind:

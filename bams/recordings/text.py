@@ -21,6 +21,7 @@ HEAD = 2**22  # bytes that tell how a file is written; a header of thousands of 
 FIRST_ROWS = 50
 TAIL = 2**20  # bytes that hold the last rows
 UTF_16 = {"utf-16-le": rb"\xff\xfe|[^\0]\0[^\0]\0", "utf-16-be": rb"\xfe\xff|\0[^\0]\0[^\0]"}  # first bytes
+UNNAMED = re.compile(r"Unnamed: \d+(_level_\d+)?")  # what pandas writes for an empty cell of a header
 DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?", re.IGNORECASE)
 Row = tuple[int, list[str]]  # the number of a line in the file, from 1, and its cells without spaces around
 
@@ -78,7 +79,7 @@ def _rows(text: str, separator: str, path: Path) -> Iterator[Row]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
     try:
         for cells in reader:
-            row = [cell.strip() for cell in cells]
+            row = ["" if UNNAMED.fullmatch(cell) else cell.strip() for cell in cells]
             if any(row) and row[0].lower() != "sep=":  # Excel's first row
                 yield reader.line_num, row
     except csv.Error as error:
@@ -88,7 +89,8 @@ def _rows(text: str, separator: str, path: Path) -> Iterator[Row]:
 def read_body(path: Path, layout: Layout, header: int) -> "pandas.DataFrame":
     """The rows below the first `header` rows, columns from 0, by the number of the line in the file.
 
-    Empty cells are NaN; empty rows at the end are left out. Raises ValueError if the last row is cut off.
+    Empty cells are NaN; empty rows at the end are left out. Raises ValueError if the last row is cut off, or a column
+    other than the first has values and no name in the header.
     """
     pandas = optional("pandas")
     above = layout.rows[header - 1][0]  # lines
@@ -118,6 +120,11 @@ def read_body(path: Path, layout: Layout, header: int) -> "pandas.DataFrame":
                 raise ValueError(f"row {above + line} has {cells} cells instead of {expected}") from error
             raise
     table.index += above + 1
+    named = {i for _, cells in layout.rows[:header] for i, cell in enumerate(cells) if cell}
+    for i in range(1, width):
+        if i not in named and table[i].notna().any():
+            said = f"column {i + 1} has a value in row {table.index[table[i].notna()][0]} and no name in the header"
+            raise ValueError(f"{said}; name it, or clear it")
     filled = table.notna().any(axis=1).to_numpy()
     return table.iloc[: len(filled) - int(filled[::-1].argmax())] if filled.any() else table.iloc[:0]
 
@@ -144,8 +151,6 @@ def as_numbers(cells: "pandas.Series", header: set[str]) -> np.ndarray:
     if numbers.isna().any():
         line = numbers.index[numbers.isna()][0]
         if given[line] in header:
-            raise ValueError(
-                f"row {line} is a header again: recordings follow one another in this file; give each in its own file"
-            )
+            raise ValueError(f"row {line} is a header again; recordings follow one another in this file: split it")
         raise ValueError(f"row {line} has {given[line][:30]!r} where a number is expected")
     return numbers.reindex(cells.index).to_numpy(float)
