@@ -45,7 +45,7 @@ def read_csv(path: Path) -> Recording:
         count += 1
     table = read_body(path, layout, count)
     columns, titles = _named_columns(header, table.shape[1])
-    known = {cell for cells in header for cell in cells}
+    known = {*TITLES, *(cell for cells in header for cell in cells)}
     index = None
     if any(titles) or (titles and table[0].notna().any()):  # the first column is the index
         table = table.dropna(how="all")

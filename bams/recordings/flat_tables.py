@@ -42,7 +42,7 @@ EXPECTED = (
 
 def header_rows(rows: Sequence[Row]) -> int:
     """The number of header rows, of which the last names the coordinates; 0 if there are none."""
-    return max((i + 1 for i, (_, cells) in enumerate(rows[:4]) if _columns(cells)), default=0)
+    return next((i + 1 for i, (_, cells) in enumerate(rows[:4]) if _columns(cells)), 0)
 
 
 def read_csv(path: Path, individuals: int | None) -> Recording:
@@ -151,7 +151,10 @@ def _by_track(rows: Recording, numbers: np.ndarray, tracks: "pandas.Series", ind
     pandas = optional("pandas")
     points, path = rows.keypoints[0], rows.path
     numeric = pandas.api.types.is_numeric_dtype(tracks)
-    codes, found = pandas.factorize(tracks.where(tracks >= 0) if numeric else tracks.str.strip())
+    tracks = tracks.where(tracks >= 0) if numeric else tracks.astype(str).where(tracks.notna()).str.strip()
+    order = np.argsort(numbers, kind="stable")  # individuals are in the order in which they are seen
+    codes = np.empty(len(order), int)
+    codes[order], found = pandas.factorize(tracks.iloc[order])
     names = [f"individual{name:.15g}" if numeric else str(name) for name in found]
     seen = np.isfinite(points).all(axis=-1).any(axis=-1)
     loose = seen & (codes < 0)

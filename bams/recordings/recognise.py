@@ -73,7 +73,7 @@ def _table_kind(path: Path) -> Kind:
     if names and names[0].lower() in deeplabcut.TITLES:
         last = [cells for _, cells in rows[:4] if cells[0].lower() in deeplabcut.TITLES][-1]
         found = listed(list(dict.fromkeys(cell for cell in last[1:] if cell)))
-        return Kind(f"a CSV of DeepLabCut whose columns are {found}, not x, y and likelihood")
+        return Kind("a CSV of DeepLabCut without positions", None, f"its columns are {found}, not x, y; {EXPORT}")
     if path.suffix.lower() in (".csv", ".tsv"):
         return Kind(f"a CSV with the columns {listed(names) or 'of no name'}", None, flat_tables.EXPECTED)
     return UNKNOWN
