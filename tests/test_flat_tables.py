@@ -172,10 +172,11 @@ def test_animals_in_no_track(tmp_path, kind, capsys):
 
 @pytest.mark.parametrize("rate", [30, 29.97, 1000 / 3])
 def test_idtracker(tmp_path, rate):
-    rows = [[t / rate, *POINTS[:, t, 0, :2].ravel().tolist()] for t in range(T) if t != 3]
+    points = POINTS + np.array([0, 1000])[:, None, None, None]  # the second is always to the right of the first
+    rows = [[t / rate, *points[:, t, 0, :2].ravel().tolist()] for t in range(T) if t != 3]
     found = load(write(tmp_path / "a.csv", ["time", "x1", "y1", "x2", "y2"], rows))
     assert (found.individuals, found.keypoint_names) == (["individual1", "individual2"], ["centroid"])
-    expected = POINTS[:, :, :1, :2].astype(np.float32)
+    expected = points[:, :, :1, :2].astype(np.float32)
     expected[:, 3] = np.nan
     np.testing.assert_array_equal(found.keypoints, expected)
     assert found.fps == pytest.approx(rate, rel=1e-5) and found.first_frame == 0
@@ -203,7 +204,11 @@ EXPECTED = "expected the header rows scorer, .*, or columns such as frame, nose_
         (["mouse", "age", "sex"], [[1, 2, "f"]], f"is a CSV with the columns mouse, age, sex: {EXPECTED}"),
         (["", "nose", "tail"], [[0, 0.5, 0.5]] * 2, f"is a CSV with the columns nose, tail: {EXPECTED}"),
         (["frame", "id", "conf", "x1", "y1", "x2", "y2"], [[0, 1, 0.9, 1, 1, 5, 5]], EXPECTED),
-        (["frame", "x1", "y1", "x2", "y2"], [[t, 1, 1, 5, 5] for t in range(3)], "the corners of boxes"),
+        (
+            ["frame", "x1", "y1", "x2", "y2"],
+            [[t, 1, 1, 5, 5] for t in range(3)],
+            "look like corners of boxes; if they are two animals, add a column time",
+        ),
         (["frame", "nose_x", "nose_y", "ear_x"], [[0, 1, 2, 3]] * 2, "keypoint 'ear' of .* lacks a column y"),
         (["frame", "nose_x", "nose_y", "nose_x"], [[0, 1, 2, 3]] * 2, "it holds the column nose_x twice"),
         (["frame", "nose_x", "nose_y"], [[0, 1, 2], [1, "left", 2]], "row 3 has 'left' where a number is expected"),

@@ -170,7 +170,7 @@ def test_archives_arrays_and_hdf5_files_of_others(tmp_path):
         images = [f"labeled-data/video/img{i}.png".encode() for i in range(3)]
         refused(write(tmp_path / "labels.h5", columns(NODES), images, numbers(3, 6)), "labels made by hand")
         words = write(tmp_path / "words.h5", columns(NODES), [b"one", b"two", b"three"], numbers(3, 6))
-        refused(words, "the index of its rows holds strings; expected frame numbers")
+        refused(words, "the index of its rows is of type string; expected frame numbers")
     path = write_table(tmp_path / "a.h5", columns(NODES), range(3), numbers(3, 6), pickle.dumps(["nose"], 0))
     refused(path, "its columns have no names")
     path = write_analysis(tmp_path / "odd.h5", numbers(3, 3, 2, 5), NODES, [])

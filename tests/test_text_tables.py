@@ -122,7 +122,7 @@ CHANGES = {
     "rows missing": lambda rows: rows[:5] + rows[6:],  # the row that lacks a keypoint
     "empty rows": lambda rows: [*rows[:3], [""] * 10, [], *rows[3:], [""] * 10, [], ["", ""]],
     "sep": lambda rows: [["sep=", ""], *rows],
-    "short rows without their last cells": lambda rows: rows[:3] + [row + [""] * 3 for row in rows[3:]],
+    "empty cells at the ends of rows": lambda rows: rows[:3] + [row + [""] * 3 for row in rows[3:]],
 }
 
 
@@ -194,7 +194,7 @@ def test_h5_with_other_headers_and_indices(tmp_path, writer):
     assert_read(late)
     with refused("rows 0 and 3 both hold frame 0; recordings follow one another"):
         load_poses(writer(tmp_path / "e.h5", columns(NAMES), [0, 1, 2, 0, 1, 2], VALUES))
-    with refused("holds timedelta64"):
+    with refused("is of type timedelta64"):
         load_poses(writer(tmp_path / "f.h5", columns(NAMES), np.arange(6, dtype="m8[ns]"), VALUES))
 
 
@@ -220,6 +220,18 @@ def test_cleared_values_are_not_tracked_and_other_columns_are_left_out_and_said(
     added = ["behaviour", "", "", *["rest, then run"] * 6]
     assert_read(load(write(tmp_path / "a.csv", [[*row, cell] for row, cell in zip(cells(), added, strict=True)])))
     assert "left out the columns behaviour, which are no coordinates" in capsys.readouterr().err
+
+
+def test_rows_may_lack_empty_cells_at_their_ends_but_never_have_too_many(tmp_path):
+    """Excel leaves out separators where the last cells of several rows are empty."""
+    rows = [row[:7] if i > 5 else row for i, row in enumerate(cells())]
+    expected = EXPECTED.copy()
+    expected[3:, 2] = np.nan
+    assert_read(load(write(tmp_path / "a.csv", rows)), expected)
+    rows = cells(values=numbers(120, 9), frames=range(120))
+    rows[100] += ["1", "2"]
+    with refused("row 101 has 12 cells instead of 10"):
+        load_poses(write(tmp_path / "b.csv", rows))
 
 
 # --- refusals ----------------------------------------------------------------------------------

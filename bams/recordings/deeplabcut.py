@@ -96,7 +96,7 @@ def _check_index(kind: Any, texts: Iterable[np.ndarray]) -> None:
     if any(IMAGE.fullmatch(name) for names in texts for name in as_names(names)):
         raise ValueError(LABELS)
     if as_text(kind) not in ("integer", "float"):
-        raise ValueError(f"the index of its rows holds {as_text(kind)}s; expected frame numbers")
+        raise ValueError(f"the index of its rows is of type {as_text(kind)}; expected frame numbers")
 
 
 def _fixed_table(group: Any) -> tuple[list[Any], list[str], np.ndarray, np.ndarray]:

@@ -28,10 +28,12 @@ if TYPE_CHECKING:
 COLUMN = re.compile(rf"(.+)[_. :-]({'|'.join(KINDS)})", re.IGNORECASE)  # a keypoint, and what of it
 POINT = re.compile(r"([xy])_?(\d+)", re.IGNORECASE)  # of idtracker.ai, whose animals are one point each
 # names of columns in lower case, with _ for spaces, dots and hyphens
-FRAMES = ("frame", "frames", "fnum", "frame_idx", "frame_id", "frame_index", "frame_number", "frame_num", "frame_no")
-INDEX = ("index", "")  # of the rows, as pandas writes it
-TIMES = ("time", "times", "time_s", "time_(s)", "seconds", "timestamp")
-TRACKS = ("track", "track_id", "track_name", "id", "individual", "individual_id", "animal", "animal_id", "identity")
+NUMBER = "_?(id|idx|index|num|number|no|nr|name)"
+FRAMES = re.compile(f"fnum|(video_)?frames?({NUMBER})?")
+INDEX = re.compile("index|")  # of the rows, as pandas writes it
+TIMES = re.compile(r"times?(stamps?)?(_?\(?(s|sec|seconds)\)?)?|seconds")
+TRACKS = re.compile(f"(track|tracklet|animal|individual|identity|object|subject)s?({NUMBER})?")
+ID = re.compile("id")
 # by-products of tracking, of which nothing need be said
 BY_PRODUCT = re.compile(r"m_\d\d|center_\d|.+_(error|ncams)|(.+_)?(score|conf)|class|cls|[xy]\d")
 EXPECTED = (
@@ -56,8 +58,8 @@ def read_csv(path: Path, individuals: int | None) -> Recording:
     names = layout.rows[count - 1][1]
     if twice := [name for name, times in Counter(filter(None, names)).items() if times > 1]:
         raise ValueError(f"it holds the column {twice[0]} twice")
-    columns, track, time = _columns(names), _role(names, TRACKS), _role(names, TIMES)
-    frame = _role(names, FRAMES) if track is not None else _role(names, (*FRAMES, *INDEX))
+    columns, track, time = _columns(names), _role(names, TRACKS, ID), _role(names, TIMES)
+    frame = _role(names, FRAMES, INDEX) if track is None else _role(names, FRAMES)
     used = {*columns.values(), track, time, frame}
     left = [name for i, name in enumerate(names) if name and i not in used and not BY_PRODUCT.fullmatch(_plain(name))]
     if left:
@@ -82,8 +84,10 @@ def read_csv(path: Path, individuals: int | None) -> Recording:
         return _by_track(recording_of(keys, values, np.arange(len(table)), path), frames, table[track], individuals)
     recording = recording_of(keys, values, frames, path, lines)
     points = POINT.fullmatch(names[next(iter(columns.values()))])
-    if points and len(recording.individuals) == 2 and not (np.diff(recording.keypoints, axis=0) <= 0).any():
-        raise ValueError("its columns are the corners of boxes; give the keypoints")
+    if points and time is None and len(recording.individuals) == 2 and (np.diff(recording.keypoints, axis=0) > 0).all():
+        raise ValueError(
+            "its columns look like corners of boxes; if they are two animals, add a column time in seconds"
+        )
     return replace(recording, fps=fps if points else None)  # in other tables, the unit of times is not known
 
 
@@ -96,8 +100,9 @@ def _columns(names: Sequence[str]) -> dict[Key, int]:
     placed = {keypoint for _, keypoint, kind in found if kind in "xyz"}
     found = {key: i for key, i in found.items() if key[1] in placed}
     if {"x", "y"} <= {kind for _, _, kind in found}:
-        return found if _role(names, TRACKS) is not None else _split(found)
-    points = {i: POINT.fullmatch(name) for i, name in enumerate(names) if _plain(name) not in (*FRAMES, *TIMES, *INDEX)}
+        return _split(found) if _role(names, TRACKS, ID) is None else found
+    others = {_role(names, FRAMES), _role(names, TIMES), _role(names, INDEX)}
+    points = {i: POINT.fullmatch(name) for i, name in enumerate(names) if i not in others}
     if all(points.values()) and {match[1].lower() for match in points.values()} == {"x", "y"}:
         return {(f"individual{match[2]}", "centroid", match[1].lower()): i for i, match in points.items()}
     return {}
@@ -117,9 +122,9 @@ def _split(columns: dict[Key, int]) -> dict[Key, int]:
     return {(f"individual{parts[name][2]}", parts[name][1], kind): i for (_, name, kind), i in columns.items()}
 
 
-def _role(names: Sequence[str], words: Sequence[str]) -> int | None:
-    """The column with the first of these names that there is; only the first column may have no name."""
-    found = (i for word in words for i, name in enumerate(names) if _plain(name) == word and (name or i == 0))
+def _role(names: Sequence[str], *patterns: re.Pattern) -> int | None:
+    """The column whose name fits the first of these patterns that any fits; only the first may have no name."""
+    found = (i for one in patterns for i, name in enumerate(names) if one.fullmatch(_plain(name)) and (name or i == 0))
     return next(found, None)
 
 
@@ -133,12 +138,12 @@ def _frames_of_times(times: np.ndarray, lines: np.ndarray) -> tuple[np.ndarray, 
         return np.arange(len(times)), None
     steps = np.diff(times)
     step = np.median(steps)
-    wrong = np.flatnonzero(~(steps > step / 2) | ~(step > 0))
+    wrong = np.flatnonzero(~(steps > 0))
     if len(wrong):
         row = wrong[0] + 1
         said = f"row {lines[row]} has the time {times[row]:g} and the row before it {times[row - 1]:g}"
         raise ValueError(f"{said}; if recordings follow one another in this file, give each its own")
-    frames = np.concatenate([[0], np.cumsum(np.rint(steps / step))]).astype(np.int64)
+    frames = np.concatenate([[0], np.cumsum(np.maximum(np.rint(steps / step), 1))]).astype(np.int64)
     duration = times[-1] - times[0]
     rate = frames[-1] / duration
     # times are rounded: the rate is known as exactly as they fit it

@@ -70,7 +70,7 @@ def _table_kind(path: Path) -> Kind:
     if flat_tables.header_rows(rows):
         return FLAT_CSV
     names = [cell[:30] for cell in rows[0][1] if cell] if rows else []
-    if names and names[0].lower() in deeplabcut.TITLES:
+    if names and rows[0][1][0].lower() in deeplabcut.TITLES:
         last = [cells for _, cells in rows[:4] if cells[0].lower() in deeplabcut.TITLES][-1]
         found = listed(list(dict.fromkeys(cell for cell in last[1:] if cell)))
         return Kind("a CSV of DeepLabCut without positions", None, f"its columns are {found}, not x, y; {EXPORT}")
