@@ -84,7 +84,12 @@ def read_csv(path: Path, individuals: int | None) -> Recording:
         return _by_track(recording_of(keys, values, np.arange(len(table)), path), frames, table[track], individuals)
     recording = recording_of(keys, values, frames, path, lines)
     points = POINT.fullmatch(names[next(iter(columns.values()))])
-    if points and time is None and len(recording.individuals) == 2 and (np.diff(recording.keypoints, axis=0) > 0).all():
+    if (
+        points
+        and time is None
+        and len(recording.individuals) == 2
+        and not (np.diff(recording.keypoints, axis=0) <= 0).any()
+    ):
         raise ValueError(
             "its columns look like corners of boxes; if they are two animals, add a column time in seconds"
         )
