@@ -35,9 +35,10 @@ def load_poses(
     """Recordings from the files of trackers (DeepLabCut, SLEAP, movement and others), or from plain arrays.
 
     The content of a file decides how it is read, not its suffix: `.csv` or `.h5` of DeepLabCut (and the same layout of
-    other tools), `.slp` or `.analysis.h5` of SLEAP, `.h5` of sleap-anipose and JABS, netCDF of movement, NWB with
-    ndx-pose, JSON of CalMS21 (its annotations become labels) and MARS, `.npy`, `.h5` or `.npz` of idtracker.ai, `.npz`
-    of TRex (the files of one video become one recording), `.npy` or `.npz` as described in
+    other tools), `.csv` with a column for each coordinate (Anipose, SimBA, SLEAP, ultralytics, idtracker.ai; see
+    `bams.recordings.flat_tables`), `.slp` or `.analysis.h5` of SLEAP, `.h5` of sleap-anipose and JABS, netCDF of
+    movement, NWB with ndx-pose, JSON of CalMS21 (its annotations become labels) and MARS, `.npy`, `.h5` or `.npz` of
+    idtracker.ai, `.npz` of TRex (the files of one video become one recording), `.npy` or `.npz` as described in
     `bams.recordings.recording.read_padded`. A keypoint is not tracked, NaN, where a coordinate is missing, and where
     all coordinates and the confidence are 0. Frames that a file leaves out are NaN.
 

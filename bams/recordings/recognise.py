@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from bams.recordings import centroids, deeplabcut, jabs, json_files, movement, nwb, other_tools, sleap
+from bams.recordings import centroids, deeplabcut, flat_tables, jabs, json_files, movement, nwb, other_tools, sleap
 from bams.recordings.recording import Recording, listed, read_padded
+from bams.recordings.text import layout_of
 from bams.storage.files import existing, optional, read_json, read_pickled_dict, short
 
 HEAD = 4096  # bytes at the beginning of a file, which tell what it is
@@ -30,6 +31,9 @@ class Kind(NamedTuple):
 
 
 DLC_CSV = Kind("a CSV in the layout of DeepLabCut", lambda path, individuals: [deeplabcut.read_csv(path)])
+FLAT_CSV = Kind(
+    "a table with a column for each coordinate", lambda path, individuals: [flat_tables.read_csv(path, individuals)]
+)
 DLC_HDF5 = Kind("an .h5 of DeepLabCut", lambda path, individuals: [deeplabcut.read_hdf5(path)])
 SLP = Kind("a SLEAP project", sleap.read_slp)
 ANALYSIS = Kind("an .analysis.h5 of SLEAP", lambda path, individuals: [sleap.read_analysis(path)])
@@ -67,21 +71,37 @@ def recognise(path: Path) -> Kind:
         return _pickled_kind(head) if b"'|O'" in head[:128] else ARRAYS
     if head.startswith(b"PK"):
         return _zip_kind(path)
-    if known := other_tools.of_bytes(head, path):
-        return Kind(known[0], None, known[1])
-    text = head.decode("utf-8-sig", "ignore")
+    text = head.decode("utf-8-sig", "ignore").lstrip()
     for found, kind in JSON.items():
-        if re.match(found, text.lstrip()):
+        if re.match(found, text):
             return kind
-    if known := other_tools.of_text(text, path):
+    if known := other_tools.of_bytes(head, path) or other_tools.of_text(text, path):
         return Kind(known[0], None, known[1])
-    cell = text.lstrip().partition("\n")[0].partition(",")[0].strip().strip('"').lower()
-    if cell in deeplabcut.HEADER:
+    for begin, kind in BEGINNINGS.items():
+        if head.startswith(begin):
+            return kind
+    if path.suffix.lower() in VIDEOS:
+        return Kind("a video", None, f"track it first and {EXPORT}")
+    return _table_kind(path)
+
+
+def _table_kind(path: Path) -> Kind:
+    try:
+        rows = layout_of(path).rows
+    except ValueError:  # no text
+        return UNKNOWN
+    if deeplabcut.header_rows(rows):
         return DLC_CSV
-    if path.suffix.lower() == ".csv":
-        return Kind(f"a CSV whose first row begins with {cell[:30]!r}", None, deeplabcut.EXPECTED)
-    other = Kind("a video", None, f"track it first and {EXPORT}") if path.suffix.lower() in VIDEOS else UNKNOWN
-    return next((kind for begin, kind in BEGINNINGS.items() if head.startswith(begin)), other)
+    if flat_tables.header_rows(rows):
+        return FLAT_CSV
+    names = [cell[:30] for cell in rows[0][1] if cell] if rows else []
+    if names and rows[0][1][0].lower() in deeplabcut.TITLES:
+        last = [cells for _, cells in rows[:4] if cells[0].lower() in deeplabcut.TITLES][-1]
+        found = listed(list(dict.fromkeys(cell for cell in last[1:] if cell)))
+        return Kind("a CSV of DeepLabCut without positions", None, f"its columns are {found}, not x, y; {EXPORT}")
+    if path.suffix.lower() in (".csv", ".tsv"):
+        return Kind(f"a CSV with the columns {listed(names) or 'of no name'}", None, flat_tables.EXPECTED)
+    return UNKNOWN
 
 
 def _pickled_kind(head: bytes) -> Kind:
