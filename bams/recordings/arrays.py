@@ -52,7 +52,11 @@ def check_order_of_axes(keypoints: np.ndarray) -> None:
     first, second = (np.median(step[np.isfinite(step)]) if np.isfinite(step).any() else np.inf for step in steps)
     smooth, flat = first < 0.5 * second < np.inf, one.ndim == 3 and one.shape[-1] in (2, 3)
     if (smooth and (flat or tracks > frames)) or (flat and tracks > frames):
-        right = {3: "keypoints[None]", 4: "keypoints.swapaxes(0, 1)[None]", 5: "keypoints.swapaxes(1, 2)"}
+        right = {3: "keypoints.swapaxes(0, 1)", 4: "keypoints.swapaxes(0, 1)[None]", 5: "keypoints.swapaxes(1, 2)"}
+        if flat:
+            right[3] = (
+                "keypoints[None] (of one animal) or keypoints.swapaxes(0, 1)[None, :, :, None] (one point of each)"
+            )
         kind, names = ("individuals", "individual_names") if keypoints.ndim == 5 else ("tracks", "recording_ids")
         raise ValueError(
             f"axes {keypoints.shape} are {tracks} {kind} of {frames} frames, but the frames seem to come first: "

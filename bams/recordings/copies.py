@@ -29,7 +29,7 @@ def check_names_differ(files: Iterable[Path]) -> None:
         if other != file:
             raise ValueError(
                 f"{other.name} and {file.name} in {file.parent} seem to be the same recording; give a pattern "
-                "that matches only one of them, such as '*.h5' or '*_filtered.csv', or a list of files"
+                "that matches only one of them, such as '*.h5', or a list of files, or leave one of them out"
             )
 
 

@@ -16,9 +16,9 @@ from bams.recordings import movement
 from bams.recordings.arrays import INFINITE, Third, untracked_as_nan
 from bams.recordings.copies import check_keypoints_differ, check_names_differ
 from bams.recordings.recognise import ARRAYS, SUFFIXES, Kind, recognise
-from bams.recordings.recording import Recording, check_rate, listed, read_padded
+from bams.recordings.recording import Recording, check_rate, read_padded
 from bams.recordings.tracklets import join_individuals
-from bams.storage.files import short
+from bams.storage.files import listed, short
 
 if TYPE_CHECKING:
     import xarray
@@ -135,7 +135,7 @@ def _noted(problems: list[Problem], path: str, name: str, words: str = "") -> It
         raise
     except Exception as error:
         own = str(error).startswith(f"{path} ")
-        said = str(error).removeprefix(f"{path} ") if own else f"cannot be read as {words}: {short(error)}"
+        said = str(error).removeprefix(f"{path} ") if own else f"cannot be read as {words}: {short(error, 400)}"
         problems.append(Problem(path, name, said))
 
 

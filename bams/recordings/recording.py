@@ -10,9 +10,9 @@ import numpy as np
 
 from bams.features.gaps import check_keypoints, frames_present
 from bams.recordings.arrays import INFINITE, Third, check_order_of_axes, untracked_as_nan
+from bams.storage.files import listed as listed
 from bams.storage.files import read_arrays
 
-LISTED = 5  # names in a message
 NAMES = ("keypoint_names", "recording_ids", "individual_names", "groups")  # arrays of names in an `.npz`
 
 
@@ -94,11 +94,15 @@ def as_recordings(
         third: whether the third coordinate is a height or a confidence.
     """
     keypoints, names = np.asarray(keypoints), names or {}
+    if keypoints.ndim == 2:
+        hint = f"keypoints.reshape(1, {len(keypoints)}, -1, 2) of columns x, y, x, y; or keypoints[None] of a series"
+        raise ValueError(
+            f"keypoints have axes {keypoints.shape}; if these are the frames of one recording, give {hint}"
+        )
     if keypoints.ndim not in (3, 4, 5) or 0 in keypoints.shape:
         raise ValueError(
             f"keypoints have axes {keypoints.shape}; expected (tracks, frames, features), (tracks, frames, keypoints, "
-            "coordinates) or (recordings, individuals, frames, keypoints, coordinates), none of them 0; of one "
-            "recording the first is 1"
+            "coordinates) or (recordings, individuals, frames, keypoints, coordinates), none of them 0"
         )
     check_rate(fps)
     if confidence is not None and np.shape(confidence) != keypoints.shape[:-1]:
@@ -160,12 +164,6 @@ def check_rate(fps: float | None) -> None:
     """Raise ValueError unless the frames per second are above 0 and finite, or None = not known."""
     if fps is not None and not (math.isfinite(fps) and fps > 0):
         raise ValueError(f"fps is {fps}; the frames per second must be above 0 and finite")
-
-
-def listed(names: Sequence[str], between: str = ", ") -> str:
-    """The first names of a list, and the number of the others."""
-    more = len(names) - LISTED
-    return between.join(names[:LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def track_names(recordings: Sequence[Recording]) -> list[str]:
