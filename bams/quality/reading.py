@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from bams.quality.measures import longest_gaps
+from bams.recordings.body_length import body_length
 from bams.recordings.recording import Recording
 from bams.storage.files import listed
 
 FEW = 5  # frames in which a number may stand for a position by chance
-LONG = 30  # frames in a row in which no animal is exactly at the same place
+LONG = 30  # frames in a row in which no animal is exactly at one place
 CONSTANT = 0.95  # share of its frames that a point which marks a place, or the origin, is there
 PIXELS = 10.0  # coordinates that spread more than this are not in metres
 
@@ -38,9 +38,10 @@ def reading_warnings(recordings: Sequence[Recording]) -> list[str]:
         still += [(one.name, part) for part in _parts(one, held(one.keypoints, list(numbers)))]
     warnings = []
     for number, cases in found.items():
-        problem = f"keypoints at {number:g} in all coordinates, which seems to stand for not tracked"
-        warnings += sentence(problem, cases, f"--missing_value {number:g} takes them as not tracked")
-    problem = f"keypoints exactly at one place for {LONG} frames and more, as if a lost position were held"
+        shown = np.format_float_positional(np.float32(number), trim="-")
+        problem = f"keypoints at {shown} in all coordinates, which seems to stand for not tracked"
+        warnings += sentence(problem, cases, f"--missing_value {shown} takes them as not tracked")
+    problem = "keypoints that jump to or from exactly one place, which seems to stand for not tracked or to be held"
     warnings += sentence(problem, still, "write NaN where they are not tracked")
     thirds = [(one.name, "") for one in recordings if third_seems_confidence(one.keypoints)]
     problem = "the third coordinate lies in 0 ... 1 throughout, so it is probably a confidence and no height"
@@ -68,20 +69,23 @@ def placeholders(keypoints: np.ndarray) -> dict[float, np.ndarray]:
 
 
 def held(keypoints: np.ndarray, known: Sequence[float]) -> np.ndarray:
-    """(A, K) bool: keypoints of (A, T, K, d) exactly at one place for long, but not always, and not at a known number.
+    """(A, K) bool: keypoints of (A, T, K, d) that seem to be at made-up places, others than at the `known` numbers.
 
-    In whole numbers an animal at rest may stay where it is, so that all its keypoints must.
+    They jump, by more than a body length, to exactly the same place several times, or to or from a place at which they
+    stay for long without the least change.
     """
-    at_number = np.isin(keypoints, known).all(axis=-1)
-    here = np.isfinite(keypoints).all(axis=-1) & ~at_number
-    unchanged = np.zeros(here.shape, bool)
-    unchanged[:, 1:] = here[:, 1:] & (keypoints[:, 1:] == keypoints[:, :-1]).all(axis=-1)
-    longest = longest_gaps(~unchanged) + 1
-    moves = unchanged.sum(axis=1) < CONSTANT * here.sum(axis=1)
-    if not (keypoints[here] % 1).any():
-        all_still = longest_gaps(~unchanged.all(axis=-1, keepdims=True)) + 1
-        longest = np.broadcast_to(all_still, longest.shape)
-    return (longest >= LONG) & moves
+    found = np.zeros((len(keypoints), keypoints.shape[2]), bool)
+    keypoints = np.where(np.isin(keypoints, known).all(axis=-1, keepdims=True), np.float32(np.nan), keypoints)
+    steps = np.linalg.norm(np.diff(keypoints.astype(float), axis=1), axis=-1)
+    animals, frames, points = np.nonzero(steps > body_length(keypoints))
+    places = keypoints[animals, frames + 1, points]
+    _, place, times = np.unique(places, axis=0, return_inverse=True, return_counts=True)
+    again = times[place.reshape(-1)] >= FEW
+    found[animals[again], points[again]] = True
+    for a, frame, k in zip(animals, frames, points, strict=True):
+        before, after = steps[a, max(frame - LONG + 1, 0) : frame, k], steps[a, frame + 1 : frame + LONG, k]
+        found[a, k] |= any(len(part) == LONG - 1 and not part.any() for part in (before, after))
+    return found
 
 
 def third_seems_confidence(keypoints: np.ndarray) -> bool:

@@ -84,7 +84,7 @@ def load_poses(
     if not recordings:
         raise _refusal(path, problems)
     for said in _left_out(problems):
-        print(f"left out {said}", file=sys.stderr)
+        print("left out" if said.endswith(NO_TRACKS) else "warning: left out", said, file=sys.stderr)
     check_keypoints_differ(recordings)
     return _with_different_names([_with_rate(one, fps) for one in recordings])
 
