@@ -3,6 +3,7 @@
 import pickle
 import sys
 import zipfile
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,9 @@ DETECTIONS = [{"frame": frame, "points": np.ones((2, 2))} for frame in range(4)]
 
 
 def tracks_csv(path: Path, nodes=NODES, frames=4, **options) -> Path:
-    return write_csv(path, columns(nodes, **options), range(frames), numbers(frames, 3 * len(nodes)))
+    """A file whose numbers differ from those of all others."""
+    values = numbers(frames, 3 * len(nodes)) + zlib.crc32(str(path).encode()) % 1000
+    return write_csv(path, columns(nodes, **options), range(frames), values)
 
 
 def refused(path, match: str, error=ValueError, **options) -> None:
@@ -61,10 +64,12 @@ def test_a_folder_leaves_out_what_holds_no_tracks_and_says_so(tmp_path, capsys):
     assert [one.name for one in load_poses([tmp_path / "below", tmp_path / "a.csv"])] == ["c", "a"]
 
 
-def test_what_is_called_tracks_in_a_folder_is_never_left_out_and_nothing_there_is_an_error(tmp_path):
+def test_a_table_of_something_else_is_left_out_by_name_and_nothing_there_is_an_error(tmp_path, capsys):
     tracks_csv(tmp_path / "a.csv")
     (tmp_path / "metadata.csv").write_text("mouse,age\n1,2\n")
-    refused(str(tmp_path), "metadata.csv is a CSV with the columns mouse, age: expected the header rows scorer")
+    assert [one.name for one in load_poses(tmp_path)] == ["a"]
+    assert "left out metadata.csv: a CSV with the columns mouse, age: expected" in capsys.readouterr().err
+    refused(tmp_path / "metadata.csv", "is a CSV with the columns mouse, age: expected")
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "a.yaml").write_text("a: 1\n")
     for name in ("none.csv", "none*.csv", "texts"):

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bams.features.config import FeatureConfig
+from bams.recordings.arrays import Third
 from bams.recordings.cleaning import CleaningConfig
 
 FIXED = {"fixed": True}  # may not change when a run is resumed
@@ -71,6 +72,10 @@ class CustomConfig(FeatureConfig, CleaningConfig):
     """animals in a recording, where the tracker gives more tracklets than animals; 0: each track is an animal"""
     view: str | None = field(default=None, metadata=NOT_KEPT)
     """camera to take from datasets of movement that hold several views"""
+    missing_value: float | None = None
+    """a number that stands for not tracked where all coordinates of a keypoint have it, such as -1, 0 or inf"""
+    third: Third = "height"
+    """what a third coordinate is: the height, or the confidence of the other two"""
     segments: str | None = field(default=None, metadata=NOT_KEPT)
     """CSV file with the columns recording, start and end: only these parts are trained on, or embedded"""
     hoa_window_s: float = 0
