@@ -6,7 +6,7 @@ python simulated_quadrupeds.py --job evaluate --simulate --ckpt_path bams-quadru
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -39,17 +39,20 @@ SIZES = {
     "hidden_layers": (256, 512, 512),
 }
 
+EVERY = {"jobs": {"train": {}, "evaluate": {}}}
+SEQUENCES = {"jobs": {job: {"simulate": True} for job in EVERY["jobs"]}}
+
 
 @dataclass(frozen=True)
 class QuadrupedConfig:
     """Settings of this script alone."""
 
-    simulate: bool = False
+    simulate: bool = field(default=False, metadata=EVERY)
     """use a simulated file in data_root/simulated, made on first use"""
-    simulated_sequences: int = 240
+    simulated_sequences: int = field(default=240, metadata=SEQUENCES)
     """number of sequences in the simulated file"""
-    read_out_step: int = 5
-    """for evaluate: labels per frame are read out of every n-th frame"""
+    read_out_step: int = field(default=5, metadata={"jobs": {"evaluate": {}}})
+    """labels per frame are read out of every n-th frame"""
 
     def __post_init__(self):
         if self.read_out_step < 1:
@@ -106,7 +109,7 @@ def make_dataset(sequences: list[np.ndarray], settings: cli.Settings, statistics
         hoa_bins=settings.run.hoa_bins,
         sequence_length=settings.run.sequence_length,
         cache_path=settings.run.cache_path,
-        cache=settings.run.cache_path is not None,
+        cache=settings.run.cache_path is not None and settings.run.job == "train",
         statistics=statistics,
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from bams import checkpoint
 from bams.app.config import RunConfig
-from bams.app.flags import read_settings
+from bams.app.flags import check_used, read_settings
 from bams.app.run_files import check_new, newest, own_checkpoint, own_curves
 from bams.checkpoint import Checkpoint, check_dataset, check_same_run, kept, part_of
 from bams.compute import distributed
@@ -29,6 +29,7 @@ class Settings:
     script: Any = None  # the settings of this script alone
     resume: Checkpoint | None = None  # the run to go on with
     auto: bool = False  # whether `--resume auto` found that run, which may be done
+    given: frozenset[str] = frozenset()  # names of the settings that are not defaults, nor those of the run to resume
 
 
 def parse(
@@ -42,10 +43,11 @@ def parse(
     """Settings from flags, then YAML files (`--config`), then the run to go on with, then the defaults.
 
     A run to go on with must have been on the data set `name`. `script_config` is a dataclass of the script's own
-    settings, `defaults` are the values in which the script differs.
+    settings, `defaults` are the values in which the script differs. ValueError if the job does not use a flag.
     """
     classes = [cls for cls in (RunConfig, TrainConfig, script_config) if cls]
-    values = read_settings(argv, description, classes, defaults or {})
+    read = read_settings(argv, description, classes, defaults or {})
+    values = read.values
     if values["job"] not in jobs:
         raise ValueError(f"this script has no --job {values['job']}; it has {', '.join(jobs)}")
     path, resume, auto = values["resume"], None, values["resume"] == "auto"
@@ -56,13 +58,16 @@ def parse(
         resume = checkpoint.load(path)
     if resume is not None:
         had = {setting: resume.settings[setting] for setting in kept(*classes) if setting in resume.settings}
-        values = read_settings(argv, description, classes, {**(defaults or {}), **had})
+        read = read_settings(argv, description, classes, {**(defaults or {}), **had})
+        values = read.values
     values |= {"resume": path, "ckpt_path": None if auto and path else values["ckpt_path"]}
     configs = [part_of(values, cls) for cls in classes]
     if resume is not None:
         check_dataset(resume, name, path)
         check_same_run(resume, *configs)
-    settings = Settings(*configs, resume=resume, auto=auto)
+    settings = Settings(*configs, resume=resume, auto=auto, given=frozenset(read.given))
+    trained = lambda: load_trained(settings, name).settings if settings.run.ckpt_path else {}  # noqa: E731
+    check_used(settings.run.job, classes, read, trained)
     # refuse at once what a job would refuse after work that is then lost
     pick_device(settings.train.device)
     if settings.run.job in ("train", "all"):

@@ -1,7 +1,7 @@
 """The settings that all scripts share; each field is a flag, and its docstring the flag's help."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from bams.features.config import FeatureConfig
 from bams.recordings.arrays import Third
@@ -9,9 +9,14 @@ from bams.recordings.cleaning import CleaningConfig
 
 FIXED = {"fixed": True}  # may not change when a run is resumed
 NOT_KEPT = {"kept": False}  # never taken from a checkpoint: no file decides what is opened or written, or what is done
+OWN = {"jobs": {"report": {}, "train": {}, "compute_representations": {}}}  # of all jobs of your own recordings
+REPORTED = {"jobs": {"report": {}, "train": {}}}
+EMBEDDED = {"jobs": {"compute_representations": {}}}
+MODEL = {"jobs": {"train": {}, "compute_representations": {}, "evaluate": {"baselines": True}}}
 
 
 Job = Literal["train", "compute_representations", "evaluate", "report", "all"]
+EVERY = {"jobs": {job: {} for job in get_args(Job)}}
 
 
 def _check_least(config: Any, **least: float) -> None:
@@ -24,18 +29,18 @@ def _check_least(config: Any, **least: float) -> None:
 class RunConfig:
     """What to do, with which data, and where the results go."""
 
-    job: Job = field(default="train", metadata=NOT_KEPT)
+    job: Job = field(default="train", metadata=NOT_KEPT | EVERY)
     """train: train a model; compute_representations: embed recordings with a trained model; evaluate: score the
     embeddings (MABe data and robots); report: say what your own recordings are like; all: report, train, embed, draw"""
-    data_root: str = field(default="", metadata=NOT_KEPT)
+    data_root: str = field(default="", metadata=NOT_KEPT | EVERY)
     """where the recordings are"""
-    ckpt_path: str | None = field(default=None, metadata=NOT_KEPT)
+    ckpt_path: str | None = field(default=None, metadata=NOT_KEPT | MODEL)
     """the checkpoint: what train writes (a dated name in output_dir unless given), or what the other jobs read"""
     resume: str | None = field(default=None, metadata=NOT_KEPT)
     """checkpoint of an interrupted run to go on with, in that file and with its settings; auto: ckpt_path if it is
     there, else the newest whole checkpoint in output_dir, else a new run"""
-    output_dir: str = field(default=".", metadata=NOT_KEPT)
-    """folder for checkpoints"""
+    output_dir: str = field(default=".", metadata=NOT_KEPT | {"jobs": {"train": {"ckpt_path": None}, "report": {}}})
+    """folder for checkpoints, and for report.png"""
     log_dir: str = field(default="runs", metadata=NOT_KEPT)
     """folder for TensorBoard files; each run has its own folder in it"""
     cache_path: str | None = field(default=None, metadata=NOT_KEPT)
@@ -47,7 +52,7 @@ class RunConfig:
     """frames of a training window; longer recordings are cut for training, and embedded whole"""
     val_share: float = field(default=0.1, metadata=FIXED)
     """share of the recordings that is held out to measure the skill on"""
-    debug: bool = field(default=False, metadata=NOT_KEPT)
+    debug: bool = field(default=False, metadata=NOT_KEPT | EVERY)
     """show the full traceback of an error"""
 
     def __post_init__(self):
@@ -66,21 +71,23 @@ class RunConfig:
 class CustomConfig(FeatureConfig, CleaningConfig):
     """Your own recordings."""
 
-    fps: float = 0
+    fps: float = field(default=0, metadata=OWN)
     """frames per second; 0: what the files say, if they do"""
-    individuals: int = 0
+    individuals: int = field(default=0, metadata=OWN)
     """animals in a recording, where the tracker gives more tracklets than animals; 0: each track is an animal"""
-    view: str | None = field(default=None, metadata=NOT_KEPT)
+    view: str | None = field(default=None, metadata=NOT_KEPT | OWN)
     """camera to take from datasets of movement that hold several views"""
-    missing_value: float | None = None
+    missing_value: float | None = field(default=None, metadata=OWN)
     """a number that stands for not tracked where all coordinates of a keypoint have it, such as -1, 0 or inf"""
-    third: Third = "height"
+    third: Third = field(default="height", metadata=OWN)
     """what a third coordinate is: the height, or the confidence of the other two"""
-    segments: str | None = field(default=None, metadata=NOT_KEPT)
+    segments: str | None = field(default=None, metadata=NOT_KEPT | OWN)
     """CSV file with the columns recording, start and end: only these parts are trained on, or embedded"""
-    hoa_window_s: float = 0
+    hoa_window_s: float = field(default=0, metadata=REPORTED)
     """seconds to come that are predicted; 0: hoa_window frames"""
-    format: Literal["auto", "arrays", "csv", "parquet", "hdf5", "npz"] = field(default="auto", metadata=NOT_KEPT)
+    format: Literal["auto", "arrays", "csv", "parquet", "hdf5", "npz"] = field(
+        default="auto", metadata=NOT_KEPT | EMBEDDED
+    )
     """of embeddings; arrays: one .npz with the arrays of all recordings; the others: a file for each recording; auto:
     arrays for .npy and .npz files, else csv"""
 

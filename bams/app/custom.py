@@ -2,8 +2,9 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,8 +13,8 @@ from tqdm import tqdm
 from bams import checkpoint
 from bams.app import cli, overview
 from bams.app.config import CustomConfig, LabelConfig
+from bams.app.flags import jobs_of
 from bams.app.labelled import Annotations, LabelEvaluation
-from bams.app.run_files import unused
 from bams.checkpoint import CUSTOM, Checkpoint, kept, part_of
 from bams.compute import distributed
 from bams.compute.devices import pick_device
@@ -82,12 +83,12 @@ def read_recordings(settings: cli.Settings, load_data: LoadData) -> list[Recordi
 
 
 def report(settings: cli.Settings, recordings: Sequence[Recording]) -> None:
-    """The job `report`: what the recordings, cleaned, are like, as text and as a figure."""
+    """The job `report`: what the recordings, cleaned, are like, as text and as `report.png` in `output_dir`."""
     if recordings[0].keypoints.ndim == 3:
         raise ValueError("there is no report on series (tracks, frames, features), which have no keypoints")
-    target = unused(files.check_writable(settings.run.output_dir) / "report.png")
+    target = files.check_writable(settings.run.output_dir) / "report.png"
     cleaned = clean(recordings, part_of(vars(settings.script), CleaningConfig))
-    found = data_report(cleaned, settings.train.least_frames, recordings)
+    found = data_report(cleaned, as_embedder(settings).train_config(cleaned).least_frames, recordings)
     print(found)
     _write_figure(plot_report(found), target)
 
@@ -110,12 +111,18 @@ def as_embedder(settings: cli.Settings) -> BAMSEmbedder:
     )
 
 
+def new_cleaning(settings: cli.Settings) -> dict[str, Any]:
+    """The settings of cleaning that flags and files give for new recordings, by name."""
+    of_new = {one.name for one in fields(CleaningConfig) if "compute_representations" in jobs_of(one)}
+    return {name: value for name, value in vars(settings.script).items() if name in of_new & settings.given}
+
+
 def write_representations(settings: cli.Settings, path: Path, recordings: Sequence[Recording]) -> None:
     """The job `compute_representations`: embed each recording whole, into files beside the checkpoint."""
     trained = BAMSEmbedder.load(path).checkpoint_
     if settings.run.job != "all":  # `all` has reported them already
         _warn(reading_warnings(recordings))
-    recordings = prepare_like(recordings, trained)
+    recordings = prepare_like(recordings, trained, new_cleaning(settings))
     target, kind = path.with_name(f"{path.stem}_representations"), _kind(settings, recordings)
     files.check_writable(target.parent if kind == "arrays" else target)
     device = pick_device(distributed.own_device(settings.train.device))

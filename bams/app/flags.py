@@ -5,8 +5,8 @@ import ast
 import difflib
 import inspect
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import MISSING, fields
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, fields
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
@@ -18,10 +18,20 @@ DASHES = "-–—"  # text editors turn two dashes into a longer one
 NUMBER = float | None  # None = not given
 WORDS = {int: "a whole number", float: "a number", NUMBER: "a number", bool: "true or false"}
 FORM = "write each setting on a line, as epochs: 3"
+PARTS_OF_ALL = ("report", "train", "compute_representations")  # the jobs that `all` does, one after the other
 
 
-def read_settings(argv: Sequence[str], description: str, classes: Sequence[type], defaults: Mapping[str, Any]) -> dict:
-    """The value of each setting, by name: from the flags, else the files that `--config` names, else the defaults.
+@dataclass(frozen=True)
+class Read:
+    """What flags and files say."""
+
+    values: dict[str, Any]  #: of each setting, by name
+    flags: set[str]  #: the settings that the command line gives
+    given: set[str]  #: those, and the settings that a file gives
+
+
+def read_settings(argv: Sequence[str], description: str, classes: Sequence[type], defaults: Mapping[str, Any]) -> Read:
+    """The value of each setting: from the flags, else the files that `--config` names, else the defaults.
 
     The fields of the dataclasses `classes` are the settings; `defaults` are by name, where they differ from theirs.
     """
@@ -32,14 +42,15 @@ def read_settings(argv: Sequence[str], description: str, classes: Sequence[type]
     parser = argparse.ArgumentParser(usage=usage, description=description, **options)
     parser.add_argument("--config", action="append", help="YAML file with any of these settings")
     parser.add_argument("--print_config", action="store_true", help="print all settings as YAML, and end")
+    jobs = {field.name: jobs_of(field) for cls in classes for field in fields(cls)}
+    only_for = {name: "" if "train" in of else f"for {_or(list(of))}: " for name, of in jobs.items()}
     for cls in classes:
         group, texts = parser.add_argument_group(inspect.getdoc(cls)), help_texts(cls)
         for name, text in texts.items():
             value = usual[name]
-            value = f"[{','.join(map(str, value))}]" if isinstance(value, tuple | list) else value
-            shown = f" (default: {value})" if value not in (None, "", MISSING) else ""
+            shown = f" (default: {_shown(value)})" if value not in (None, "", MISSING) else ""
             optional = {"nargs": "?", "const": "true"} if kinds[name] is bool else {}
-            text = (text + shown).replace("%", "%%")
+            text = (only_for[name] + text + shown).replace("%", "%%")
             group.add_argument(f"--{name}", help=text, metavar=_metavar(kinds[name]), **optional)
     try:
         found, unknown = parser.parse_known_args(argv)
@@ -53,14 +64,57 @@ def read_settings(argv: Sequence[str], description: str, classes: Sequence[type]
         name = unknown[0].partition("=")[0]
         raise ValueError(f"this script has no flag {name}{_meant(name, kinds, '--')}")
     given, values = vars(found), usual
+    in_files: dict[str, Any] = {}
     for path in given.pop("config", []):
-        values |= _read_yaml(path, kinds)
+        in_files |= _read_yaml(path, kinds)
     stop = given.pop("print_config", False)
-    values |= {name: _from_flag(name, text, kinds[name]) for name, text in given.items()}
+    values |= in_files | {name: _from_flag(name, text, kinds[name]) for name, text in given.items()}
     if stop:
         print(yaml.safe_dump({k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}, sort_keys=False))
         raise SystemExit(0)
-    return values
+    return Read(values, set(given), {*given, *in_files})
+
+
+def check_used(job: str, classes: Sequence[type], read: Read, trained: Callable[[], Mapping[str, Any]]) -> None:
+    """Raise ValueError if the job does not use a setting that the command line gives.
+
+    The metadata of each setting says which `jobs` use it, and what other settings each of them needs for that; without
+    this, training uses it. A setting of training may be given again with the value that the checkpoint keeps, which
+    `trained` reads. Files may hold the settings of all jobs.
+    """
+    parts = PARTS_OF_ALL if job == "all" else (job,)
+    for setting in (one for cls in classes for one in fields(cls) if one.name in read.flags):
+        name, value, jobs = setting.name, read.values[setting.name], jobs_of(setting)
+        lacking = [_lacking(jobs[part], read.values) for part in parts if part in jobs]
+        if "" in lacking:
+            continue
+        if lacking:
+            raise ValueError(f"--{name} has no use {lacking[0]}; leave one of them out, or change it")
+        had = trained().get(name) if setting.metadata.get("kept", True) else None
+        if had is None:
+            said = f"--job {job} does not use --{name}, a setting of --job {_or(list(jobs))}"
+            raise ValueError(f"{said}; leave it out")
+        if had != value and not (isinstance(value, tuple) and list(had) == list(value)):
+            said = f"the model was trained with {name} {_shown(had)}, which --job {job} does not change"
+            raise ValueError(f"--{name} is {_shown(value)}, but {said}; leave it out")
+
+
+def jobs_of(setting: Field) -> Mapping[str, Mapping[str, Any]]:
+    """The jobs that use a setting, and the other settings that each of them needs for that, by name."""
+    return setting.metadata.get("jobs", {"train": {}})
+
+
+def _lacking(needs: Mapping[str, Any], values: Mapping[str, Any]) -> str:
+    """In words, which of the settings that are needed is another; empty if none is."""
+    others = [other for other, wanted in needs.items() if values.get(other, wanted) != wanted]
+    return " and ".join(f"without --{one} {_shown(needs[one])}" if needs[one] else f"beside --{one}" for one in others)
+
+
+def _shown(value: Any) -> str:
+    """A value as a flag takes it."""
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(str, value))}]"
+    return str(value).lower() if isinstance(value, bool) else f"{value}" or "''"
 
 
 def expected(kind: Any) -> str:

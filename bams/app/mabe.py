@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ from bams.storage import files
 from bams.training.plan import plan_training
 
 TABLES = ("training", "held_out")  # in a folder of the cache
+EVERY = {"jobs": {"train": {}, "compute_representations": {}, "evaluate": {}}}
+CLIPS = {"jobs": {job: {"simulate": True} for job in EVERY["jobs"]}}
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,9 @@ class Group:
 class GroupConfig(MabeConfig):
     """Settings of the MABe 2022 scripts alone."""
 
-    simulate: bool = False
+    simulate: bool = field(default=False, metadata=EVERY)
     """use simulated files in data_root/simulated, made on first use, instead of the downloaded ones"""
-    simulated_clips: int = 60
+    simulated_clips: int = field(default=60, metadata=CLIPS)
     """clips in each of the two simulated files"""
 
 

@@ -106,10 +106,5 @@ def numbered(path: Path, number: int) -> Path:
     return path if number == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
 
 
-def unused(path: Path) -> Path:
-    """The path, or the first numbered one that does not exist yet."""
-    return next(one for one in (numbered(path, number) for number in count(1)) if not one.exists())
-
-
 def _prefix(name: str) -> str:
     return f"bams-{name.replace('_', '-')}-"

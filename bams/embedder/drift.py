@@ -10,7 +10,7 @@ import torch
 from bams.checkpoint import Checkpoint
 from bams.data.split import ever_tracked
 from bams.embed.tracks import embed
-from bams.quality.drift import DriftReport, compare
+from bams.quality.drift import DriftReport, compare, rate_findings
 from bams.quality.training_summary import TrainingSummary, describe, describe_embeddings
 from bams.recordings.recording import Recording
 
@@ -33,8 +33,13 @@ def find_drift(trained: Checkpoint, recordings: Sequence[Recording], device: str
 
 
 def say_drift(trained: Checkpoint, recordings: Sequence[Recording], device: str | torch.device = "cpu") -> None:
-    """Say on stderr in what recordings differ from those in training, if they do and that is known."""
-    if trained.reference and (found := find_drift(trained, recordings, device)).findings:
+    """Say on stderr in what recordings differ from those in training, if they do, and that is known."""
+    if trained.reference:
+        found = find_drift(trained, recordings, device)
+    else:  # of series the rate alone may be known
+        rates = trained.settings.get("trained_fps"), recordings[0].fps
+        found = DriftReport(rate_findings(*rates), len(recordings))
+    if found.findings:
         print(found, file=sys.stderr)
 
 

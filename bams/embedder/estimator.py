@@ -3,6 +3,7 @@
 Axes: A individuals, T frames, K keypoints, d coordinates, C channels.
 """
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from bams.embedder.drift import find_drift, say_drift, tracked_alone, with_refer
 from bams.features.config import FeatureConfig
 from bams.features.recording import as_data
 from bams.quality.drift import DriftReport
-from bams.recordings.cleaning import CleaningConfig, clean
+from bams.recordings.cleaning import CleaningConfig, check_renames, clean
 from bams.recordings.recording import Recording, as_recordings, check_same_rate, check_same_skeleton, check_skeleton
 from bams.training.config import TrainConfig
 from bams.training.loop import train
@@ -86,10 +87,7 @@ class BAMSEmbedder(TransformerMixin, BaseEstimator):
 
     def prepare(self, X: Recordings) -> list[Recording]:  # noqa: N803
         """Recordings, cleaned and checked: ValueError if their keypoints or rates differ."""
-        cleaned = clean(_as_list(X), self.cleaning or CleaningConfig())
-        check_same_skeleton(cleaned)
-        check_same_rate(cleaned)
-        return cleaned
+        return _prepared(_as_list(X), self.cleaning or CleaningConfig())
 
     def plan(
         self, recordings: Sequence[Recording], resume: Checkpoint | None = None, kept: Mapping[str, Any] | None = None
@@ -113,7 +111,7 @@ class BAMSEmbedder(TransformerMixin, BaseEstimator):
         train_set = make_dataset(training, features, statistics=statistics, **options)
         val_set = make_dataset(held_out, features, statistics=train_set.statistics, **options) if held_out else None
         settings = {**asdict(features), **asdict(self.cleaning or CleaningConfig()), **(kept or {})}
-        settings |= {**shape, "val_share": self.val_share}
+        settings |= {**shape, "val_share": self.val_share, "trained_fps": recordings[0].fps}
         source = {**train_set.feature_names, "source": as_data(features)}
         network = sizes(pooled=max(train_set.individuals) > 1)
         return plan_training(CUSTOM, train_set, val_set, network, config, source, settings, resume), training
@@ -164,11 +162,32 @@ class BAMSEmbedder(TransformerMixin, BaseEstimator):
         return made
 
 
-def prepare_like(recordings: Sequence[Recording], trained: Checkpoint) -> list[Recording]:
-    """New recordings, cleaned as in training; ValueError if they have other keypoints."""
-    cleaned = BAMSEmbedder(cleaning=part_of(trained.settings, CleaningConfig)).prepare(recordings)
-    if trained.keypoint_names:
-        check_skeleton(trained.keypoint_names, cleaned)
+def prepare_like(
+    recordings: Sequence[Recording], trained: Checkpoint, changes: Mapping[str, Any] | None = None
+) -> list[Recording]:
+    """New recordings in the shape of those in training; ValueError if they lack a keypoint.
+
+    They are cleaned as in training, except for the settings of cleaning in `changes`, and have the keypoints of
+    training in the same order; stderr names those that are left out.
+    """
+    cleaning = replace(part_of(trained.settings, CleaningConfig), **(changes or {}))
+    names = trained.keypoint_names or []
+    if "rename" in (changes or {}):
+        check_renames(recordings, cleaning)
+    cleaned = _prepared(recordings, cleaning, names)
+    if names:
+        check_skeleton(names, cleaned)
+    had = dict.fromkeys(cleaning.renames.get(name, name) for one in recordings for name in one.keypoint_names)
+    others = [name for name in had if name not in names]
+    if names and others and not cleaning.kept:
+        print(f"left out keypoints that the model was not trained on: {', '.join(others)}", file=sys.stderr)
+    return cleaned
+
+
+def _prepared(recordings: Sequence[Recording], cleaning: CleaningConfig, names: Sequence[str] = ()) -> list[Recording]:
+    cleaned = clean(recordings, cleaning, names)
+    check_same_skeleton(cleaned)
+    check_same_rate(cleaned)
     return cleaned
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 FIXED = {"fixed": True}  # may not change when a run goes on
+OWN = {"jobs": {"train": {"features": "own"}}}  # raw features have no use for it
 Kind = Literal["own", "raw"]
 Action = Literal["movement", "lengths", "observed", "distances", "approach"]
 
@@ -18,9 +19,9 @@ class FeatureConfig:
     predicted"""
     heading: str = field(default="", metadata=FIXED)
     """two keypoints as back:front that give the heading; the principal axis of the body unless given"""
-    others: int = 1
+    others: int = field(default=1, metadata=OWN)
     """number of other animals, nearest first, whose distances are inputs; fewer if there are fewer"""
-    predict: tuple[Action, ...] = field(default=("movement", "distances"), metadata=FIXED)
+    predict: tuple[Action, ...] = field(default=("movement", "distances"), metadata=FIXED | OWN)
     """what is predicted of the frames to come, as a distribution: displacement of each keypoint; lengths between points
     of the body; whether each keypoint is observed; distances to the other animals; the change of these distances"""
 

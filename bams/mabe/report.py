@@ -14,23 +14,23 @@ from bams.mabe.scores import Score, score
 from bams.readout.scores import aligned
 from bams.storage import files
 
-NOT_KEPT = {"kept": False}  # a checkpoint does not hold it
+SCORING = {"kept": False, "jobs": {"evaluate": {}}}  # a checkpoint does not hold it
 
 
 @dataclass(frozen=True)
 class MabeConfig:
     """What the scripts of MABe 2022 read to score a submission."""
 
-    submission: str | None = field(default=None, metadata=NOT_KEPT)
-    """for evaluate: the submission X.npy to score; the table is also written to X_scores.csv beside it"""
-    labels: str | None = field(default=None, metadata=NOT_KEPT)
-    """for evaluate: label file of the test clips; default: the one in the data folder"""
-    splits: str | None = field(default=None, metadata=NOT_KEPT)
-    """for evaluate: JSON file of the evaluator's splits; default: the one in the data folder"""
-    tasks: str | None = field(default=None, metadata=NOT_KEPT)
-    """for evaluate: JSON file of the evaluator's tasks; default: the one in the data folder"""
-    baselines: bool = field(default=False, metadata=NOT_KEPT)
-    """for evaluate: also score the PCA of the input, and the network of --ckpt_path with random weights"""
+    submission: str | None = field(default=None, metadata=SCORING)
+    """the submission X.npy to score; the table is also written to X_scores.csv beside it"""
+    labels: str | None = field(default=None, metadata=SCORING)
+    """label file of the test clips; default: the one in the data folder"""
+    splits: str | None = field(default=None, metadata=SCORING)
+    """JSON file of the evaluator's splits; default: the one in the data folder"""
+    tasks: str | None = field(default=None, metadata=SCORING)
+    """JSON file of the evaluator's tasks; default: the one in the data folder"""
+    baselines: bool = field(default=False, metadata=SCORING)
+    """also score the PCA of the input, and the network of --ckpt_path with random weights"""
 
 
 COLUMNS = (

@@ -57,6 +57,13 @@ def compare(
     return DriftReport(findings, len(recordings))
 
 
+def rate_findings(trained: float | None, new: float | None) -> list[str]:
+    """A sentence if the frames per second, None = not known, differ from those in training."""
+    if not trained or not new or abs(math.log(new / trained)) <= math.log(LEAST_RATE):
+        return []
+    return [f"there are {new:g} frames per second, {trained:g} in training: --resample {trained:g} gives that rate"]
+
+
 def _tolerance(reference: TrainingSummary, new: TrainingSummary, name: str) -> np.ndarray:
     """How much the medians over the parts may differ by chance; `name` is the field with the deviation."""
     old = np.nan_to_num(getattr(reference, name))
@@ -88,8 +95,8 @@ def _scale_findings(reference: TrainingSummary, new: TrainingSummary, change: Sh
 
 
 def _rate_findings(reference: TrainingSummary, new: TrainingSummary) -> list[str]:
-    if reference.fps and new.fps and abs(math.log(new.fps / reference.fps)) > math.log(LEAST_RATE):
-        return [f"there are {new.fps:g} frames per second, {reference.fps:g} in training: resample to that rate"]
+    if found := rate_findings(reference.fps, new.fps):
+        return found
     ratio = new.speed / reference.speed
     why = "other behaviour" if reference.fps and new.fps else "another frame rate, or other behaviour"
     large = abs(math.log(ratio)) > max(math.log(LEAST_SPEED), _tolerance(reference, new, "speed_deviation"))

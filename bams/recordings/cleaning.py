@@ -1,5 +1,6 @@
 """Recordings cleaned before learning: rate, names, doubtful positions, jumps, short gaps. All is off by default."""
 
+import difflib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -8,28 +9,30 @@ from typing import Literal
 import numpy as np
 
 from bams.recordings.body_length import body_length
-from bams.recordings.recording import Recording, check_rate
+from bams.recordings.recording import Recording, check_rate, keypoint_numbers
 
-FIXED = {"fixed": True}  # may not change when a run is resumed
+# It may not change when a run is resumed, but new recordings may need another value.
+CLEANING = {"fixed": True, "jobs": {"report": {}, "train": {}, "compute_representations": {}}}
+UNIT = {"fixed": True, "jobs": {"report": {}, "train": {}}}
 
 
 @dataclass(frozen=True)
 class CleaningConfig:
     """What is done to the keypoints of files before anything else, in this order; by default nothing."""
 
-    resample: float = field(default=0, metadata=FIXED)
+    resample: float = field(default=0, metadata=CLEANING)
     """frames per second to which all recordings are resampled, linearly between frames; 0: they keep their rate"""
-    rename: str = field(default="", metadata=FIXED)
-    """keypoints to rename, as old:new,old:new; a recording without the old name stays as it is"""
-    keypoints: str = field(default="", metadata=FIXED)
+    rename: str = field(default="", metadata=CLEANING)
+    """keypoints to rename, as old:new,old:new; in a recording without the old name nothing is renamed"""
+    keypoints: str = field(default="", metadata=CLEANING)
     """keypoints to keep, in this order, as name,name; empty: all"""
-    min_confidence: float = field(default=0, metadata=FIXED)
+    min_confidence: float = field(default=0, metadata=CLEANING)
     """positions of a lower confidence count as not tracked"""
-    max_jump: float = field(default=0, metadata=FIXED)
+    max_jump: float = field(default=0, metadata=CLEANING)
     """body lengths that a keypoint may move per frame; positions that it reaches faster count as not tracked; 0: any"""
-    interpolate: int = field(default=0, metadata=FIXED)
+    interpolate: int = field(default=0, metadata=CLEANING)
     """gaps of at most this number of frames are filled linearly; 0: none"""
-    unit: Literal["file", "body"] = field(default="file", metadata=FIXED)
+    unit: Literal["file", "body"] = field(default="file", metadata=UNIT)
     """of positions: as in the files, or in body lengths, so that cameras and sizes of animals do not matter"""
 
     def __post_init__(self):
@@ -56,30 +59,40 @@ class CleaningConfig:
         return {old.strip(): new.strip() for old, _, new in pairs}
 
 
-def clean(recordings: Sequence[Recording], config: CleaningConfig) -> list[Recording]:
+def clean(recordings: Sequence[Recording], config: CleaningConfig, needed: Sequence[str] = ()) -> list[Recording]:
     """Recordings after the steps of the config, in its order; ValueError if they lack what a step needs.
 
+    After renaming, the keypoints `needed`, such as those of a trained model, are taken in their order, and no others.
     Confidences stay those of the tracker, also where a position is removed or filled. Resampling and filling look
     ahead, and the body length is that of the whole recording; everything else is causal.
     """
-    unknown = sorted(set(config.renames) - {name for one in recordings for name in one.keypoint_names})
-    if unknown:
-        raise ValueError(f"rename has {unknown[0]!r}, a keypoint that no recording has")
-    return [_clean_one(recording, config) for recording in recordings]
+    if not needed:
+        check_renames(recordings, config)
+    return [_clean_one(recording, config, needed) for recording in recordings]
 
 
-def _clean_one(recording: Recording, config: CleaningConfig) -> Recording:
+def check_renames(recordings: Sequence[Recording], config: CleaningConfig) -> None:
+    """Raise ValueError if no recording has a keypoint to rename, unless all have its new name already."""
+    for old, new in config.renames.items():
+        names = [one.keypoint_names for one in recordings]
+        if not any(old in some for some in names) and not all(new in some for some in names):
+            close = closest([old], names[0]).values()
+            hint = f"; did you mean {', '.join(close)}?" if close else f"; the first has {', '.join(names[0])}"
+            raise ValueError(f"rename has {old!r}, a keypoint that no recording has{hint}")
+
+
+def _clean_one(recording: Recording, config: CleaningConfig, needed: Sequence[str]) -> Recording:
     if config.resample > 0:
         recording = resample(recording, config.resample)
     if recording.keypoints.ndim == 3:
         if replace(config, resample=0) != CleaningConfig():
             raise ValueError(f"{recording.name} is a series of features; only its rate can be changed")
         return recording
-    recording = _choose_keypoints(recording, config)
+    recording = _choose_keypoints(recording, config, needed)
     keypoints = recording.keypoints
     if config.min_confidence > 0:
         if recording.confidence is None:
-            raise ValueError(f"{recording.name} has no confidences, so min_confidence has no use; leave it out")
+            raise ValueError(f"{recording.name} has no confidences, so min_confidence has no use; it must be 0")
         doubtful = recording.confidence < config.min_confidence  # a confidence of NaN counts as high enough
         keypoints = np.where(doubtful[..., None], np.float32(np.nan), keypoints)
     if config.max_jump > 0:
@@ -120,19 +133,40 @@ def resample(recording: Recording, fps: float) -> Recording:
     return recording.changed(between, fps=fps, frame_step=recording.frame_step * recording.fps / fps, labels=labels)
 
 
-def _choose_keypoints(recording: Recording, config: CleaningConfig) -> Recording:
-    """A recording with its keypoints renamed, and of these the ones to keep, in their order."""
+def _choose_keypoints(recording: Recording, config: CleaningConfig, needed: Sequence[str]) -> Recording:
+    """A recording with its keypoints renamed, and of these the ones to keep, and of these the `needed`, in their order.
+
+    ValueError if it lacks one, or if its names are made up and it has more keypoints than are needed.
+    """
     names = [config.renames.get(name, name) for name in recording.keypoint_names]
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise ValueError(f"with rename, {recording.name} has more than one keypoint {twice[0]!r}")
-    if not config.kept:
-        return replace(recording, keypoint_names=names)
-    missing = [name for name in config.kept if name not in names]
-    if missing:
-        raise ValueError(f"{recording.name} has no keypoint {missing[0]!r} to keep; it has {', '.join(names)}")
-    at = [names.index(name) for name in config.kept]
-    return recording.changed(lambda values: values[:, :, at], keypoint_names=config.kept)
+    if needed and not config.kept and len(names) > len(needed) and names == keypoint_numbers(len(names)):
+        said = f"{recording.name} has {len(names)} keypoints without names, and {len(needed)} are needed"
+        raise ValueError(f"{said}: choose them with --keypoints {needed[0]},...")
+    applied = [f"{old}:{new}" for old, new in config.renames.items() if old in recording.keypoint_names]
+    recording = replace(recording, keypoint_names=names)
+    for wanted, why in ((config.kept, "to keep"), (list(needed), "which the model needs")):
+        names = recording.keypoint_names
+        if missing := [name for name in wanted if name not in names]:
+            said = f"{recording.name} has no keypoint {', '.join(map(repr, missing))} {why}; it has {', '.join(names)}"
+            close = closest(missing, [name for name in names if name not in wanted])
+            pairs = ",".join([*applied, *(f"{found}:{name}" for name, found in close.items())])
+            raise ValueError(said + (f"; if the names mean the same, add --rename {pairs}" if close else ""))
+        if wanted:
+            at = [names.index(name) for name in wanted]
+            recording = recording.changed(lambda values, at=at: values[:, :, at], keypoint_names=wanted)
+    return recording
+
+
+def closest(names: Sequence[str], others: Sequence[str]) -> dict[str, str]:
+    """By name the most similar of the other names, each taken once; those without one are left out."""
+    plain, found = {name.lower(): name for name in others}, {}
+    for name in names:
+        for close in difflib.get_close_matches(name.lower(), plain, 1):
+            found[name] = plain.pop(close)
+    return found
 
 
 def without_jumps(keypoints: np.ndarray, limit: float) -> np.ndarray:

@@ -160,6 +160,11 @@ def read_padded(path: Path, missing_value: float | None = None, third: Third = "
     return [replace(found[0], name=path.stem)] if len(found) == 1 and "recording_ids" not in names else found
 
 
+def keypoint_numbers(count: int) -> list[str]:
+    """The names of keypoints that have none."""
+    return [f"keypoint{i}" for i in range(count)]
+
+
 def check_rate(fps: float | None) -> None:
     """Raise ValueError unless the frames per second are above 0 and finite, or None = not known."""
     if fps is not None and not (math.isfinite(fps) and fps > 0):

@@ -3,6 +3,10 @@
 from dataclasses import dataclass, field, fields
 from typing import Literal, get_args, get_origin
 
+COMPUTED = {"jobs": {"train": {}, "compute_representations": {}, "evaluate": {"baselines": True}}}  # of the network
+REPORTED = {"fixed": True, "jobs": {"train": {}, "report": {}}}  # the report says which recordings are too short
+WINDOW = {"fixed": True, "jobs": {job: {"hoa_window_s": 0} for job in ("train", "report")}}
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -20,11 +24,11 @@ class TrainConfig:
     """weight decay of AdamW"""
     lr_schedule: Literal["steps", "cosine"] = "steps"
     """steps: constant between lr_milestones; cosine: rise over the first steps, then fall to nearly 0"""
-    lr_milestones: tuple[int, ...] = (200,)
+    lr_milestones: tuple[int, ...] = field(default=(200,), metadata={"jobs": {"train": {"lr_schedule": "steps"}}})
     """epochs at which lr_schedule steps multiplies the learning rates by 0.1"""
-    hoa_window: int = field(default=30, metadata={"fixed": True})
+    hoa_window: int = field(default=30, metadata=WINDOW)
     """W: number of frames to come that the histogram of actions covers"""
-    skip_frames: int = field(default=100, metadata={"fixed": True})
+    skip_frames: int = field(default=100, metadata=REPORTED)
     """first frames of a window that give no loss, as the encoders lack context there"""
     hoa_frames: float = 0.25
     """share of the frames at which the action predictor is trained in each step, above 0 and at most 1"""
@@ -47,7 +51,7 @@ class TrainConfig:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """precision of the network in training; auto: bfloat16 where the device has instructions for it. Weights, losses
     and embeddings are always float32"""
-    device: str = "auto"
+    device: str = field(default="auto", metadata=COMPUTED)
     """auto, cpu, cuda, cuda:1, mps, ..."""
     num_workers: int = -1
     """processes that load batches; 0: the training process loads them; -1: up to 4 for a GPU, and 0 for a CPU, which
