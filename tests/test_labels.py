@@ -10,7 +10,7 @@ from refusals import refused
 
 from bams.app.labelled import ALL, evaluate_model, readout_rows, to_log
 from bams.data.keypoints import KeypointsDataset
-from bams.data.labels import annotations_of, as_annotations, as_classes
+from bams.data.labels import TAGS, annotations_of, as_annotations, as_classes, text_classes
 from bams.embed.offline import compute_representations
 from bams.embed.pooled import pool_individuals
 from bams.features.config import FeatureConfig
@@ -107,6 +107,7 @@ def test_ignored_classes_become_unlabelled():
         ({}, {"tags": []}, "eval_utils has tags"),
         ({"act": np.zeros((4, 10))}, {}, "act has 4 entries for 3 recordings or 6 tracks"),
         ({"act": np.zeros((3, 11))}, {}, r"act has 11 frames where the recording has 9 \(or 10 with padding\)"),
+        ({"act": np.zeros((3, 2))}, {}, "act has 2 frames where the recording has 9 .*, 0.222 labels for each frame"),
         ({"strain": np.zeros((6, 10))}, {}, "strain has entries with axes"),
         ({"act": np.full((3, 10), 0.5)}, {}, "act holds numbers that are not whole"),
         ({"act": np.full((3, 10), "run")}, {}, "act is of type"),
@@ -128,18 +129,47 @@ def test_labels_of_a_file_are_found_by_their_names():
         "recording_ids": np.array([7, 8]),
         "labels_act": np.zeros((2, 5), np.int8),
         "labels_act_names": np.array(["a", "b"]),
-        "labels_speed": np.zeros((2, 5)),
+        "labels_speed": np.full((2, 5), 0.5),
+        "labels_state": np.array([["run", "", "rest", "run ", "nan"]] * 2),
         "seq_labels_mood": np.array([0.0, np.nan]),
         "seq_labels_mood_names": np.array(["good", "bad"]),
-        "seq_labels_weight": np.zeros(2),
+        "seq_labels_weight": np.array([21.0, 23.0]),
     }
     found, utils = annotations_of(arrays)
-    assert list(found) == ["act", "speed", "mood", "weight", "video_name"]
-    assert utils["classification_tags"] == ["act", "mood"]
+    assert list(found) == ["act", "speed", "state", "mood", "weight", "video_name"]
+    assert utils["classification_tags"] == ["act", "state", "mood"]
     assert utils["regression_tags"] == ["speed", "weight"]
-    assert utils["sequence_level_dict"] == {"act": False, "speed": False, "mood": True, "weight": True}
-    assert utils["class_names"] == {"act": ["a", "b"], "mood": ["good", "bad"]}
+    assert [name for name, whole in utils["sequence_level_dict"].items() if whole] == ["mood", "weight"]
+    assert utils["class_names"] == {"act": ["a", "b"], "state": ["rest", "run"], "mood": ["good", "bad"]}
+    assert found["state"].tolist() == [[1, -1, 0, 1, -1]] * 2
     as_annotations(found, utils, [5, 5])
+
+
+@pytest.mark.parametrize(
+    ("values", "classes"),
+    [
+        (np.array([[0.0, 1.0, np.nan, 19.0]]), True),
+        (np.array([[-1.0, 2.0]], np.float32), True),
+        (np.array([[True, False]]), True),
+        (np.array([[300, 7]]), True),
+        (np.arange(21.0)[None], False),
+        (np.array([[0.0, 0.5]]), False),
+        (np.array([[-3.0, 2.0]]), False),
+        (np.array([[1.0, np.inf]]), False),
+        (np.full((1, 3), np.nan), False),
+    ],
+)
+def test_whole_numbers_are_classes_with_nan_too(values, classes):
+    assert annotations_of({"labels_x": values})[1][TAGS[not classes]] == ["x"]
+
+
+def test_text_is_classes_sorted_or_as_named():
+    rows = [np.array(["rest", "", "Gähn"]), np.array(["walk", "rest"], object), np.array(["Gähn".encode(), b"nan"])]
+    classes, names = text_classes(rows)
+    assert names == ["Gähn", "rest", "walk"] and [row.tolist() for row in classes] == [[1, -1, 0], [2, 1], [0, -1]]
+    assert text_classes(rows, ["walk", "rest", "Gähn"])[0][0].tolist() == [1, -1, 2]
+    with refused("act has the class walk; its names are rest, Gähn"):
+        text_classes(rows, ["rest", "Gähn"], "act")
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,9 @@ def as_annotations(
             for found, n in ((len(row), int(n)) for row, n in zip(rows, frames, strict=True)):
                 if found not in (n, padded):
                     wanted = f"{n}" + (f" (or {padded} with padding)" if padded not in (None, n) else "")
-                    raise ValueError(f"{name} has {found} frames where the recording has {wanted}")
+                    rate = "" if 0.9 < found / n < 1.1 else f", {found / n:.3g} labels for each frame"
+                    said = f"{name} has {found} frames where the recording has {wanted}{rate}"
+                    raise ValueError(f"{said}; give a label for each frame, at the rate of the keypoints")
             rows = [np.asarray(row)[:n] for row, n in zip(rows, frames, strict=True)]
         classes = name in eval_utils.get("classification_tags", ())
         values = [as_classes(row, name) if classes else as_measures(row, name) for row in rows]
@@ -91,8 +93,8 @@ def annotations_of(arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, Any], di
     """`annotations` and `eval_utils` from the arrays of an `.npz`.
 
     These are `labels_X` per frame, `seq_labels_X` per recording or track, each with optional names of the classes
-    `labels_X_names`; and `recording_ids`. A label with class names, or of whole numbers (int, bool), is of classes;
-    another (float) is a measure.
+    `labels_X_names`; and `recording_ids`. Labels of text, of type int or bool, with class names, or whose numbers are
+    all whole and from -1 to 19 are of classes; others are measures.
     """
     annotations: dict[str, Any] = {}
     utils: dict[str, Any] = {TAGS[0]: [], TAGS[1]: [], "sequence_level_dict": {}, "class_names": {}}
@@ -107,12 +109,14 @@ def annotations_of(arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, Any], di
             raise ValueError(f"the array {key} does not name a label: call it {key}X for a label X")
         if name in annotations:
             raise ValueError(f"both labels_{name} and seq_labels_{name} are given: give one of them another name")
-        annotations[name] = arrays[key]
-        names = arrays.get(f"{key}_names")
-        utils[TAGS[names is None and arrays[key].dtype.kind not in "iub"]].append(name)
+        annotations[name], names = arrays[key], arrays.get(f"{key}_names")
+        names = None if names is None else names.astype(str).tolist()
+        if arrays[key].dtype.kind in "USO":
+            (annotations[name],), names = text_classes([arrays[key]], names, name)
+        utils[TAGS[names is None and not _are_classes(arrays[key])]].append(name)
         utils["sequence_level_dict"][name] = key.startswith("seq_")
         if names is not None:
-            utils["class_names"][name] = names.astype(str).tolist()
+            utils["class_names"][name] = names
     if not annotations:
         there = ", ".join(arrays) or "none"
         raise ValueError(f"no labels in it: the arrays are {there}; expected labels_X or seq_labels_X (per recording)")
@@ -121,6 +125,35 @@ def annotations_of(arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, Any], di
     if "recording_ids" in arrays:
         annotations["video_name"] = arrays["recording_ids"].astype(str).tolist()
     return annotations, utils
+
+
+def text_classes(
+    rows: Sequence[np.ndarray], names: Sequence[str] | None = None, label: str = "label"
+) -> tuple[list[np.ndarray], list[str]]:
+    """Text of any axes as int64 classes, -1 = not labelled ('' or 'nan'), and the names of the classes, sorted.
+
+    ValueError if `names` are given, and a text is not one of them.
+    """
+    texts = [np.char.decode(row, "utf-8") if row.dtype.kind == "S" else row.astype(str) for row in rows]
+    texts = [np.char.strip(text) for text in texts]
+    found = sorted({str(one) for text in texts for one in np.unique(text)} - {"", "nan"})
+    names = found if names is None else list(names)
+    if unknown := [one for one in found if one not in names]:
+        raise ValueError(f"{label} has the class {unknown[0]}; its names are {', '.join(names)}")
+    classes = []
+    for text in texts:
+        values, index = np.unique(text, return_inverse=True)
+        numbers = [names.index(one) if one in names else -1 for one in values]
+        classes.append(np.array(numbers, np.int64)[index].reshape(text.shape))
+    return classes, names
+
+
+def _are_classes(values: np.ndarray) -> bool:
+    """Whether numbers are classes, not a measure: integers, or floats that are whole, from -1 to 19, or NaN."""
+    if values.dtype.kind != "f":
+        return values.dtype.kind in "iub"
+    known = values[~np.isnan(values)]
+    return known.size > 0 and known.min() >= -1 and known.max() < 20 and bool((known == np.floor(known)).all())
 
 
 def as_classes(values: np.ndarray, name: str = "label") -> np.ndarray:
@@ -188,8 +221,8 @@ def _rows(name: str, values: Any, counts: tuple[int, int], axes: int) -> Sequenc
         values = values.reshape(tracks, *values.shape[2:])
     if len(values) not in counts:
         expected = f"{recordings} recordings" + (f" or {tracks} tracks" if tracks != recordings else "")
-        raise ValueError(f"{name} has {len(values)} entries for {expected}")
+        raise ValueError(f"{name} has {len(values)} entries for {expected}; its first axis must be these")
     if any(np.ndim(row) != axes - 1 for row in values):
-        kind = "one value each" if axes == 1 else "one value per frame"
+        kind = "one value each" if axes == 1 else "one value per frame, such as the number of its class"
         raise ValueError(f"{name} has entries with axes {np.shape(values[0])}; expected {kind}")
     return values
