@@ -31,7 +31,7 @@ class Checkpoint:
     marginal_loss: np.ndarray  #: (D,) float32, see `bams.losses.marginal_loss`
     features: dict[str, Any] = field(default_factory=dict)  #: names of `inputs` and `actions`; `source` makes them
     settings: dict[str, Any] = field(default_factory=dict)  #: the training configuration
-    progress: dict[str, Any] = field(default_factory=dict)  #: epoch, step, state of the optimiser and the scheduler
+    progress: dict[str, Any] = field(default_factory=dict)  #: epoch, step, windows, state of the optimiser
     versions: dict[str, str] = field(default_factory=dict)  #: of bams, torch, numpy and Python at the time of writing
     reference: dict[str, Any] = field(default_factory=dict)  #: what your own training recordings are like, for drift
 

@@ -15,7 +15,7 @@ def test_precision_is_chosen_by_what_the_device_is_made_for(monkeypatch):
 
 
 def test_automatic_workers_leave_the_cores_to_a_cpu_that_trains(monkeypatch):
-    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    monkeypatch.setattr("joblib.cpu_count", lambda: 8)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert [pick_workers(count) for count in (-1, 0, 3)] == [0, 0, 3]
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,10 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from bams import BAMSEmbedder, Recording, checkpoint, simulate
 from bams.embed.tracks import embed
@@ -20,6 +23,7 @@ from bams.embedder.drift import _some_embeddings
 from bams.features.config import FeatureConfig
 from bams.recordings.cleaning import CleaningConfig
 from bams.recordings.segments import Segment, cut_segments
+from bams.training.interrupts import Interrupted
 
 ROOT = Path(__file__).parents[1]
 QUICK = {"epochs": 1, "sequence_length": 100, "batch_size": 8, "device": "cpu"}
@@ -181,3 +185,41 @@ def test_somebody_who_is_never_there_is_no_drift_and_nothing_to_embed_is_nothing
     assert list(embed(fitted.checkpoint_, [])) == []
     alone = [replace(recordings[0], keypoints=nobody[0], individuals=["m0"])]
     assert len(fitted.transform(alone)[0]) == 260
+
+
+# --- what fit leaves behind ---
+
+
+def test_fit_leaves_the_global_generators_as_they_were():
+    states = torch.get_rng_state(), np.random.get_state()[1].copy()
+    BAMSEmbedder(**QUICK, seed=3).fit(some_recordings())
+    assert torch.equal(torch.get_rng_state(), states[0]) and (np.random.get_state()[1] == states[1]).all()
+
+
+@pytest.mark.parametrize(
+    ("act", "error"),
+    [
+        (lambda _: os.kill(os.getpid(), signal.SIGINT), "stopped at step 1"),
+        (lambda optimizer: optimizer.param_groups[0]["params"][0].data.fill_(np.nan), "not finite"),
+    ],
+    ids=["Ctrl-C", "error"],
+)
+def test_a_fit_that_ends_early_names_no_file(capfd, act, error):
+    embedder = BAMSEmbedder(**QUICK)
+
+    def act_once(optimizer: torch.optim.Optimizer, *_) -> None:
+        hook.remove()
+        act(optimizer)
+
+    hook = register_optimizer_step_pre_hook(act_once)
+    with pytest.raises((Interrupted, FloatingPointError), match=f"{error}.*; nothing of the training is kept$") as end:
+        embedder.fit(some_recordings())
+    assert ".pt" not in str(end.value) and "checkpoint" not in capfd.readouterr().err
+    assert not hasattr(embedder, "checkpoint_")
+
+
+def test_threads_are_those_of_the_settings_and_not_of_the_file(tmp_path):
+    usual = torch.get_num_threads()
+    embedder = BAMSEmbedder(**QUICK, settings={"threads": 2}).fit(some_recordings())
+    assert embedder.checkpoint_.settings["threads"] == 2 and torch.get_num_threads() == usual
+    assert "threads" not in BAMSEmbedder.load(embedder.save(tmp_path / "m.pt")).settings

@@ -62,7 +62,7 @@ def test_a_script_says_out_of_memory_in_one_sentence(capsys):
 
 
 def test_a_second_ctrl_c_does_not_wait(capfd):
-    with pytest.raises(KeyboardInterrupt), stop_signals() as received:
+    with pytest.raises(KeyboardInterrupt), stop_signals(True) as received:
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGINT)
         assert received == [signal.SIGTERM, signal.SIGINT]

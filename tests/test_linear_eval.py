@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score, mean_squared_error, r2_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -152,12 +152,74 @@ def test_sums_are_the_same_however_many_rows_are_taken_at_once(monkeypatch):
     monkeypatch.setattr(ridge, "ROWS_AT_ONCE", 13)
     parts = ridge.sum_products(features, rows, classes[rows], 3, measure[rows])
     for sums in (whole, parts):
-        z = (features[rows] - sums.scaler.mean_) / sums.scaler.scale_
-        z = np.column_stack([z, np.ones(700)])
+        columns = np.column_stack([features[rows].astype(float), measure[rows]])
         for c in range(3):
-            own = classes[rows] == c
-            np.testing.assert_allclose(sums.products[c], z[own].T @ z[own], rtol=1e-9, atol=1e-8)
-            np.testing.assert_allclose(sums.moments[c], measure[rows][own] @ z[own], rtol=1e-9, atol=1e-8)
+            own = columns[classes[rows] == c]
+            scale = columns.std(axis=0) + 1e-9
+            np.testing.assert_allclose((sums.means[c] + sums.centre) / scale, own.mean(axis=0) / scale, rtol=1e-9)
+            expected = np.cov(own.T, bias=True) / np.outer(scale, scale)
+            np.testing.assert_allclose(sums.products[c] / len(own) / np.outer(scale, scale), expected, atol=1e-9)
+            assert sums.counts[c] == len(own)
+
+
+# columns that strain rounding; made of random ones (M, 4)
+STRAINS = {
+    "nothing": lambda x: x,
+    "nearly constant": lambda x: 1 + 1e-9 * x,
+    "nearly constant and large": lambda x: 3e7 + 1e-4 * x,
+    "constant up to rounding": lambda x: 1 + 1e-15 * x,
+    "of tiny variance": lambda x: 1e-30 * x,
+    "of any size": lambda x: x * [1e-20, 1e9, 1e-4, 1e15] + [1e-18, -1e5, 7.0, 0],
+    "one huge value": lambda x: np.where(np.arange(len(x))[:, None] == 5, 1e9, x),
+    "two huge values of one column, in two folds": lambda x: np.where(at(x, [5, 350], 2), [1e9, -1e12, 3e10, 1e8], x),
+    "a huge recording": lambda x: np.where(np.arange(len(x))[:, None] < 50, 1e9 * x, x),
+    "constant outside one fold": lambda x: np.where(np.arange(len(x))[:, None] < 50, x, 3.7),
+    "collinear": lambda x: np.column_stack([x, x[:, :2], x[:, 0] - 2 * x[:, 3]]),
+}
+
+
+def at(x: np.ndarray, rows: list[int], column: int) -> np.ndarray:
+    there = np.zeros(x.shape, bool)
+    there[rows, column] = True
+    return there
+
+
+@pytest.mark.parametrize("classes", [False, True], ids=["measure", "classes"])
+@pytest.mark.parametrize("strain", STRAINS)
+def test_read_outs_of_columns_that_strain_rounding_are_those_of_scikit_learn(strain, classes):
+    rng = np.random.default_rng(0)
+    x, fold = rng.normal(size=(500, 4)), np.arange(500) // 100
+    hidden = x @ [1.0, -1, 2, 0.5] + 0.3 * rng.normal(size=500)
+    y = np.digitize(hidden, [-1.5, 1]) if classes else 40 + 7 * hidden
+    features = STRAINS[strain](x)
+    of_fold, of_class = np.divmod(np.arange(15), 3)
+    cells, target = (fold * 3 + y, None) if classes else (fold, y)
+    sums = ridge.sum_products(features, np.arange(500), cells, 15 if classes else 5, target)
+    for f in range(5):
+        test = np.flatnonzero(fold == f)
+        if classes:
+            fitted = ridge.classifier(sums, (of_fold != f) & (of_class == np.arange(3)[:, None]), 1.0)
+        else:
+            fitted = ridge.regressor(sums, np.arange(5) != f, 1.0)
+        model = make_pipeline(StandardScaler(), balanced_ridge() if classes else Ridge())
+        model.fit(features[fold != f], y[fold != f])
+        expected = model.decision_function(features[test]) if classes else model.predict(features[test])[:, None]
+        np.testing.assert_allclose(sums.predict(fitted, features, test), expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("strain", ["nothing", "nearly constant", "of any size", "collinear"])
+def test_without_a_penalty_the_smallest_coefficients_are_taken(strain):
+    rng = np.random.default_rng(0)
+    features, groups = STRAINS[strain](rng.normal(size=(300, 4))), np.arange(300) // 30
+    y = features[:, :4] / features[:, :4].std(axis=0) @ [1.0, -1, 2, 0.5] + 0.1 * rng.normal(size=300)
+    table = evaluate_labels({"x": features}, {"y": y}, groups, regression=["y"], alpha=0)
+    predicted = plain_predictions(features, y, folds_of(groups, np.zeros(300)), LinearRegression)
+    assert table["y"].rows["x"]["R2"].value == pytest.approx(r2_score(y, predicted), abs=1e-9)
+    few = features[:4]  # fewer rows than needed
+    sums = ridge.sum_products(few, np.arange(4), np.zeros(4, int), 1, y[:4])
+    found = sums.predict(ridge.regressor(sums, np.array([True]), 0.0), features, np.arange(300))[:, 0]
+    expected = make_pipeline(StandardScaler(), LinearRegression()).fit(few, y[:4]).predict(features)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -2,7 +2,7 @@
 
 import copy
 import pickle
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from refusals import refused
 
 import fruit_flies
 import mouse_triplets
-from bams import StreamingEncoder, checkpoint, simulate
+from bams import StreamingEncoder, as_recordings, checkpoint, simulate
 from bams.checkpoint import Checkpoint
 from bams.data.dataset import Dataset
 from bams.embed.offline import embed_recording
@@ -23,6 +23,8 @@ from bams.features.columns import Features
 from bams.features.config import FeatureConfig
 from bams.features.recording import recording_features
 from bams.models.bams import BAMS
+from bams.recordings.body_length import body_length
+from bams.recordings.cleaning import CleaningConfig, clean
 from bams.statistics import Statistics, known_inputs
 from bams.training.run import new_model
 
@@ -248,3 +250,53 @@ def test_features_are_given_once_or_are_those_of_the_file(tmp_path: Path):
         StreamingEncoder(path, mouse_triplets.features).embed(mice[:, 0, :11])
     trained = custom_checkpoint(gappy(), FeatureConfig(heading="keypoint3:keypoint2", predict=("movement",)))
     assert_same(stream(StreamingEncoder(str(checkpoint.save(path, trained))), gappy()), stream(trained, gappy()))
+
+
+# --- as in training ---
+
+
+def cleaned_checkpoint(recording: np.ndarray, reference: dict | None = None, **cleaning) -> Checkpoint:
+    trained = custom_checkpoint(recording)
+    settings = {**trained.settings, **asdict(CleaningConfig(**cleaning))}
+    return replace(trained, settings=settings, reference=reference or {})
+
+
+def test_positions_are_divided_by_the_body_length_where_training_did_so(tmp_path: Path):
+    recording, length = gappy(), 13.7
+    (in_lengths,) = clean(as_recordings(recording[None]), CleaningConfig(unit="body"))
+    assert body_length(recording) != pytest.approx(length)
+    trained = cleaned_checkpoint(in_lengths.keypoints, unit="body")
+    expected = offline(trained, (recording / np.float32(length)).astype(np.float32))
+    path = checkpoint.save(tmp_path / "m.pt", trained)
+    for unit in (length, np.float64(length)):
+        assert_same(stream(StreamingEncoder(path, body_length=unit), recording), expected)
+    own = StreamingEncoder(trained, body_length=body_length(recording))
+    assert_same(stream(own, recording), offline(trained, in_lengths.keypoints))
+    for bad in (None, 0, -2.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=r"m\.pt was trained on positions in body lengths: give body_length="):
+            StreamingEncoder(path, body_length=bad)
+    with pytest.raises(ValueError, match="leave body_length out"):
+        StreamingEncoder(custom_checkpoint(recording), body_length=length)
+
+
+@pytest.mark.parametrize(
+    ("cleaning", "reference", "said"),
+    [
+        ({}, {}, ""),
+        ({}, {"fps": 25.0}, "at 25 per second"),
+        ({"resample": 12.5}, {"fps": 12.5}, "at 12.5 per second"),
+        ({"rename": "a:nose"}, {}, "with keypoints renamed as a:nose"),
+        ({"keypoints": "nose,tail"}, {}, "with the keypoints nose, tail"),
+        ({"rename": "a:nose"}, {"keypoint_names": ("nose", "tail", "x", "y")}, "with the keypoints nose, tail, x, y"),
+        ({"min_confidence": 0.6}, {}, "with NaN for positions of a confidence below 0.6"),
+        ({"max_jump": 2.5}, {}, "with NaN for jumps of more than 2.5 body lengths per frame"),
+        ({"resample": 30, "interpolate": 4}, {}, "at 30 per second, with gaps of up to 4 frames filled"),
+    ],
+)
+def test_what_frames_must_be_like_is_said_once(capsys, cleaning, reference, said):
+    recording, names = gappy(), reference.get("keypoint_names")
+    trained = cleaned_checkpoint(recording, reference, **cleaning)
+    features = recording_features(recording, FeatureConfig(), names)
+    trained = replace(trained, features={"inputs": list(features.input_names), "actions": list(features.action_names)})
+    stream(StreamingEncoder(trained), recording[:, :3])
+    assert capsys.readouterr() == ("", f"frames are expected {said}, as in training\n" if said else "")

@@ -5,7 +5,7 @@ import math
 import os
 import re
 import signal
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,16 +16,18 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 import bams
+import custom_dataset
 from bams import checkpoint, losses
 from bams.checkpoint import Checkpoint
 from bams.data.dataset import Dataset
 from bams.data.keypoints import KeypointsDataset
 from bams.losses import HoALoss
 from bams.models.bams import BAMS
+from bams.training.batches import epoch_batches
 from bams.training.config import TrainConfig
 from bams.training.interrupts import Interrupted
 from bams.training.loop import train, validate
-from bams.training.run import ENOUGH_STEPS, learning_rate_factor, steps_and_epochs
+from bams.training.run import ENOUGH_STEPS, learning_rate_factor, new_model, steps_and_epochs
 from bams.training.step import TrainingStep
 
 BINS = 6
@@ -183,7 +185,12 @@ def test_the_checkpoint_holds_the_whole_run_and_the_data_stay_as_they_were(tmp_p
     np.testing.assert_equal([dataset.inputs, dataset.actions, dataset.valid], before)
     kept = checkpoint.load(tmp_path / "a.pt")
     assert kept.dataset == "sines" and kept.features == {"inputs": ["sin", "cos"]}
-    assert kept.settings == {"data_root": "here", **asdict(TINY), "lr_milestones": [2]}
+    assert kept.settings == {
+        "data_root": "here",
+        **asdict(TINY),
+        "lr_milestones": [2],
+        "threads": torch.get_num_threads(),
+    }
     assert (kept.progress["epoch"], kept.progress["step"]) == (3, 9)
     assert set(kept.versions) >= {"bams", "torch", "numpy", "python"}
     np.testing.assert_equal(vars(kept.statistics), vars(dataset.statistics))
@@ -327,6 +334,78 @@ def test_resuming_with_other_data_or_settings_is_refused(tmp_path, change, track
         run(tmp_path, replace(TINY, **change), sine_dataset(tracks), resume.model, resume=resume)
 
 
+# what may change when a run goes on after 3 of its 9 steps, and what of it changes the weights
+CHANGES = {"epochs": 4, "lr": 3e-3, "bootstrap_lr": 3e-2, "weight_decay": 0.3, "lr_schedule": "cosine"}
+CHANGES |= {"lr_milestones": (1,), "hoa_frames": 1.0, "hide_parts": 0.0, "loss": "paper", "bootstrap_weight": 2.0}
+CHANGES |= {"views": 40, "near_frames": 1, "far_frames": 3, "precision": "bfloat16"}
+WITHOUT_EFFECT = {"device": "auto", "num_workers": 1, "threads": 1, "log_every_step": 2, "checkpoint_every": 2}
+
+
+def go_on_by_hand(resume: Checkpoint, dataset: Dataset, config: TrainConfig) -> dict[str, torch.Tensor]:
+    """The weights after the rest of a run, with an optimiser of its own that takes over the moments."""
+    model, (per_epoch, epochs) = resume.model.train(), steps_and_epochs(config, len(dataset))
+    heads = list(model.bootstrap.parameters())
+    others = [p for p in model.parameters() if not any(p is head for head in heads)]
+    optimizer = torch.optim.AdamW([{"params": others}, {"params": heads}], weight_decay=config.weight_decay)
+    for i, p in enumerate([*others, *heads]):
+        optimizer.state[p] = {name: one.clone() for name, one in resume.progress["optimizer"]["state"][i].items()}
+    hoa = HoALoss(BINS, 6, 8, torch.from_numpy(resume.marginal_loss), config.loss == "normalised")
+    for step in range(resume.progress["step"], per_epoch * epochs):
+        windows, batch = next(epoch_batches(dataset, config, step, torch.device("cpu")))
+        factor = learning_rate_factor(config, per_epoch, epochs, step)
+        for group, rate in zip(optimizer.param_groups, (config.lr, config.bootstrap_lr), strict=True):
+            group["lr"] = rate * factor
+        optimizer.zero_grad()
+        TrainingStep(model, hoa, config)(batch, step, len(windows))["total_loss"].backward()
+        optimizer.step()
+    return model.state_dict()
+
+
+@pytest.mark.parametrize("name", [*CHANGES, *WITHOUT_EFFECT])
+def test_a_run_goes_on_with_the_settings_given_anew(tmp_path, uninterrupted, name):
+    run(tmp_path, replace(TINY, epochs=1))
+    path, value = tmp_path / "a.pt", (CHANGES | WITHOUT_EFFECT)[name]
+    config, resume = replace(TINY, **{name: value}), checkpoint.load(path)
+    done = run(tmp_path / "on", config, model=resume.model, resume=resume)
+    assert done.settings[name] == value
+    assert_same_weights(done.model.state_dict(), go_on_by_hand(checkpoint.load(path), sine_dataset(), config))
+    one, other = final_weights(tmp_path / "on"), final_weights(uninterrupted)
+    assert any(not torch.equal(one[key], other[key]) for key in one) == (name in CHANGES)
+
+
+def test_flags_given_anew_hold_and_the_others_stay(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    keypoints = np.random.default_rng(0).normal(size=(4, 150, 3, 2)).cumsum(axis=1).astype(np.float32)
+    np.savez("k.npz", keypoints=keypoints)
+    data = ["--data_root", "k.npz", "--sequence_length", "80", "--views", "3", "--threads", "1"]
+    custom_dataset.main([*data, "--ckpt_path", "a.pt", "--epochs", "1"])
+    custom_dataset.main([*data[:2], "--resume", "a.pt", "--epochs", "2", "--lr", "1e-6", "--lr_schedule", "steps"])
+    done = checkpoint.load("a.pt")
+    assert [done.settings[name] for name in ("lr", "lr_schedule", "views", "threads")] == [1e-6, "steps", 3, 1]
+    assert [group["lr"] for group in done.progress["optimizer"]["param_groups"]] == [1e-6, 1e-2]
+
+
+def test_all_settings_that_may_change_are_tried():
+    assert {f.name for f in fields(TrainConfig) if not f.metadata.get("fixed")} == {*CHANGES, *WITHOUT_EFFECT}
+
+
+def test_global_generators_are_left_as_they_were(tmp_path, uninterrupted):
+    dataset, model = sine_dataset(), tiny_model(sine_dataset())
+    states = torch.get_rng_state(), np.random.get_state()[1].copy()
+    run(tmp_path, TINY, dataset, model, **(scored() | {"evaluate": None}))
+    new_model(dataset, {"short_term": {"num_channels": (3,)}, "hidden_layers": ()}, 3)
+    assert torch.equal(torch.get_rng_state(), states[0]) and (np.random.get_state()[1] == states[1]).all()
+    assert_same_weights(final_weights(tmp_path), final_weights(uninterrupted))
+
+
+def test_without_paths_nothing_is_written_and_the_model_is_the_same(tmp_path, uninterrupted, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    dataset = sine_dataset()
+    done = train(tiny_model(dataset), dataset, TINY, ckpt_path=None, log_dir=None)
+    assert_same_weights(done.model.state_dict(), final_weights(uninterrupted))
+    assert not list(tmp_path.iterdir())
+
+
 def test_checkpoints_are_written_every_so_many_epochs_and_at_the_end(tmp_path):
     steps, path = [], tmp_path / "a.pt"
     model = tiny_model(sine_dataset(4))
@@ -387,6 +466,35 @@ def test_a_batch_in_which_only_one_track_has_views(tracks):
     step = TrainingStep(model, HoALoss(BINS, 6, 8, torch.tensor([0.05, 0.05])), TINY)
     assert all(torch.isfinite(value) for value in step(whole_batch(dataset), 0, tracks).values())
     assert pairs[0] >= 32
+
+
+def test_what_nobody_observed_changes_no_loss():
+    """Nor does it get a gradient: only usable pairs of views are in BatchNorm."""
+    valid = np.random.default_rng(0).random((5, 40)) < 0.5
+    valid[[1, 3], 8:] = False  # before frame 8 there is no loss
+    dataset = Dataset(sines(5), sines(5), valid, hoa_bins=BINS)
+    batch, hoa = whole_batch(dataset), HoALoss(BINS, 6, 8, torch.tensor([0.05, 0.02]))
+    batch["input"].requires_grad_()
+    other = batch | {"input": batch["input"].detach().clone()}
+    other["input"][[1, 3]] = 9
+    model = tiny_model(dataset, dropout=0.0).train()
+    found, same = (TrainingStep(model, hoa, TINY)(one, 0, 5) for one in (batch, other))
+    torch.testing.assert_close(found, same, rtol=1e-6, atol=1e-6)
+    (gradient,) = torch.autograd.grad(found["total_loss"], batch["input"])
+    assert (gradient.abs().amax((1, 2)) > 0).tolist() == [True, False, True, False, True]
+
+
+def test_a_batch_that_nobody_observed_has_no_loss_and_leaves_batch_norm_as_it_is():
+    valid = np.ones((5, 40), bool)
+    valid[:4] = False
+    dataset = Dataset(sines(5), sines(5), valid, hoa_bins=BINS)
+    model, batch = tiny_model(dataset).train(), dataset.batch([0, 1, 2, 3])
+    before = {name: value.clone() for name, value in model.bootstrap.named_buffers()}
+    values = TrainingStep(model, HoALoss(BINS, 6, 8, torch.ones(2)), TINY)(batch, 0, 4)
+    values["total_loss"].backward()
+    assert values["byol_loss_short_term"] == values["byol_loss_long_term"] == 0
+    assert all(p.grad is not None and not p.grad.any() for p in model.parameters())
+    assert all(torch.equal(value, before[name]) for name, value in model.bootstrap.named_buffers())
 
 
 def test_windows_without_context_have_no_loss_and_no_skill(tmp_path):

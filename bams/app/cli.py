@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from bams.app.run_files import check_new, newest, own_checkpoint, own_curves
 from bams.checkpoint import Checkpoint, check_dataset, check_same_run, kept, part_of
 from bams.compute import distributed
 from bams.compute.devices import pick_device, pick_precision
+from bams.compute.threads import set_threads
 from bams.storage import files
 from bams.training.config import TrainConfig
 from bams.training.loop import Evaluate, train
@@ -70,6 +71,7 @@ def parse(
     check_used(settings.run.job, classes, read, trained)
     # refuse at once what a job would refuse after work that is then lost
     pick_device(settings.train.device)
+    settings = replace(settings, train=replace(settings.train, threads=set_threads(settings.train.threads)))
     if settings.run.job in ("train", "all"):
         for folder in (check_new(settings.run), settings.run.log_dir):
             files.check_writable(folder)

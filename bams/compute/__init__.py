@@ -1,1 +1,1 @@
-"""The machine: devices, number formats, and several processes of one run."""
+"""The machine: devices, number formats, threads, and several processes of one run."""

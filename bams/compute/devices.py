@@ -1,11 +1,11 @@
 """The device to compute on, its precision, and its memory."""
 
 import ctypes
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import joblib
 import torch
 
 MMAP_MAX, TRIM_THRESHOLD = -4, -1  # of glibc's mallopt
@@ -37,7 +37,25 @@ def pick_workers(count: int, processes: int = 1) -> int:
     """Number of processes that load batches; -1 is up to 4 for a GPU, and 0 for a CPU, which they would slow down."""
     if count >= 0:
         return count
-    return min(4, ((os.cpu_count() or 1) - 1) // processes) if torch.cuda.is_available() else 0
+    return min(4, (joblib.cpu_count() - 1) // processes) if torch.cuda.is_available() else 0
+
+
+@contextmanager
+def own_draws(device: torch.device | None = None, seed: int | None = None) -> Iterator[None]:
+    """Give torch's global generators back as they were, that of the CPU and with a GPU as `device` those of all GPUs.
+
+    The draws in the block begin at `seed`, if it is given.
+    """
+    gpus = range(torch.cuda.device_count()) if device is not None and device.type == "cuda" else ()
+    with torch.random.fork_rng(gpus):
+        if seed is not None:
+            seed_draws(device, seed)
+        yield
+
+
+def seed_draws(device: torch.device | None, seed: int) -> None:
+    """Seed torch's global generator of the CPU alone, or with another device those of all."""
+    (torch.default_generator if device is None or device.type == "cpu" else torch).manual_seed(seed)
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -1,5 +1,6 @@
 """One run on several processes, as torchrun starts them: each takes a share of every batch, and computes with the
-losses, gradients and batch statistics of the whole batch. Without torchrun there is one process.
+losses, gradients and batch statistics of the whole batch, up to dropout, of which each process draws its own. Without
+torchrun there is one process.
 """
 
 import math

@@ -3,6 +3,7 @@
 Axes: A individuals, K keypoints, d coordinates, F features of a series, or input features, C channels.
 """
 
+import sys
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from functools import partial
@@ -13,12 +14,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from bams.checkpoint import Checkpoint, check_features, load, trained_features
+from bams.checkpoint import Checkpoint, check_features, load, part_of, trained_features
 from bams.embed.offline import carry_over
 from bams.features.columns import Features
 from bams.features.gaps import check_keypoints
 from bams.features.recording import recording_features
 from bams.models.tcn import TemporalConvNet
+from bams.recordings.cleaning import CleaningConfig
 from bams.statistics import known_inputs
 
 MakeFeatures = Callable[[np.ndarray], Features]  # of a recording (A, T, K, d) or (A, T, F)
@@ -52,6 +54,10 @@ class StreamingEncoder:
         features: (A, T, K, d) or (A, T, F) float32 -> `Features`. Each frame may depend on itself, the frame before
             and the last observed positions. Needed only where the checkpoint, of a version before 0.2, does not say.
         keypoint_names: K names of the keypoints of a frame, in their order; those of training unless given.
+        body_length: of the animals, in the unit of the frames, whose positions are divided by it. Needed where the
+            model was trained on positions in body lengths (`unit="body"`), and only there.
+
+    If other cleaning was used in training, or its rate is known, stderr says what the frames must be like.
     """
 
     def __init__(
@@ -59,6 +65,7 @@ class StreamingEncoder:
         checkpoint: str | Path | Checkpoint,
         features: MakeFeatures | None = None,
         keypoint_names: Sequence[str] | None = None,
+        body_length: float | None = None,
     ):
         self._source = "the checkpoint" if isinstance(checkpoint, Checkpoint) else str(checkpoint)
         trained = checkpoint if isinstance(checkpoint, Checkpoint) else load(checkpoint)
@@ -67,9 +74,12 @@ class StreamingEncoder:
         names = trained.keypoint_names if keypoint_names is None else [str(name) for name in keypoint_names]
         self._make_features = features or partial(recording_features, source=trained_features(trained), names=names)
         self._feature_names, self._statistics = trained.features, trained.statistics
+        self._length = self._checked_length(part_of(trained.settings, CleaningConfig), body_length)
         self._scale = deepcopy(trained.model.scale).cpu()
         self._encoders = {name: _read_blocks(encoder) for name, encoder in trained.model.encoders.items()}
         self.reset()
+        if expected := _expected_frames(trained):
+            print(f"frames are expected {', '.join(expected)}, as in training", file=sys.stderr)
 
     def reset(self) -> None:
         """Forget all frames; the next one begins another recording, with any number of individuals."""
@@ -78,7 +88,7 @@ class StreamingEncoder:
         self._windows: dict[str, list[list[np.ndarray]]] = {}
 
     def embed(self, keypoints: np.ndarray) -> dict[str, np.ndarray]:
-        """Embed the next frame (A, K, d) or (A, F) float32, any unit: (A, C) float32 by encoder name.
+        """Embed the next frame (A, K, d) or (A, F) float32: (A, C) float32 by encoder name.
 
         NaN = not tracked, also for an individual that is absent. ValueError if the frame does not fit the earlier
         frames or the model, or has infinite values; it is then skipped.
@@ -109,7 +119,33 @@ class StreamingEncoder:
         if self._before is not None and axes != (first := (len(self._before), *self._before.shape[2:])):
             advice = "give NaN for absent individuals, and call reset() before another recording"
             raise ValueError(f"a frame has axes {axes}, the frames before it {first}: {advice}")
-        return check_keypoints(keypoints)
+        frame = check_keypoints(keypoints)
+        return frame if self._length is None else frame / self._length
+
+    def _checked_length(self, cleaning: CleaningConfig, given: float | None) -> float | None:
+        """The length to divide positions by; ValueError if it is missing, of no use, or not a length."""
+        if cleaning.unit != "body" and given is not None:
+            raise ValueError(f"{self._source} was trained on positions in the unit of the files: leave body_length out")
+        if cleaning.unit == "body" and not (given is not None and 0 < given < float("inf")):
+            said = "give body_length=, the length of the animals in the unit of the frames, above 0 and finite"
+            raise ValueError(f"{self._source} was trained on positions in body lengths: {said}, not {given}")
+        return None if given is None else float(given)
+
+
+def _expected_frames(trained: Checkpoint) -> list[str]:
+    """What frames must be like because of the cleaning and the rate of the training recordings."""
+    cleaning, names = part_of(trained.settings, CleaningConfig), trained.keypoint_names
+    rate = cleaning.resample or trained.settings.get("fps") or trained.reference.get("fps")
+    kept = names or cleaning.kept
+    skeleton = f"with the keypoints {', '.join(kept)}" if kept else f"with keypoints renamed as {cleaning.rename}"
+    said = {
+        f"at {rate or 0:g} per second": rate,
+        skeleton: cleaning.rename or cleaning.keypoints,
+        f"with NaN for positions of a confidence below {cleaning.min_confidence:g}": cleaning.min_confidence,
+        f"with NaN for jumps of more than {cleaning.max_jump:g} body lengths per frame": cleaning.max_jump,
+        f"with gaps of up to {cleaning.interpolate} frames filled": cleaning.interpolate,
+    }
+    return [words for words, applies in said.items() if applies]
 
 
 def _read_blocks(encoder: TemporalConvNet) -> list[Block]:

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 import numpy as np
@@ -17,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from bams import checkpoint
 from bams.checkpoint import CUSTOM, Checkpoint, part_of, trained_features
 from bams.compute.devices import pick_device
+from bams.compute.threads import using_threads
 from bams.data.split import choose_parts
 from bams.embed.tracks import TrackEmbedding, embed
 from bams.embedder.defaults import DEFAULTS, make_dataset, sizes
@@ -78,10 +78,10 @@ class BAMSEmbedder(TransformerMixin, BaseEstimator):
     def fit(self, X: Recordings, y: Any = None) -> Self:  # noqa: N803 - scikit-learn's name
         """Train on recordings, on arrays (T, K, d) or (A, T, K, d), or on one padded array; NaN = not tracked."""
         plan, recordings = self.plan(self.prepare(X))
-        with TemporaryDirectory() as folder:
-            log_dir = self.log_dir or Path(folder) / "runs"
-            trained = train(**vars(plan), ckpt_path=Path(folder) / "model.pt", log_dir=log_dir)
-        self.checkpoint_ = with_reference(trained, recordings, pick_device(self.device))
+        with using_threads(plan.config.threads) as threads:
+            plan = replace(plan, config=replace(plan.config, threads=threads))
+            trained = train(**vars(plan), ckpt_path=None, log_dir=self.log_dir)
+            self.checkpoint_ = with_reference(trained, recordings, pick_device(self.device))
         self.keypoint_names_ = recordings[0].keypoint_names
         return self
 
@@ -131,13 +131,15 @@ class BAMSEmbedder(TransformerMixin, BaseEstimator):
         """Embed each individual of each recording whole; stderr says how they differ from the training recordings."""
         check_is_fitted(self)
         recordings, device = prepare_like(_as_list(X), self.checkpoint_), pick_device(self.device)
-        say_drift(self.checkpoint_, recordings, device)
-        return [one for found in embed(self.checkpoint_, recordings, device) for one in found]
+        with using_threads((self.settings or {}).get("threads", 0)):
+            say_drift(self.checkpoint_, recordings, device)
+            return [one for found in embed(self.checkpoint_, recordings, device) for one in found]
 
     def drift(self, X: Recordings) -> DriftReport:  # noqa: N803
         """How recordings differ from those in training."""
         check_is_fitted(self)
-        return find_drift(self.checkpoint_, prepare_like(_as_list(X), self.checkpoint_), pick_device(self.device))
+        with using_threads((self.settings or {}).get("threads", 0)):
+            return find_drift(self.checkpoint_, prepare_like(_as_list(X), self.checkpoint_), pick_device(self.device))
 
     def save(self, path: str | Path) -> Path:
         """Write the checkpoint, which the scripts take too."""
@@ -150,7 +152,7 @@ class BAMSEmbedder(TransformerMixin, BaseEstimator):
         trained = checkpoint.load(path)
         checkpoint.check_dataset(trained, CUSTOM, path)
         shared = {"epochs", "sequence_length", "batch_size", "seed", "val_share", "hoa_bins"}
-        others = {field.name for field in fields(TrainConfig)} - shared - {"device"}
+        others = {field.name for field in fields(TrainConfig)} - shared - {"device", "threads"}
         made = cls(
             **{name: value for name, value in trained.settings.items() if name in shared},
             features=trained_features(trained),

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
+from bams.compute.devices import own_draws
 from bams.models.bams import BAMS
 
 
@@ -26,8 +26,7 @@ class InputAlone(nn.Module):
 
 def random_weights(model: BAMS, seed: int = 0) -> BAMS:
     """The same network and input scale with new random weights; torch's global generator is left as it is."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with own_draws(seed=seed):
         fresh = BAMS(**model.config)
     fresh.scale.load_state_dict(model.scale.state_dict())
     return fresh

@@ -185,8 +185,8 @@ def _predict_held_out(
         model = make_pipeline(StandardScaler(), estimator)
         predicted = cross_val_predict(model, features[rows], y, cv=PredefinedSplit(fold))
         return np.eye(classes)[predicted] if classes else predicted[:, None]
-    each, centre = max(classes, 1), 0.0 if classes else y.mean()
-    cells, target = (fold * each + y, None) if classes else (fold, y - centre)
+    each = max(classes, 1)
+    cells, target = (fold * each + y, None) if classes else (fold, y)
     of_fold, of_class = np.divmod(np.arange((fold.max() + 1) * each), each)
     sums = ridge.sum_products(features, rows, cells, len(of_fold), target)
     outputs = np.empty((len(y), each))
@@ -195,7 +195,7 @@ def _predict_held_out(
             fitted = ridge.classifier(sums, (of_fold != f) & (of_class == np.arange(classes)[:, None]), alpha)
         else:
             fitted = ridge.regressor(sums, of_fold != f, alpha)
-        outputs[fold == f] = sums.predict(fitted, features, rows[fold == f]) + centre
+        outputs[fold == f] = sums.predict(fitted, features, rows[fold == f])
     return np.eye(classes)[outputs.argmax(axis=1)] if classes else outputs
 
 

@@ -56,6 +56,8 @@ class TrainConfig:
     num_workers: int = -1
     """processes that load batches; 0: the training process loads them; -1: up to 4 for a GPU, and 0 for a CPU, which
     other processes would slow down"""
+    threads: int = 0
+    """threads that compute on the CPU; 0: as many as there are cores that this process may use and others leave free"""
     log_every_step: int = 10
     """steps between points of the training curves"""
     checkpoint_every: int = 1
@@ -83,5 +85,5 @@ class TrainConfig:
 
 
 LEAST = dict.fromkeys(("batch_size", "hoa_window", "log_every_step", "checkpoint_every", "views"), 1)
-LEAST |= dict.fromkeys(("epochs", "skip_frames", "seed", "near_frames", "far_frames"), 0)
+LEAST |= dict.fromkeys(("epochs", "skip_frames", "seed", "threads", "near_frames", "far_frames"), 0)
 LEAST |= dict.fromkeys(("lr", "bootstrap_lr", "weight_decay", "bootstrap_weight"), 0) | {"num_workers": -1}

@@ -14,7 +14,8 @@ from tqdm import tqdm
 
 from bams.checkpoint import Checkpoint
 from bams.compute import distributed
-from bams.compute.devices import keeping_freed_memory
+from bams.compute.devices import keeping_freed_memory, own_draws, pick_device
+from bams.compute.threads import using_threads
 from bams.losses import HoALoss, HoASums
 from bams.models.bams import BAMS
 from bams.training import tensorboard_log
@@ -33,8 +34,8 @@ def train(
     dataset: Dataset,
     config: TrainConfig,
     *,
-    ckpt_path: str | Path,
-    log_dir: str | Path,
+    ckpt_path: str | Path | None,
+    log_dir: str | Path | None,
     val_dataset: Dataset | None = None,
     resume: Checkpoint | None = None,
     about: Mapping[str, Any] | None = None,
@@ -42,12 +43,15 @@ def train(
 ) -> Checkpoint:
     """Train a model in place and return the last checkpoint; checkpoints and curves are written on the way.
 
+    The global generators of torch are left as they were.
+
     Args:
         model: as constructed, or `resume.model`.
         dataset: yields `input` (T, F), `actions` (T, D), `valid` (T, D); has `statistics`.
-        ckpt_path, log_dir: the checkpoint file, and the folder of this run's TensorBoard file.
+        ckpt_path, log_dir: the checkpoint file, and the folder of this run's TensorBoard file; None = write none.
         val_dataset: held-out recordings, scored after each epoch.
-        resume: go on from here; on a CPU with as many threads, the weights are those of an uninterrupted run.
+        resume: go on from here, with the settings of `config`; on a CPU with as many threads and the same settings, the
+            weights are those of an uninterrupted run.
         about: `dataset` (its name), `features`, `settings`: kept in the checkpoint.
         evaluate: called with the model and the number of epochs done; gives scalars and figures to log as `test`.
 
@@ -56,16 +60,30 @@ def train(
         Interrupted: after SIGINT or SIGTERM, with a checkpoint.
         OSError: a file cannot be written, or a process that loads batches has died; a checkpoint is written first.
     """
-    run = begin(model, dataset, config, resume, about)
-    place_if_it_fits(run.device, dataset, val_dataset)
-    step = distributed.over_processes(TrainingStep(model, run.hoa, run.config), run.device)
+    device = pick_device(distributed.own_device(config.device))
+    with own_draws(device), using_threads(config.threads) as threads:
+        run = begin(model, dataset, replace(config, threads=threads), resume, about)
+        place_if_it_fits(device, dataset, val_dataset)
+        return _take_steps(run, dataset, val_dataset, evaluate, ckpt_path, log_dir)
+
+
+def _take_steps(
+    run: Run,
+    dataset: Dataset,
+    val_dataset: Dataset | None,
+    evaluate: Evaluate | None,
+    ckpt_path: str | Path | None,
+    log_dir: str | Path | None,
+) -> Checkpoint:
+    """Train to the end of the run; see `train`."""
+    config, step = run.config, distributed.over_processes(TrainingStep(run.model, run.hoa, run.config), run.device)
     save = partial(save_run, run, dataset, ckpt_path)
-    curves = tensorboard_log.opened(log_dir, run.about["settings"], run.step if resume else None)
-    ending = last_words(ckpt_path, save, config.batch_size)
+    signals, ending = stop_signals(ckpt_path is not None), last_words(ckpt_path, save, config.batch_size)
+    curves = tensorboard_log.opened(log_dir, run.about["settings"], run.step or None)
     progress, shown = tqdm(total=run.steps, initial=run.step, desc="steps"), {}
-    with stop_signals() as stopped, keeping_freed_memory(run.device), ending, curves as writer, progress:
+    with signals as stopped, keeping_freed_memory(run.device), ending, curves as writer, progress:
         while run.step < run.steps:
-            model.train()
+            run.model.train()
             recent = LossCurves(writer, dataset, config.log_every_step)
             for windows, batch in epoch_batches(dataset, config, run.step, run.device):
                 losses = step(batch, run.step, len(windows))
@@ -83,8 +101,8 @@ def train(
             if stop or (epoch % config.checkpoint_every == 0 and run.step < run.steps):
                 save()
             if stop:
-                raise Interrupted(stopped[0] if stopped else signal.SIGTERM, Path(ckpt_path), run.step)
-    model.eval()
+                raise Interrupted(stopped[0] if stopped else signal.SIGTERM, ckpt_path, run.step)
+    run.model.eval()
     return save()
 
 

@@ -4,7 +4,6 @@ import math
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from torch.utils.data import Dataset
 from bams import checkpoint, losses
 from bams.checkpoint import Checkpoint, check_same_run, kept
 from bams.compute import distributed
-from bams.compute.devices import pick_device, pick_precision
+from bams.compute.devices import own_draws, pick_device, pick_precision
 from bams.losses import HoALoss
 from bams.models.bams import BAMS
 from bams.training.batches import batch_order, load_batches
@@ -34,7 +33,6 @@ class Run:
 
     model: BAMS
     optimizer: torch.optim.Optimizer
-    scheduler: torch.optim.lr_scheduler.LRScheduler
     hoa: HoALoss
     config: TrainConfig  # its precision is not 'auto'
     device: torch.device
@@ -46,13 +44,15 @@ class Run:
 
     def update(self, loss: Tensor) -> float:
         """Take one step of the optimiser; returns the learning rate that it used."""
-        rate = self.optimizer.param_groups[0]["lr"]
+        factor = learning_rate_factor(self.config, self.per_epoch, self.steps // self.per_epoch, self.step)
+        rates = self.config.lr * factor, self.config.bootstrap_lr * factor
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
-        self.scheduler.step()
         self.step += 1
-        return rate
+        return rates[0]
 
 
 def new_model(dataset: Dataset, sizes: Mapping[str, Any], seed: int) -> BAMS:
@@ -60,10 +60,11 @@ def new_model(dataset: Dataset, sizes: Mapping[str, Any], seed: int) -> BAMS:
 
     `sizes` has the encoders by name, and `hidden_layers` of the action predictor without its last size.
     """
-    torch.manual_seed(seed)
     encoders = {name: options for name, options in sizes.items() if name != "hidden_layers"}
     outputs = dataset.target_size * dataset.statistics.bins
-    return BAMS(dataset.input_size, predictor={"hidden_layers": (-1, *sizes["hidden_layers"], outputs)}, **encoders)
+    predictor = {"hidden_layers": (-1, *sizes["hidden_layers"], outputs)}
+    with own_draws(seed=seed):
+        return BAMS(dataset.input_size, predictor=predictor, **encoders)
 
 
 def begin(
@@ -93,18 +94,17 @@ def begin(
     ]
     fused = device.type == "cuda"
     optimizer = torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay, fused=fused)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(learning_rate_factor, config, per_epoch, epochs))
     hoa = HoALoss(statistics.bins, config.hoa_window, config.skip_frames, marginal.to(device), normalised)
     about = {"dataset": "unnamed", "features": {}, "settings": {}, **(about or {})}
     about["settings"] = {**about["settings"], **kept(config), "epochs": epochs}
-    run = Run(model, optimizer, scheduler, hoa, config, device, about, per_epoch, per_epoch * epochs)
+    run = Run(model, optimizer, hoa, config, device, about, per_epoch, per_epoch * epochs)
     if resume is not None:
         if (windows := resume.progress["windows"]) != len(dataset):
             given = f"{windows} training windows, these data give {len(dataset)}"
             raise ValueError(f"the run to resume had {given}: resume with the same data and settings")
         check_same_run(resume, config)
-        optimizer.load_state_dict(resume.progress["optimizer"])
-        scheduler.load_state_dict(resume.progress["scheduler"])
+        # the moments go on, the settings are those of now
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": resume.progress["optimizer"]["state"]})
         run.step = resume.progress["step"]
     return run
 
@@ -138,15 +138,18 @@ def learning_rate_factor(config: TrainConfig, per_epoch: int, epochs: int, step:
     return min((step + 1) / WARM_UP, 1) * cosine
 
 
-def save_run(run: Run, dataset: Dataset, path: str | Path) -> Checkpoint:
-    """Write the run's checkpoint, in the first process, and return it; FloatingPointError if a weight is not finite."""
+def save_run(run: Run, dataset: Dataset, path: str | Path | None) -> Checkpoint:
+    """The run's checkpoint, which the first process writes if there is a path.
+
+    Raises FloatingPointError if a weight is not finite.
+    """
     if not all(torch.isfinite(p).all() for p in run.model.parameters()):
         raise FloatingPointError(f"weights are not finite after step {run.step}; lower --lr")
     progress = {"epoch": run.step // run.per_epoch, "step": run.step, "windows": len(dataset)}
-    progress |= {"optimizer": run.optimizer.state_dict(), "scheduler": run.scheduler.state_dict()}
+    progress["optimizer"] = run.optimizer.state_dict()
     versions = {"python": platform.python_version()} | {name: version(name) for name in ("bams", "torch", "numpy")}
     fitted = {"statistics": dataset.statistics, "marginal_loss": run.hoa.marginal.cpu().numpy()}
     done = Checkpoint(run.model, progress=progress, versions=versions, **fitted, **run.about)
-    if distributed.is_first():
+    if path is not None and distributed.is_first():
         checkpoint.save(path, done)
     return done

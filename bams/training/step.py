@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from bams import losses
 from bams.compute import distributed
+from bams.compute.devices import seed_draws
 from bams.losses import HoALoss, HoASums
 from bams.models.bams import BAMS
 from bams.training.batches import derived_seed
@@ -37,6 +38,10 @@ def training_step(
     """
     device, (count, total) = batch["input"].device, batch["input"].shape[:2]
     tracks = tracks or count
+    admissible = batch["valid"].any(-1)
+    admissible[:, : config.skip_frames] = False
+    have_views = summed(admissible.any(1).sum())  # the number of tracks that do
+    usable_tracks = int(have_views)  # waits for a GPU, which has little to do yet
     drawn = torch.Generator().manual_seed(derived_seed(config.seed, DRAWS, step))
     frames = _to(device, hoa.predicted_frames(total, config.hoa_frames, drawn))
     keep = losses.sample_kept_parts(tracks, len(model.encoders), config.hide_parts, drawn)
@@ -49,16 +54,19 @@ def training_step(
     values = {"hoa_loss": scores.distance.detach(), "hoa_skill": scores.skill.detach()}
     total_loss = (5.0 if hoa.normalised else 500.0) * scores.loss
 
-    admissible = batch["valid"].any(-1)
-    admissible[:, : config.skip_frames] = False
     near, far = (0, config.near_frames), (config.far_frames or total, config.far_frames or total)
-    pairs = max(config.views, -(-LEAST_PAIRS // tracks))
+    pairs = max(config.views, -(-LEAST_PAIRS // max(usable_tracks, 1)))
     for name, predictor in model.bootstrap.items():
         reach = near if model.bootstrap_kinds[name] == "near" else far
         places = torch.rand(2, tracks, pairs, generator=drawn)[:, own]
         track, *views, usable = losses.sample_views(admissible, *reach, _to(device, places))
-        first, second = (embs[name][track, view].float() for view in views)
-        loss = summed(losses.bootstrap_loss(predictor(first), second, usable, summed(usable.sum())))
+        if usable_tracks < tracks:  # BatchNorm sees usable pairs only
+            track, *views, usable = (part[usable] for part in (track, *views, usable))
+        if usable_tracks:
+            first, second = (embs[name][track, view].float() for view in views)
+            loss = summed(losses.bootstrap_loss(predictor(first), second, usable, have_views * pairs))
+        else:
+            loss = sum(0 * weight.sum() for weight in predictor.parameters())
         values[f"byol_loss_{name}"] = loss.detach()
         total_loss = total_loss + config.bootstrap_weight * loss
     return values | {"total_loss": total_loss}
@@ -74,7 +82,8 @@ class TrainingStep(nn.Module):
     def forward(self, batch: Mapping[str, Tensor], step: int, tracks: int) -> dict[str, Tensor]:
         """The scalars of the whole batch of that many tracks, of which `batch` has the share of this process."""
         rank = distributed.rank()
-        torch.manual_seed(derived_seed(self.config.seed, DRAWS + rank if rank else DROPOUT, step))  # of dropout
+        of_dropout = derived_seed(self.config.seed, DRAWS + rank if rank else DROPOUT, step)
+        seed_draws(batch["input"].device, of_dropout)
         own = slice(rank, None, distributed.count())  # every process draws for all tracks
         share = {"tracks": tracks, "own": own, "summed": distributed.summed}
         return training_step(self.model, batch, self.hoa, self.config, step, **share)

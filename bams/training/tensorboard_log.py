@@ -17,13 +17,13 @@ from bams.compute import distributed
 
 @contextmanager
 def opened(
-    log_dir: str | Path, settings: Mapping[str, Any], resumed_step: int | None = None
+    log_dir: str | Path | None, settings: Mapping[str, Any], resumed_step: int | None = None
 ) -> Iterator[SummaryWriter | None]:
-    """What `log` writes with, until the end of the block; None on all processes but the first.
+    """What `log` writes with, until the end of the block; None without a folder, or if another process logs.
 
     The settings are noted as text. Points of the curves after `resumed_step`, where the run goes on, are dropped.
     """
-    if not distributed.is_first():
+    if log_dir is None or not distributed.is_first():
         yield None
         return
     usual, threading.excepthook = threading.excepthook, _without_file_errors
