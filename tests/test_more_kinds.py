@@ -383,7 +383,7 @@ def test_trajectories_of_idtracker(tmp_path, suffix, named):
     (found,) = load_poses(path)
     same(found.keypoints[:, :, 0], trajectories.swapaxes(0, 1))
     same(found.confidence[:, :, 0], sure[..., 0].T)
-    assert found.individuals == (["x", "y", "z"] if named else ["individual0", "individual1", "individual2"])
+    assert found.individuals == (["x", "y", "z"] if named else ["individual1", "individual2", "individual3"])
     assert (found.name, found.keypoint_names, found.fps) == ("trajectories", ["centroid"], 50.0)
 
 

@@ -30,7 +30,7 @@ def read_idtracker(path: Path) -> Recording:
     sure = None if sure is None else as_float32(np.asarray(sure)).reshape(trajectories.shape[:2]).T[..., None]
     given = found.get("identities_labels")
     names = [] if given is None else [as_text(name) for name in given]
-    names = names if len(names) == len(keypoints) else [f"individual{i}" for i in range(len(keypoints))]
+    names = names if len(names) == len(keypoints) else [f"individual{i + 1}" for i in range(len(keypoints))]
     rate = found.get("frames_per_second")
     return Recording(path.stem, keypoints, sure, names, [CENTROID], None if rate is None else float(rate), path)
 
