@@ -18,8 +18,8 @@ DATASETS = ("points", "confidence", "instance_count", "instance_track_id", "inst
 def read_jabs(path: Path) -> Recording:
     """Tracks in which each identity is an individual; where the file has none, as in v3, each tracklet.
 
-    A keypoint is not tracked where its confidence is 0. (sleap-io reads these files too, but takes 2 ms for a frame, and
-    fails where a frame of a single mouse is empty.)
+    A keypoint is not tracked where its confidence is 0. (sleap-io reads these files too, but takes 2 ms for a frame,
+    and fails where a frame of a single mouse is empty.)
     """
     with optional("h5py").File(path) as file:
         poses = {name: file["poseest"][name][()] for name in DATASETS if name in file["poseest"]}
