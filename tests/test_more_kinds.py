@@ -302,9 +302,12 @@ def test_identities_of_jabs(tmp_path, capsys, version):
 
 
 def test_jabs_without_a_mouse_is_refused(tmp_path):
-    path = write_jabs(tmp_path / "v_pose_est_v2.h5", np.zeros((9, 12, 2)), np.zeros((9, 12)), 2)
-    with refused("no keypoint of any animal is tracked", path):
-        load_poses(path)
+    paths = [write_jabs(tmp_path / "v_pose_est_v2.h5", np.zeros((9, 12, 2)), np.zeros((9, 12)), 2)]
+    nobody = {"instance_embed_id": np.ones((9, 2), int), "id_mask": np.ones((9, 2), bool)}
+    paths += [write_jabs(tmp_path / "w_pose_est_v4.h5", numbers(9, 2, 12, 2), np.ones((9, 2, 12)), 4, **nobody)]
+    for path in paths:
+        with refused("no animal is tracked", path):
+            load_poses(path)
 
 
 # --- CalMS21 and MARS --------------------------------------------------------------------------

@@ -12,16 +12,17 @@ from bams.storage.files import optional
 
 KEYPOINTS = ["NOSE", "LEFT_EAR", "RIGHT_EAR", "BASE_NECK", "LEFT_FRONT_PAW", "RIGHT_FRONT_PAW", "CENTER_SPINE"]
 KEYPOINTS += ["LEFT_REAR_PAW", "RIGHT_REAR_PAW", "BASE_TAIL", "MID_TAIL", "TIP_TAIL"]
+DATASETS = ("points", "confidence", "instance_count", "instance_track_id", "instance_embed_id", "id_mask")
 
 
 def read_jabs(path: Path) -> Recording:
     """Tracks in which each identity is an individual; where the file has none, as in v3, each tracklet.
 
-    A keypoint is not tracked where its confidence is 0. (sleap-io, too, reads these files, but not if a frame of a
-    single mouse is empty, and 1 frame in 2 ms.)
+    A keypoint is not tracked where its confidence is 0. (sleap-io reads these files too, but takes 2 ms for a frame,
+    and fails where a frame of a single mouse is empty.)
     """
     with optional("h5py").File(path) as file:
-        poses = {name: dataset[()] for name, dataset in file["poseest"].items() if hasattr(dataset, "shape")}
+        poses = {name: file["poseest"][name][()] for name in DATASETS if name in file["poseest"]}
     points, confidence = as_float32(poses["points"])[..., ::-1], as_float32(poses["confidence"])  # stored as y, x
     if points.ndim == 3:
         points, confidence = points[:, None], confidence[:, None]
@@ -29,8 +30,6 @@ def read_jabs(path: Path) -> Recording:
         raise ValueError(f"it holds {points.shape[2]} keypoints, not the {len(KEYPOINTS)} of JABS")
     points = np.where(confidence[..., None] > 0, points, np.nan)
     tracked = (confidence > 0).any(axis=-1)
-    if not tracked.any():
-        raise ValueError("no keypoint of any animal is tracked: all confidences are 0")
     identities = np.ones(tracked.shape, int)
     if "instance_embed_id" in poses:
         identities = poses["instance_embed_id"].astype(int)
@@ -42,6 +41,8 @@ def read_jabs(path: Path) -> Recording:
     elif "instance_track_id" in poses:
         identities = poses["instance_track_id"].astype(int)
         tracked &= np.arange(tracked.shape[1]) < poses["instance_count"][:, None]
+    if not tracked.any():
+        raise ValueError("no animal is tracked: no detection has a confidence above 0 and an identity")
     found, chosen = np.unique(identities[tracked], return_inverse=True)
     frames, length = np.nonzero(tracked)[0], len(tracked)
     placed = [place(values[tracked], frames, chosen, length) for values in (points, confidence)]
