@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 import sleap_io
-from pose_writers import write_analysis, write_slp
+from pose_writers import write_slp
 
 from bams import load_poses
 
@@ -209,8 +209,20 @@ def test_tracklets_of_a_project_that_take_turns_are_joined(tmp_path, capsys):
     assert not capsys.readouterr().err
 
 
-def test_an_analysis_with_two_nodes_and_no_names_of_tracks_has_more_frames_than_tracks(tmp_path):
-    tracks = np.arange(3 * 7 * 2 * 2, dtype=float).reshape(3, 7, 2, 2)  # (A, T, K, d)
-    for name, axes in (("a", (0, 3, 2, 1)), ("b", (1, 2, 3, 0))):
-        (found,) = load_poses(write_analysis(tmp_path / f"{name}.analysis.h5", tracks.transpose(axes), NODES, []))
-        np.testing.assert_array_equal(found.keypoints, tracks)
+@pytest.mark.parametrize("used", [True, False])
+def test_only_skeletons_that_are_used_must_be_the_same(tmp_path, used):
+    video, skeletons = (
+        sleap_io.Video(filename="a.mp4", open_backend=False),
+        [sleap_io.Skeleton(["a"]), sleap_io.Skeleton(["b"])],
+    )
+    frames = []
+    for frame in range(3):
+        skeleton = skeletons[frame == 2 and used]
+        one = sleap_io.PredictedInstance.from_numpy(np.ones((1, 2)), skeleton=skeleton)
+        frames.append(sleap_io.LabeledFrame(video=video, frame_idx=frame, instances=[one]))
+    sleap_io.save_slp(sleap_io.Labels(frames, videos=[video], skeletons=skeletons), str(tmp_path / "a.slp"))
+    if used:
+        with pytest.raises(ValueError, match="it holds 2 different skeletons"):
+            load_poses(tmp_path / "a.slp")
+    else:
+        assert load_poses(tmp_path / "a.slp")[0].keypoint_names == ["a"]
