@@ -30,8 +30,8 @@ def load_poses(
     """Recordings from files of DeepLabCut, LightningPose, SLEAP or movement, or from plain arrays.
 
     The content of a file decides how it is read, not its suffix: `.csv` or `.h5` of DeepLabCut (and the same layout of
-    other tools), `.csv` with a column for each coordinate (Anipose, SimBA, SLEAP, ultralytics, idtracker.ai; see
-    `bams.recordings.flat_tables`), `.slp` or `.analysis.h5` of SLEAP, netCDF of movement, `.npy` or `.npz` as described in
+    other tools), `.csv` with a column for each coordinate (Anipose, SimBA, SLEAP, ultralytics, idtracker.ai), `.slp` or
+    `.analysis.h5` of SLEAP, netCDF of movement, `.npy` or `.npz` as described in
     `bams.recordings.recording.read_padded`. A keypoint is not tracked, NaN, where a coordinate is missing, and where
     all coordinates and the confidence are 0. Frames that a file leaves out are NaN.
 
