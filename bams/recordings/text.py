@@ -119,7 +119,7 @@ def read_body(path: Path, layout: Layout, header: int) -> "pandas.DataFrame":
             if found := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error)):
                 expected, line, cells = map(int, found.groups())
                 raise ValueError(f"row {above + line} has {cells} cells instead of {expected}") from error
-            raise
+            raise ValueError(f"it is damaged or cut off: {short(error)}") from error
     table.index += above + 1
     named = {i for _, cells in layout.rows[:header] for i, cell in enumerate(cells) if cell}
     for i in range(1, width):
