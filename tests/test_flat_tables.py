@@ -163,6 +163,9 @@ def test_animals_in_no_track(tmp_path, kind, capsys):
         load_poses(path)
     joined = load(path, individuals=2)
     assert joined.individuals == ["individual0", "individual1"] and joined.keypoints.shape == (2, T, 3, 2)
+    header, rows = long("sleap", ["", ""])
+    with refused("its animals are in no tracks"):
+        load_poses(write(path, header[1:], [row[1:] for row in rows]))
     both = np.sort(POINTS[:, :, 0, 0].astype(np.float32), axis=0)
     np.testing.assert_array_equal(np.sort(joined.keypoints[:, :, 0, 0], axis=0), both)
 
@@ -215,7 +218,7 @@ EXPECTED = "expected the header rows scorer, .*, or columns such as frame, nose_
         (["frame", "nose_x", "nose_y"], [[0, 1, 2], [1, 1]], "last row has 2 cells, not 3"),
         (["frame", "nose_x", "nose_y"], [[0, 1, 2], ["", 1, 2]], "row 3 has no frame number"),
         (["frame", "nose_x", "nose_y"], [[0, 1, 2], [1, 1, 2], ["frame", "nose_x", "nose_y"]], "row 4 is a header"),
-        (["track", "nose_x", "nose_y"], [["a", 1, 2]] * 2, "has the column track and none of frame numbers"),
+        (["track", "nose_x", "nose_y"], [["a", 1, 2]] * 2, "a row for each animal, and no column of frame numbers"),
         (["frame", "nose_x", "nose_y"], [[0, 1, 2, 7]] * 2, "column 4 has a value in row 2 and no name"),
     ],
 )

@@ -41,7 +41,7 @@ def read_csv(path: Path) -> Recording:
     body = layout.rows[count:]
     if any(IMAGE.fullmatch(cell) for _, cells in body for cell in cells[:3]):
         raise ValueError(LABELS)
-    if body and not any(body[0][1][1:]) and not re.match(r"[\d.]", body[0][1][0]):  # the name of the index
+    if body and not any(body[0][1][1:]) and not re.match(r"[\d.,+-]", body[0][1][0]):  # the name of the index
         count += 1
     table = read_body(path, layout, count)
     columns, titles = _named_columns(header, table.shape[1])
@@ -64,13 +64,12 @@ def _named_columns(header: list[list[str]], width: int) -> tuple[list[Column], l
             said = " and ".join(str(len(row)) for row in header)
             raise ValueError(f"its header rows have {said} cells; put names with separators in quotes")
     rows = [cells + [""] * (width - len(cells)) for cells in header]
+    titles = [] if rows[-1][0].lower() in KINDS else [cells[0].lower() for cells in rows]
     for cells in rows[:-1]:
-        for i in range(2, named):
+        for i in range(2 if titles else 1, named):
             if rows[-1][i] and not cells[i]:  # merged cells have their name in the first one
                 cells[i] = cells[i - 1]
-    titles = [cells[0].lower() for cells in rows]
-    columns = [names if any(names) else () for names in zip(*rows, strict=True)]
-    return columns, [] if titles[-1] in KINDS else titles
+    return [names if any(names) else () for names in zip(*rows, strict=True)], titles
 
 
 def tables(file: Mapping[str, Any]) -> list[Any]:
@@ -159,7 +158,7 @@ def _as_recording(
             if not all(key):
                 raise ValueError(f"column {i + 1} holds {kind} of no bodypart; name it, or delete it")
             if key in keys:
-                raise ValueError(f"it holds the column {' '.join(key)} twice; keep one scorer in a file")
+                raise ValueError(f"it holds the column {' '.join(key)} twice; give each its name, and keep one scorer")
             keys[key] = len(chosen)
             chosen.append(i)
         elif names and not names[-1] and names[0].lower() in INDEX:

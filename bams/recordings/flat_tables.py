@@ -32,8 +32,7 @@ NUMBER = "_?(id|idx|index|num|number|no|nr|name)"
 FRAMES = re.compile(f"fnum|(video_)?frames?({NUMBER})?")
 INDEX = re.compile("index|")  # of the rows, as pandas writes it
 TIMES = re.compile(r"times?(stamps?)?(_?\(?(s|sec|seconds)\)?)?|seconds")
-TRACKS = re.compile(f"(track|tracklet|animal|individual|identity|object|subject)s?({NUMBER})?")
-ID = re.compile("id")
+TRACKS = re.compile(f"(track|tracklet|animal|individual|identity|object|subject)s?({NUMBER})?"), re.compile("id")
 # by-products of tracking, of which nothing need be said
 BY_PRODUCT = re.compile(r"m_\d\d|center_\d|.+_(error|ncams)|(.+_)?(score|conf)|class|cls|[xy]\d")
 EXPECTED = (
@@ -58,8 +57,11 @@ def read_csv(path: Path, individuals: int | None) -> Recording:
     names = layout.rows[count - 1][1]
     if twice := [name for name, times in Counter(filter(None, names)).items() if times > 1]:
         raise ValueError(f"it holds the column {twice[0]} twice")
-    columns, track, time = _columns(names), _role(names, TRACKS, ID), _role(names, TIMES)
-    frame = _role(names, FRAMES, INDEX) if track is None else _role(names, FRAMES)
+    columns, by_animal = _columns(names), _by_animal(names)
+    track, time = _role(names, *TRACKS), _role(names, TIMES)
+    frame = _role(names, FRAMES) if by_animal else _role(names, FRAMES, INDEX)
+    if by_animal and frame is None:
+        raise ValueError("it has a row for each animal, and no column of frame numbers such as frame_idx")
     used = {*columns.values(), track, time, frame}
     left = [name for i, name in enumerate(names) if name and i not in used and not BY_PRODUCT.fullmatch(_plain(name))]
     if left:
@@ -67,33 +69,28 @@ def read_csv(path: Path, individuals: int | None) -> Recording:
     table = read_body(path, layout, count)
     table = table if frame is None else table.dropna(how="all")
     numbers = {i: as_numbers(table[i], set(names)) for i in used - {track, None}}
-    lines, fps = table.index.to_numpy(), None
-    if frame is not None:
-        frames = as_frames(numbers[frame], lines)
-    elif track is not None:
-        raise ValueError(f"it has the column {names[track]} and none of frame numbers, such as frame_idx")
-    elif time is not None:
-        frames, fps = _frames_of_times(numbers[time], lines)
-    else:
-        frames = np.arange(len(table))
-    keys = {key: i for i, key in enumerate(columns)}
-    values = np.empty((len(table), len(keys)), np.float32)
+    values = np.empty((len(table), len(columns)), np.float32)
     for i, column in enumerate(columns.values()):
         values[:, i] = as_float32(numbers[column])
-    if track is not None:
-        return _by_track(recording_of(keys, values, np.arange(len(table)), path), frames, table[track], individuals)
+    keys, lines = {key: i for i, key in enumerate(columns)}, table.index.to_numpy()
+    if by_animal:
+        rows = recording_of(keys, values, np.arange(len(table)), path)
+        tracks = np.full(len(table), np.nan) if track is None else table[track]
+        return _of_animals(rows, as_frames(numbers[frame], lines), tracks, lines, individuals)
+    frames, fps = np.arange(len(table)) if frame is None else numbers[frame], None
+    if frame is None and time is not None:
+        frames, fps = _frames_of_times(numbers[time], lines)
     recording = recording_of(keys, values, frames, path, lines)
-    points = POINT.fullmatch(names[next(iter(columns.values()))])
-    if (
-        points
-        and time is None
-        and len(recording.individuals) == 2
-        and not (np.diff(recording.keypoints, axis=0) <= 0).any()
-    ):
+    if not POINT.fullmatch(names[next(iter(columns.values()))]):
+        if len(recording.individuals) > 1:
+            found = listed(recording.individuals)
+            print(f"{path}: its animals are {found}, by the numbers at the ends of its keypoints", file=sys.stderr)
+        return recording  # the unit of times is not known
+    if time is None and len(recording.individuals) == 2 and not (np.diff(recording.keypoints, axis=0) <= 0).any():
         raise ValueError(
             "its columns look like corners of boxes; if they are two animals, add a column time in seconds"
         )
-    return replace(recording, fps=fps if points else None)  # in other tables, the unit of times is not known
+    return replace(recording, fps=fps)
 
 
 def _columns(names: Sequence[str]) -> dict[Key, int]:
@@ -105,7 +102,7 @@ def _columns(names: Sequence[str]) -> dict[Key, int]:
     placed = {keypoint for _, keypoint, kind in found if kind in "xyz"}
     found = {key: i for key, i in found.items() if key[1] in placed}
     if {"x", "y"} <= {kind for _, _, kind in found}:
-        return _split(found) if _role(names, TRACKS, ID) is None else found
+        return found if _by_animal(names) else _split(found)
     others = {_role(names, FRAMES), _role(names, TIMES), _role(names, INDEX)}
     points = {i: POINT.fullmatch(name) for i, name in enumerate(names) if i not in others}
     if all(points.values()) and {match[1].lower() for match in points.values()} == {"x", "y"}:
@@ -125,6 +122,11 @@ def _split(columns: dict[Key, int]) -> dict[Key, int]:
     if len(first) == 1 or not others or any(other != first for other in others):
         return columns
     return {(f"individual{parts[name][2]}", parts[name][1], kind): i for (_, name, kind), i in columns.items()}
+
+
+def _by_animal(names: Sequence[str]) -> bool:
+    """Whether a row is one animal in one frame; SLEAP writes such rows without tracks, too."""
+    return _role(names, *TRACKS) is not None or "instance_score" in map(_plain, names)
 
 
 def _role(names: Sequence[str], *patterns: re.Pattern) -> int | None:
@@ -156,10 +158,12 @@ def _frames_of_times(times: np.ndarray, lines: np.ndarray) -> tuple[np.ndarray, 
     return frames, round(float(rate), 4) if exact else None
 
 
-def _by_track(rows: Recording, numbers: np.ndarray, tracks: "pandas.Series", individuals: int | None) -> Recording:
-    """A recording from one whose frames are rows (R,) with these frame numbers and tracks, NaN or below 0 = none."""
+def _of_animals(
+    rows: Recording, numbers: np.ndarray, tracks: "Sequence | pandas.Series", lines: np.ndarray, individuals: int | None
+) -> Recording:
+    """A recording from one whose frames are rows (R,), with these frame numbers and tracks; NaN, -1 = none."""
     pandas = optional("pandas")
-    points, path = rows.keypoints[0], rows.path
+    points, path, tracks = rows.keypoints[0], rows.path, pandas.Series(tracks)
     numeric = pandas.api.types.is_numeric_dtype(tracks)
     tracks = tracks.where(tracks >= 0) if numeric else tracks.astype(str).where(tracks.notna()).str.strip()
     order = np.argsort(numbers, kind="stable")  # individuals are in the order in which they are seen
@@ -169,7 +173,7 @@ def _by_track(rows: Recording, numbers: np.ndarray, tracks: "pandas.Series", ind
     seen = np.isfinite(points).all(axis=-1).any(axis=-1)
     loose = seen & (codes < 0)
     kept = codes >= 0
-    check_rows(numbers[kept], codes[kept], tracks.index.to_numpy()[kept])
+    check_rows(numbers[kept], codes[kept], lines[kept])
     first = int(numbers.min())
     frames, length = numbers - first, int(numbers.max()) - first + 1
     if individuals is not None and (loose.any() or len(names) > individuals):

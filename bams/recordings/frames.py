@@ -1,6 +1,7 @@
 """The rows, numbers and names in trackers' files."""
 
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,11 @@ def by_frame(
     """
     frames = as_frames(numbers, lines)
     check_rows(frames, np.zeros_like(frames), lines)
+    if (np.diff(frames) < 0).any():
+        print(
+            f"{path or 'dataset'}: its rows are not in the order of their frame numbers; they are sorted by them",
+            file=sys.stderr,
+        )
     first = int(frames.min())
     shape = (int(frames.max()) - first + 1, *values.shape[1:])
     check_size(shape, path)

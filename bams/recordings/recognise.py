@@ -96,9 +96,9 @@ def _table_kind(path: Path) -> Kind:
         return FLAT_CSV
     names = [cell[:30] for cell in rows[0][1] if cell] if rows else []
     if names and rows[0][1][0].lower() in deeplabcut.TITLES:
-        last = [cells for _, cells in rows[:4] if cells[0].lower() in deeplabcut.TITLES][-1]
-        found = listed(list(dict.fromkeys(cell for cell in last[1:] if cell)))
-        return Kind("a CSV of DeepLabCut without positions", None, f"its columns are {found}, not x, y; {EXPORT}")
+        found = [cell for _, cells in rows[:4] if cells[0].lower() == "coords" for cell in cells[1:] if cell]
+        said = f"its columns are {listed(list(dict.fromkeys(found))) or 'of no name'}, not x, y"
+        return Kind("a CSV of DeepLabCut without positions", None, f"{said}; {EXPORT}")
     if path.suffix.lower() in (".csv", ".tsv"):
         return Kind(f"a CSV with the columns {listed(names) or 'of no name'}", None, flat_tables.EXPECTED)
     return UNKNOWN

@@ -51,13 +51,14 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def _decoded(content: bytes, path: Path, whole: bool) -> tuple[str, str]:
-    """The text, and its encoding: UTF-8, UTF-16, or that of Excel; part of a file may end within a character."""
+    """The text, and its encoding: UTF-8, UTF-16, or that of Excel; what is not whole may end within a character."""
     binary = content.startswith((b"PK", b"\xd0\xcf\x11\xe0"))  # Excel's own files
     utf_16 = [encoding for encoding, first in UTF_16.items() if re.match(first, content)]
     if not binary and (utf_16 or b"\0" not in content):
         for encoding in utf_16 or ["utf-8", "cp1252"]:
             try:
-                return codecs.getincrementaldecoder(encoding)().decode(content, whole).removeprefix("\ufeff"), encoding
+                text = codecs.getincrementaldecoder(encoding)().decode(content, whole and not utf_16)
+                return text.removeprefix("\ufeff"), encoding
             except UnicodeDecodeError:
                 continue
     raise ValueError(f"{path} is not a text file: save the table as CSV in UTF-8")
@@ -118,7 +119,7 @@ def read_body(path: Path, layout: Layout, header: int) -> "pandas.DataFrame":
             if found := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error)):
                 expected, line, cells = map(int, found.groups())
                 raise ValueError(f"row {above + line} has {cells} cells instead of {expected}") from error
-            raise
+            raise ValueError(f"it is damaged or cut off: {short(error)}") from error
     table.index += above + 1
     named = {i for _, cells in layout.rows[:header] for i, cell in enumerate(cells) if cell}
     for i in range(1, width):
@@ -136,7 +137,7 @@ def _check_last_row(path: Path, layout: Layout, width: int) -> None:
         file.seek(start)
         text = file.read().decode(layout.encoding, "ignore")
     lines = list(io.StringIO(text, newline=""))[start > 0 :]
-    rows = [row for row in csv.reader(lines, delimiter=layout.separator) if any(row)]
+    rows = [row for row in csv.reader(lines, delimiter=layout.separator, skipinitialspace=True) if any(row)]
     if len(rows) > 1 and len(rows[-1]) < min(len(rows[-2]), width):
         raise ValueError(f"its last row has {len(rows[-1])} cells, not {len(rows[-2])}; it is damaged or cut off")
 
