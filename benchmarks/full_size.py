@@ -131,14 +131,14 @@ def measure(name: str, root: Path, tracks: int | None, seconds: float) -> tuple[
     size, folder = SIZES[name], files.make_folder(root / (name if tracks is None else f"{name}-{tracks}"))
     make_files(folder, size, tracks)
     shutil.rmtree(folder / "cache", ignore_errors=True)
-    common = ("--data_root", str(folder), "--log_dir", str(folder / "runs"))
+    data = ("--data_root", str(folder))
     stages, path, curves = {}, folder / "m.pt", folder / "runs" / "m"
     for start in ("first", "second"):
         path.unlink(missing_ok=True)
         shutil.rmtree(curves, ignore_errors=True)
-        options = (*common, "--ckpt_path", str(path))
+        options = (*data, "--log_dir", str(folder / "runs"), "--ckpt_path", str(path))
         stages[f"{start} start"] = run(size.script, *options, begun=curves, stop_after=seconds)
-    stages["embedding"] = run(size.script, *common, "--job", "compute_representations", "--ckpt_path", str(path))
+    stages["embedding"] = run(size.script, *data, "--job", "compute_representations", "--ckpt_path", str(path))
     trained = checkpoint.load(path)
     batch = trained.settings["batch_size"]
     step = batch * trained.settings["sequence_length"] / frames_per_second(curves)

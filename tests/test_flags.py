@@ -47,7 +47,7 @@ def other(setting: dataclasses.Field) -> Any:
 
 def check(cls: type, job: str, values: dict[str, Any], *flags: str, trained: dict[str, Any] | None = None) -> None:
     usual = {name: setting.default for name, setting in settings_of(cls).items()}
-    check_used(job, (RunConfig, TrainConfig, cls), Read(usual | values, set(flags), set(flags)), lambda: trained or {})
+    check_used(job, (RunConfig, TrainConfig, cls), Read(usual | values, set(flags), set()), lambda: trained or {})
 
 
 @pytest.mark.parametrize(("cls", "job"), CASES)

@@ -179,14 +179,16 @@ def as_series(one: Recording) -> Recording:
     return replace(one, keypoints=one.keypoints[..., 0], confidence=None, keypoint_names=[])
 
 
-def test_flags_and_files_clean_new_recordings(fitted, folder, capsys):  # noqa: F811
+def test_flags_clean_new_recordings_and_files_do_not_in_silence(fitted, folder, capsys):  # noqa: F811
     fitted.save("m.pt")
     points = holed(PLAIN, 90_000).keypoints[:, :, [0, 1, 2, 3, 4, 0]]  # the sixth is one too many
     write_deeplabcut(folder / "new/a.csv", points)
-    (folder / "clean.yaml").write_text("interpolate: 10\nepochs: 7\n")
-    flags = "--fps 30 --max_jump 100 --config clean.yaml --device cpu"
+    (folder / "clean.yaml").write_text("interpolate: 4\nmin_confidence: 0.95\nepochs: 7\n")
+    flags = "--fps 30 --max_jump 100 --interpolate 10 --config clean.yaml --device cpu"
     run(f"custom_dataset.py --job compute_representations --data_root new --ckpt_path m.pt {flags}")
-    assert f"not trained on: {KEYPOINTS[5]}" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"not trained on: {KEYPOINTS[5]}" in said and "interpolate" not in said
+    assert "trained with min_confidence 0, not 0.95 as the file of --config says; give --min_confidence" in said
     rows = rows_of("m_representations/a_embeddings.csv")
     (expected,) = fitted.transform([filled(PLAIN)])
     found = np.array([[float(row[column]) for column in expected.columns] for row in rows])

@@ -107,7 +107,7 @@ def test_mixed_rates(tmp_path):
     first, second = load_poses(paths, fps=30)
     assert check_same_rate([first, second]) == 30
     assert check_same_rate([replace(first, fps=None)]) is None
-    with pytest.raises(ValueError, match=r"b.csv has 25 frames per second and .*a.csv has 30; give files of one rate"):
+    with pytest.raises(ValueError, match=r"b.csv has 25 frames per second and .*a.csv has 30; --resample brings"):
         check_same_rate([first, replace(second, fps=25)])
     with pytest.raises(ValueError, match="an unknown number of frames per second"):
         check_same_rate([first, replace(second, fps=None)])

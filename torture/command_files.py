@@ -16,11 +16,12 @@ from bams import simulate
 from bams.mabe.simulated import simulate_fly_files, simulate_mouse_files
 
 FRAMES, POINTS = 120, ("nose", "left_ear", "right_ear", "neck", "tail_base")
-OWN = "--data_root good.npy --sequence_length 60 --epochs 1"
-LABELLED = "--data_root labelled.npz --sequence_length 60 --epochs 1"
-MICE = "--data_root mice --sequence_length 100 --epochs 1"
-FLIES = "--data_root flies --sequence_length 140 --epochs 1"
-ROBOTS = "--data_root robots.npy --sequence_length 60 --epochs 1"
+# settings of training stand in files, which may hold those of all jobs
+OWN = "--data_root good.npy --config quick60.yaml"
+LABELLED = "--data_root labelled.npz --config quick60.yaml"
+MICE = "--data_root mice --config quick100.yaml"
+FLIES = "--data_root flies --config quick140.yaml"
+ROBOTS = "--data_root robots.npy --config quick60.yaml"
 
 
 class Code:
@@ -128,6 +129,8 @@ def write_texts() -> None:
         Path(name).mkdir()
     Path("notes.txt").write_text("hello")
     Path("film.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + bytes(64))
+    for frames in (60, 100, 140):
+        Path(f"quick{frames}.yaml").write_text(f"sequence_length: {frames}\nepochs: 1\n")
     for name, text in {
         "good": "epochs: 1\nlog_dir: 'ein Ordner/runs'\n",
         "broken": "epochs: [1",

@@ -85,6 +85,12 @@ SETTINGS = [
     Row("--min_confidence 0.5", "confidences"),
     Row("--fps 25 --data_root named.npz", "30 frames per second"),
     Row("--job report --data_root series.npy", "series"),
+    Row("--job report --lr 0.1", "--lr"),
+    Row("--output_dir out --ckpt_path new.pt", "--output_dir"),
+    Row(f"{EMBED} own.pt --lr 0.1", "lr 0.002"),
+    Row(f"{EMBED} own.pt --unit body", "unit file"),
+    Row(f"{EMBED} own.pt --log_dir here", "--log_dir"),
+    Row(f"{EMBED} own.pt --rename nose:snout --data_root named.npz", "keypoint0"),
     Row("--job all --ckpt_path own.pt", "own.pt exists already"),
 ]
 LABELS = [

@@ -72,7 +72,8 @@ def refusal(script: str, row: Row) -> str:
 def acceptance(script: str, row: Row) -> str:
     """What is wrong with how an odd but right command line is taken; empty if nothing is."""
     with tempfile.TemporaryDirectory() as folder:
-        status, err = call(script, Row(f"--output_dir {folder}/out --log_dir {folder}/runs {row.line}"))
+        Path(folder, "places.yaml").write_text(f"output_dir: {folder}/out\nlog_dir: {folder}/runs\n")
+        status, err = call(script, Row(f"--config {folder}/places.yaml {row.line}"))
     return f"it ended with {status!r} and said {err[-LONGEST:]!r}" if status != 0 or "error: " in err else ""
 
 

@@ -30,7 +30,8 @@ class Settings:
     script: Any = None  # the settings of this script alone
     resume: Checkpoint | None = None  # the run to go on with
     auto: bool = False  # whether `--resume auto` found that run, which may be done
-    given: frozenset[str] = frozenset()  # names of the settings that are not defaults, nor those of the run to resume
+    flags: frozenset[str] = frozenset()  # names of the settings that the command line gives
+    in_files: frozenset[str] = frozenset()  # and of those that files give
 
 
 def parse(
@@ -66,7 +67,9 @@ def parse(
     if resume is not None:
         check_dataset(resume, name, path)
         check_same_run(resume, *configs)
-    settings = Settings(*configs, resume=resume, auto=auto, given=frozenset(read.given))
+    settings = Settings(
+        *configs, resume=resume, auto=auto, flags=frozenset(read.flags), in_files=frozenset(read.in_files)
+    )
     trained = lambda: load_trained(settings, name).settings if settings.run.ckpt_path else {}  # noqa: E731
     check_used(settings.run.job, classes, read, trained)
     # refuse at once what a job would refuse after work that is then lost

@@ -111,10 +111,16 @@ def as_embedder(settings: cli.Settings) -> BAMSEmbedder:
     )
 
 
-def new_cleaning(settings: cli.Settings) -> dict[str, Any]:
-    """The settings of cleaning that flags and files give for new recordings, by name."""
-    of_new = {one.name for one in fields(CleaningConfig) if "compute_representations" in jobs_of(one)}
-    return {name: value for name, value in vars(settings.script).items() if name in of_new & settings.given}
+def new_cleaning(settings: cli.Settings, trained: Checkpoint) -> dict[str, Any]:
+    """The settings of cleaning that flags give for new recordings, by name; stderr says what files give in vain."""
+    of_new = [one.name for one in fields(CleaningConfig) if "compute_representations" in jobs_of(one)]
+    cleaning = part_of(trained.settings, CleaningConfig)
+    for name in of_new:
+        here, there = getattr(settings.script, name), getattr(cleaning, name)
+        if name in settings.in_files - settings.flags and here != there:
+            said = f"the model was trained with {name} {there!r}, not {here!r} as the file of --config says"
+            print(f"{said}; give --{name} to change it for new recordings", file=sys.stderr)
+    return {name: getattr(settings.script, name) for name in of_new if name in settings.flags}
 
 
 def write_representations(settings: cli.Settings, path: Path, recordings: Sequence[Recording]) -> None:
@@ -122,7 +128,7 @@ def write_representations(settings: cli.Settings, path: Path, recordings: Sequen
     trained = BAMSEmbedder.load(path).checkpoint_
     if settings.run.job != "all":  # `all` has reported them already
         _warn(reading_warnings(recordings))
-    recordings = prepare_like(recordings, trained, new_cleaning(settings))
+    recordings = prepare_like(recordings, trained, new_cleaning(settings, trained))
     target, kind = path.with_name(f"{path.stem}_representations"), _kind(settings, recordings)
     files.check_writable(target.parent if kind == "arrays" else target)
     device = pick_device(distributed.own_device(settings.train.device))

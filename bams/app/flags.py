@@ -27,7 +27,7 @@ class Read:
 
     values: dict[str, Any]  #: of each setting, by name
     flags: set[str]  #: the settings that the command line gives
-    given: set[str]  #: those, and the settings that a file gives
+    in_files: set[str]  #: the settings that files give
 
 
 def read_settings(argv: Sequence[str], description: str, classes: Sequence[type], defaults: Mapping[str, Any]) -> Read:
@@ -72,7 +72,7 @@ def read_settings(argv: Sequence[str], description: str, classes: Sequence[type]
     if stop:
         print(yaml.safe_dump({k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}, sort_keys=False))
         raise SystemExit(0)
-    return Read(values, set(given), {*given, *in_files})
+    return Read(values, set(given), set(in_files))
 
 
 def check_used(job: str, classes: Sequence[type], read: Read, trained: Callable[[], Mapping[str, Any]]) -> None:

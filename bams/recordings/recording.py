@@ -216,5 +216,5 @@ def check_same_rate(recordings: Sequence[Recording]) -> float | None:
         if recording.fps != first.fps:
             rates = [f"{one.fps:g}" if one.fps else "an unknown number of" for one in (recording, first)]
             said = f"{recording.source} has {rates[0]} frames per second and {first.source} has {rates[1]}"
-            raise ValueError(f"{said}; give files of one rate, or fps if no file states its rate")
+            raise ValueError(f"{said}; --resample brings them to one rate, --fps gives one that no file states")
     return recordings[0].fps if recordings else None
