@@ -16,14 +16,15 @@ from bams.app.labelled import read_labels
 from bams.app.script import script
 
 
-def load_data(path: str, fps: float | None = None, individuals: int | None = None) -> list[Recording]:
+def load_data(path: str, **options: Any) -> list[Recording]:
     """Recordings from the file `--data_root`; edit this for another kind of file.
 
     This reads a `.npy` or `.npz` with the array `keypoints`: (N, T, F) series, (N, T, K, d) keypoints, or
     (S, A, T, K, d) keypoints of several individuals in each recording; NaN = missing. For another file, return
-    `bams.as_recordings(keypoints)` of an array like these, or a list of `bams.Recording`.
+    `bams.as_recordings(keypoints)` of an array like these, or a list of `bams.Recording`. `options` are the settings
+    about files, such as fps, by name; see `bams.load_poses`.
     """
-    return load_poses(path, fps=fps, individuals=individuals)
+    return load_poses(path, **options)
 
 
 def load_annotations(path: str) -> tuple[dict[str, Any], dict[str, Any]]:

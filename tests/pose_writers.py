@@ -37,33 +37,41 @@ def write_csv(path: Path, names: Sequence[tuple], frames: Sequence[Any], values:
     return path
 
 
-def write_fixed(path: Path, names: Sequence[tuple], frames: np.ndarray, values: np.ndarray) -> Path:
+KINDS = {"i": b"integer", "f": b"float", "S": b"string", "m": b"timedelta64[ns]"}  # of pandas' index
+
+
+def write_fixed(path: Path, names: Sequence[tuple], frames: Sequence[Any], values: np.ndarray) -> Path:
     """A .h5 of DeepLabCut in pandas' format `fixed`."""
+    frames = np.asarray(frames)
     with h5py.File(path, "w") as file:
         group = file.create_group("df_with_missing")
         group.attrs.update(pandas_type=b"frame", axis1_variety=b"regular", nblocks=1)
         group.attrs["block0_items_nlevels"] = len(names[0])
         for level, parts in enumerate(zip(*names, strict=True)):
             known = list(dict.fromkeys(parts))
-            group[f"block0_items_level{level}"] = np.array([name.encode() for name in known])
+            numeric = all(isinstance(name, int) for name in known)
+            group[f"block0_items_level{level}"] = np.array(known if numeric else [name.encode() for name in known])
             group[f"block0_items_label{level}"] = np.array([known.index(part) for part in parts], np.int8)
-        group["axis1"] = np.asarray(frames)
+        group["axis1"] = frames.astype(np.int64) if frames.dtype.kind == "m" else frames
+        group["axis1"].attrs["kind"] = KINDS[frames.dtype.kind]
         group["block0_values"] = np.asarray(values, float)
         group["block0_values"].attrs["transposed"] = 1
     return path
 
 
 def write_table(
-    path: Path, names: Sequence[tuple], frames: np.ndarray, values: np.ndarray, pickled: bytes | None = None
+    path: Path, names: Sequence[tuple], frames: Sequence[Any], values: np.ndarray, pickled: bytes | None = None
 ) -> Path:
     """A .h5 of DeepLabCut in pandas' format `table`, whose names of columns are a pickle."""
+    frames = np.asarray(frames)
+    kind, frames = KINDS[frames.dtype.kind], frames.astype(np.int64) if frames.dtype.kind == "m" else frames
     with h5py.File(path, "w") as file:
         group = file.create_group("df_with_missing")
         group.attrs.update(pandas_type=b"frame_table", table_type=b"appendable_frame")
-        rows = np.zeros(len(values), [("index", "<i8"), ("values_block_0", "<f8", (values.shape[1],))])
+        rows = np.zeros(len(values), [("index", frames.dtype), ("values_block_0", "<f8", (values.shape[1],))])
         rows["index"], rows["values_block_0"] = frames, values
         group["table"] = rows
-        group["table"].attrs["index_kind"] = b"integer"
+        group["table"].attrs["index_kind"] = kind
         pickled = pickle.dumps(list(names), 0) if pickled is None else pickled
         group["table"].attrs["values_block_0_kind"] = np.bytes_(pickled)
     return path

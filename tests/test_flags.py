@@ -18,7 +18,7 @@ from simulated_quadrupeds import QuadrupedConfig
 
 # What the jobs use that do not train; `train` uses all but the settings of embedding and scoring alone.
 CLEANING = "resample rename keypoints min_confidence max_jump interpolate "
-OWN = "job data_root debug fps individuals segments " + CLEANING
+OWN = "job data_root debug fps individuals view missing_value third segments " + CLEANING
 MABE = "job data_root debug simulate simulated_clips ckpt_path device threads "
 SCORING = "submission labels splits tasks baselines "
 USED = {

@@ -3,6 +3,7 @@
 import pickle
 import sys
 import zipfile
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,9 @@ DETECTIONS = [{"frame": frame, "points": np.ones((2, 2))} for frame in range(4)]
 
 
 def tracks_csv(path: Path, nodes=NODES, frames=4, **options) -> Path:
-    return write_csv(path, columns(nodes, **options), range(frames), numbers(frames, 3 * len(nodes)))
+    """A file whose numbers differ from those of all others."""
+    values = numbers(frames, 3 * len(nodes)) + zlib.crc32(str(path).encode()) % 1000
+    return write_csv(path, columns(nodes, **options), range(frames), values)
 
 
 def refused(path, match: str, error=ValueError, **options) -> None:
@@ -61,10 +64,12 @@ def test_a_folder_leaves_out_what_holds_no_tracks_and_says_so(tmp_path, capsys):
     assert [one.name for one in load_poses([tmp_path / "below", tmp_path / "a.csv"])] == ["c", "a"]
 
 
-def test_what_is_called_tracks_in_a_folder_is_never_left_out_and_nothing_there_is_an_error(tmp_path):
+def test_a_table_of_something_else_is_left_out_by_name_and_nothing_there_is_an_error(tmp_path, capsys):
     tracks_csv(tmp_path / "a.csv")
     (tmp_path / "metadata.csv").write_text("mouse,age\n1,2\n")
-    refused(str(tmp_path), "metadata.csv is a CSV whose first row begins with 'mouse'")
+    assert [one.name for one in load_poses(tmp_path)] == ["a"]
+    assert "left out metadata.csv: a CSV with the columns mouse, age: expected" in capsys.readouterr().err
+    refused(tmp_path / "metadata.csv", "is a CSV with the columns mouse, age: expected")
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "a.yaml").write_text("a: 1\n")
     for name in ("none.csv", "none*.csv", "texts"):
@@ -135,15 +140,15 @@ HEAD = b"scorer,n,n\nbodyparts,a,a\ncoords,x,y\n"
         ("a.mat", b"MATLAB 5.0 MAT-file" + bytes(200), "is a MATLAB file"),
         ("a.pickle", pickle.dumps({"a": 1}), "is a Python pickle, which could run code"),
         ("a.csv.gz", b"\x1f\x8b\x08\0" + bytes(20), "is compressed by gzip: unpack it first"),
-        ("a.csv", b"track,frame_idx,nose.x\n", "a CSV whose first row begins with 'track': expected the header rows"),
+        ("a.csv", b"track,frame_idx,nose.x\n", "a CSV with the columns track, frame_idx, nose.x: expected the"),
         ("a.csv", b"", "is empty"),
         ("a.csv", HEAD, "it holds no frame"),
         ("a.csv", HEAD + b"0,1,2\n", "it holds 1 frame"),
         ("a.csv", HEAD + b"0,1,2\n1,1\n", "last row has 2 cells, not 3"),
         ("a.csv", HEAD + b"0,1,2\n1,left,2\n", "left"),
         ("a.csv", HEAD + b"0,1,2\n1,inf,2\n", "infinite coordinates"),
-        ("a.csv", HEAD + b"0,1,2\n0,1,2\n", "it holds frame 0 2 times"),
-        ("a.csv", HEAD + b"0,1,2\n1.5,1,2\n", "row 1 has the frame number 1.5"),
+        ("a.csv", HEAD + b"0,1,2\n0,1,2\n", "rows 4 and 5 both hold frame 0; delete one"),
+        ("a.csv", HEAD + b"0,1,2\n1.5,1,2\n", "row 5 has the frame number 1.5"),
         ("a.csv", b"scorer,n,m\nbodyparts,a,a\ncoords,x,x\n0,1,2\n1,1,2\n", "the column individual0 a x twice"),
         ("a.csv", b"scorer,n\nbodyparts,a\ncoords,length\n0,1\n1,1\n", "its columns are length, not x, y"),
         ("a.csv", HEAD + b"0,1,2\n9000000000000,1,2\n", "asks for 9000000000001"),
@@ -166,17 +171,15 @@ def test_archives_arrays_and_hdf5_files_of_others(tmp_path):
     with h5py.File(tmp_path / "weights.h5", "w") as file:
         file["model_weights"] = np.zeros(3)
     refused(tmp_path / "weights.h5", "an HDF5 file with model_weights in it, not tracks")
-    made = {"df_with_missing": (write_fixed, "axis1_variety", b"multi")}
-    made["df_with_missing/table"] = (write_table, "index_kind", b"string")
-    for place, (write, attribute, value) in made.items():
-        path = write(tmp_path / "labels.h5", columns(NODES), range(3), numbers(3, 6))
-        with h5py.File(path, "a") as file:
-            file[place].attrs[attribute] = value
-        refused(path, "labels made by hand")
+    for write in (write_fixed, write_table):
+        images = [f"labeled-data/video/img{i}.png".encode() for i in range(3)]
+        refused(write(tmp_path / "labels.h5", columns(NODES), images, numbers(3, 6)), "labels made by hand")
+        words = write(tmp_path / "words.h5", columns(NODES), [b"one", b"two", b"three"], numbers(3, 6))
+        refused(words, "the index of its rows is of type string; expected frame numbers")
     path = write_table(tmp_path / "a.h5", columns(NODES), range(3), numbers(3, 6), pickle.dumps(["nose"], 0))
     refused(path, "its columns have no names")
-    path = write_analysis(tmp_path / "odd.h5", numbers(3, 3, 2, 5), NODES, [])
-    refused(path, r"its tracks have axes \(3, 3, 2, 5\), which do not fit 2 nodes")
+    path = write_analysis(tmp_path / "odd.h5", numbers(3, 4, 2, 5), NODES, [])
+    refused(path, "its tracks have axes 3 x 4 x 2 x 5, which do not fit 2 node_names")
     path = write_analysis(tmp_path / "one.h5", numbers(1, 2, 2, 1), NODES, [])
     refused(path, "it holds 1 frame")
 

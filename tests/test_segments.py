@@ -62,7 +62,7 @@ def test_ways_to_write_the_same_segments(tmp_path, text):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("PK\x03\x04xl/", "is not a text file: save the segments as CSV"),
+        ("PK\x03\x04xl/", "is not a text file: save the table as CSV"),
         ("", "is empty"),
         ("recording,start,end,end\na,1,2,3\n", "once; its first row is recording, start, end, end"),
         ("recording,start,end\n", "has no row below its header"),

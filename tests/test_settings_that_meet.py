@@ -73,8 +73,7 @@ def prepared(folder: Path, *flags: str, **changes):
     """The settings, embedder, cleaned recordings and kinds of labels that the script makes of the flags."""
     argv = ["--data_root", str(file_of(folder, **changes)), "--ckpt_path", str(folder / "m.pt"), *flags]
     settings = parse(argv, "", "custom", LabelConfig, DEFAULTS)
-    load = lambda path, fps, individuals: load_poses(path, fps=fps, individuals=individuals)  # noqa: E731
-    recordings, kinds = custom.read_recordings(settings, load, labelled.read_labels)
+    recordings, kinds = custom.read_recordings(settings, load_poses, labelled.read_labels)
     embedder = custom.as_embedder(settings)
     return settings, embedder, embedder.prepare(recordings), kinds
 
@@ -247,9 +246,8 @@ def test_arrays_tell_parts_of_a_recording_apart(tmp_path):
     flags = ["--data_root", str(file_of(tmp_path)), "--ckpt_path", str(tmp_path / "m.pt"), "--resample", "15"]
     few = ["--epochs", "1", "--skip_frames", "5", "--hoa_window", "5", "--sequence_length", "30", "--val_share", "0"]
     argv = [*flags, *segments(tmp_path)]
-    load = lambda path, fps, individuals: load_poses(path, fps=fps, individuals=individuals)  # noqa: E731
-    custom.main([*argv, *few, "--log_dir", str(tmp_path / "runs")], load)
-    custom.main([*argv, "--job", "compute_representations"], load)
+    custom.main([*argv, *few, "--log_dir", str(tmp_path / "runs")], load_poses)
+    custom.main([*argv, "--job", "compute_representations"], load_poses)
     with np.load(tmp_path / "m_representations.npz") as arrays:
         assert arrays["first_frame"].tolist() == np.tile(np.repeat([0, 80, 171], ANIMALS), RECORDINGS).tolist()
         assert set(arrays["frame_step"]) == {2} and arrays["fps"] == 15

@@ -30,4 +30,4 @@ def main(argv: Sequence[str]) -> None:
         raise ValueError(f"there is no command {command!r}; choose from {', '.join(COMMANDS)}")
     flags += ["--job", COMMANDS[command][1]]
     labels = read_labels if command == "train_labelled" else None
-    custom.main(flags, lambda path, fps, individuals: load_poses(path, fps=fps, individuals=individuals), labels)
+    custom.main(flags, load_poses, labels)

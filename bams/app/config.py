@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from bams.features.config import FeatureConfig
+from bams.recordings.arrays import Third
 from bams.recordings.cleaning import CleaningConfig
 
 FIXED = {"fixed": True}  # may not change when a run is resumed
@@ -74,6 +75,12 @@ class CustomConfig(FeatureConfig, CleaningConfig):
     """frames per second; 0: what the files say, if they do"""
     individuals: int = field(default=0, metadata=OWN)
     """animals in a recording, where the tracker gives more tracklets than animals; 0: each track is an animal"""
+    view: str | None = field(default=None, metadata=NOT_KEPT | OWN)
+    """camera to take from datasets of movement that hold several views"""
+    missing_value: float | None = field(default=None, metadata=OWN)
+    """a number that stands for not tracked where all coordinates of a keypoint have it, such as -1, 0 or inf"""
+    third: Third = field(default="height", metadata=OWN)
+    """what a third coordinate is: the height, or the confidence of the other two"""
     segments: str | None = field(default=None, metadata=NOT_KEPT | OWN)
     """CSV file with the columns recording, start and end: only these parts are trained on, or embedded"""
     hoa_window_s: float = field(default=0, metadata=REPORTED)

@@ -25,6 +25,7 @@ from bams.embedder.drift import say_drift, with_reference
 from bams.embedder.estimator import BAMSEmbedder, prepare_like
 from bams.features.config import FeatureConfig
 from bams.features.gaps import tracked_presence
+from bams.quality.reading import reading_warnings
 from bams.quality.report import data_report, plot_report
 from bams.recordings.cleaning import CleaningConfig, clean
 from bams.recordings.recording import Recording, track_names
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 JOBS = ("train", "compute_representations", "report", "all")
-LoadData = Callable[[str, float | None, int | None], list[Recording]]  # path, frames per second, individuals
+LoadData = Callable[..., list[Recording]]  # of a path and, by name, those arguments of `load_poses` that are given
 
 
 def main(argv: Sequence[str], load_data: LoadData, load_labels: Callable[[str], Annotations] | None = None) -> None:
@@ -54,8 +55,7 @@ def main(argv: Sequence[str], load_data: LoadData, load_labels: Callable[[str], 
         embedder = as_embedder(settings)
         cleaned = embedder.prepare(recordings)
         if job != "all" and not series:  # `all` has reported them already
-            for doubt in data_report(cleaned, embedder.train_config(cleaned).least_frames).warnings:
-                print(f"warning: {doubt}", file=sys.stderr)
+            _warn(data_report(cleaned, embedder.train_config(cleaned).least_frames, recordings).warnings)
         plan, training = embedder.plan(cleaned, settings.resume, kept(settings.run, settings.script))
         evaluation = LabelEvaluation(settings, cleaned, plan, eval_utils) if eval_utils else None
         path = cli.run_training(settings, plan, evaluation, cleaned[0].fps)
@@ -78,7 +78,9 @@ def read_recordings(
     if not root:
         given = "a tracker's file, a folder, a pattern such as 'tracks/*.csv', or an .npy or .npz with array keypoints"
         raise ValueError(f"--data_root is needed: {given} (see docs/tutorials/own_recordings.md)")
-    recordings = load_data(root, config.fps or None, config.individuals or None)
+    options = {"fps": config.fps or None, "individuals": config.individuals or None, "view": config.view}
+    options |= {"missing_value": config.missing_value, "third": config.third if config.third != "height" else None}
+    recordings = load_data(root, **{name: value for name, value in options.items() if value is not None})
     if load_labels:
         annotations, eval_utils = load_labels(root)
         recordings = with_labels(recordings, (annotations, eval_utils))
@@ -91,9 +93,14 @@ def report(settings: cli.Settings, recordings: Sequence[Recording]) -> None:
         raise ValueError("there is no report on series (tracks, frames, features), which have no keypoints")
     target = files.check_writable(settings.run.output_dir) / "report.png"
     cleaned = clean(recordings, part_of(vars(settings.script), CleaningConfig))
-    found = data_report(cleaned, as_embedder(settings).train_config(cleaned).least_frames)
+    found = data_report(cleaned, as_embedder(settings).train_config(cleaned).least_frames, recordings)
     print(found)
     _write_figure(plot_report(found), target)
+
+
+def _warn(doubts: Sequence[str]) -> None:
+    for doubt in doubts:
+        print(f"warning: {doubt}", file=sys.stderr)
 
 
 def as_embedder(settings: cli.Settings) -> BAMSEmbedder:
@@ -124,6 +131,8 @@ def new_cleaning(settings: cli.Settings, trained: Checkpoint) -> dict[str, Any]:
 def write_representations(settings: cli.Settings, path: Path, recordings: Sequence[Recording]) -> None:
     """The job `compute_representations`: embed each recording whole, into files beside the checkpoint."""
     trained = BAMSEmbedder.load(path).checkpoint_
+    if settings.run.job != "all":  # `all` has reported them already
+        _warn(reading_warnings(recordings))
     recordings = prepare_like(recordings, trained, new_cleaning(settings, trained))
     target, kind = path.with_name(f"{path.stem}_representations"), _kind(settings, recordings)
     files.check_writable(target.parent if kind == "arrays" else target)

@@ -15,7 +15,8 @@ import yaml
 from bams.storage.files import existing, short
 
 DASHES = "-–—"  # text editors turn two dashes into a longer one
-WORDS = {int: "a whole number", float: "a number", bool: "true or false"}
+NUMBER = float | None  # None = not given
+WORDS = {int: "a whole number", float: "a number", NUMBER: "a number", bool: "true or false"}
 FORM = "write each setting on a line, as epochs: 3"
 PARTS_OF_ALL = ("report", "train", "compute_representations")  # the jobs that `all` does, one after the other
 
@@ -146,9 +147,9 @@ def _converted(value: Any, kind: Any) -> Any:
     elif kind is bool:
         if isinstance(value, bool):
             return value
-    elif kind in (int, float):
+    elif kind in (int, float, NUMBER) and value is not None:
         if isinstance(value, str | int | float) and not isinstance(value, bool):
-            return kind(str(value))  # 2.5 is no whole number
+            return (int if kind is int else float)(str(value))  # 2.5 is no whole number
     elif isinstance(value, str) or (value is None and NoneType in get_args(kind)):
         return value
     raise ValueError(value)
@@ -197,7 +198,7 @@ def help_texts(cls: type) -> dict[str, str]:
 def _metavar(kind: Any) -> str:
     if get_origin(kind) is Literal:
         return "{" + ",".join(get_args(kind)) + "}"
-    return {int: "N", float: "X", bool: "true"}.get(kind, "LIST" if get_origin(kind) is tuple else "TEXT")
+    return {int: "N", float: "X", NUMBER: "X", bool: "true"}.get(kind, "LIST" if get_origin(kind) is tuple else "TEXT")
 
 
 def _or(words: Sequence[str]) -> str:

@@ -5,16 +5,24 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
+from bams.storage.files import listed
+
 
 def choose_parts(
-    recordings: Sequence[np.ndarray], least: int, share: float, seed: int, groups: Sequence[str] | None = None
+    recordings: Sequence[np.ndarray],
+    least: int,
+    share: float,
+    seed: int,
+    names: Sequence[str] | None = None,
+    groups: Sequence[Hashable] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Indices of the recordings (A, T, ...) for training and of the held-out ones, see `choose_held_out`.
 
-    Recordings of fewer than `least` frames, or without a tracked animal, are left out.
+    Recordings of fewer than `least` frames, or without a tracked animal, are left out; stderr names them.
     """
-    there = np.array(with_somebody(recordings))
-    kept = there[long_enough([recordings[i].shape[1] for i in there], least)]
+    there = np.array(with_somebody(recordings, names))
+    lengths = [recordings[i].shape[1] for i in there]
+    kept = there[long_enough(lengths, least, None if names is None else [names[i] for i in there])]
     training, held_out = choose_held_out(kept if groups is None else [groups[i] for i in kept], share, seed)
     return kept[training], kept[held_out]
 
@@ -41,11 +49,12 @@ def without_absent(recording: np.ndarray) -> np.ndarray:
     return recording if there.all() else recording[there]
 
 
-def with_somebody(recordings: Sequence[np.ndarray]) -> list[int]:
+def with_somebody(recordings: Sequence[np.ndarray], names: Sequence[str] | None = None) -> list[int]:
     """Indices of the recordings (A, T, ...) in which an individual is tracked in some frame; ValueError for none."""
     kept = [i for i, recording in enumerate(recordings) if ever_tracked(recording).any()]
     if not kept:
         raise ValueError("no individual is tracked in any frame of any recording (lower min_confidence if given)")
+    _say_left_out(len(recordings), kept, names, "in which nobody is tracked")
     return kept
 
 
@@ -54,12 +63,18 @@ def ever_tracked(recording: np.ndarray) -> np.ndarray:
     return np.isfinite(recording).reshape(len(recording), -1).any(axis=1)
 
 
-def long_enough(lengths: Sequence[int], least: int) -> np.ndarray:
-    """Indices of the recordings of at least `least` frames; stderr says how many others are left out."""
+def long_enough(lengths: Sequence[int], least: int, names: Sequence[str] | None = None) -> np.ndarray:
+    """Indices of the recordings of at least `least` frames; stderr says which others are left out."""
     kept = np.flatnonzero(np.asarray(lengths) >= least)
     if len(kept) == 0:
         needed = f"skip_frames and hoa_window need {least}: lower these, or add longer recordings"
         raise ValueError(f"every recording is too short: the longest has {max(lengths)} frames, and {needed}")
-    if len(kept) < len(lengths):
-        print(f"skipped {len(lengths) - len(kept)} recordings shorter than {least} frames", file=sys.stderr)
+    _say_left_out(len(lengths), kept, names, f"shorter than {least} frames")
     return kept
+
+
+def _say_left_out(count: int, kept: Sequence[int], names: Sequence[str] | None, why: str) -> None:
+    others = sorted(set(range(count)) - set(kept))
+    if others:
+        said = f": {listed([names[i] for i in others])}" if names is not None else ""
+        print(f"skipped {len(others)} recordings {why}{said}", file=sys.stderr)

@@ -102,8 +102,8 @@ class BAMSEmbedder(TransformerMixin, BaseEstimator):
         most = max(len(one.individuals) for one in recordings)
         features = replace(asked, others=min(asked.others, most - 1))
         arrays = [one.keypoints for one in recordings]
-        groups = [one.group or one.name for one in recordings]
-        parts = choose_parts(arrays, config.least_frames, self.val_share, config.seed, groups)
+        about = [one.name for one in recordings], [one.group or one.name for one in recordings]
+        parts = choose_parts(arrays, config.least_frames, self.val_share, config.seed, *about)
         training, held_out = ([tracked_alone(recordings[i]) for i in part] for part in parts)
         shape = {"sequence_length": self.sequence_length, "hoa_bins": self.hoa_bins}
         options = {**shape, "cache_path": self.cache_path}

@@ -1,6 +1,5 @@
 """What recordings look like before anything is learnt from them, and what to correct first."""
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -8,8 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bams.quality.measures import RecordingReport, measure
+from bams.quality.reading import reading_warnings, sentence
 from bams.recordings.body_length import median
-from bams.recordings.recording import LISTED, Recording, listed
+from bams.recordings.recording import Recording
+from bams.storage.files import LISTED
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,12 +32,18 @@ class DataReport:
         return "\n".join([*tables[0], "", *tables[1], "", *said])
 
 
-def data_report(recordings: Sequence[Recording], least_frames: int | None = None) -> DataReport:
-    """What recordings look like; `least_frames` that a recording needs to be learnt from are compared if given."""
+def data_report(
+    recordings: Sequence[Recording], least_frames: int | None = None, as_read: Sequence[Recording] | None = None
+) -> DataReport:
+    """What recordings look like; `least_frames` that a recording needs to be learnt from are compared if given.
+
+    `as_read` are the same recordings before cleaning, which may hide that their numbers were read wrongly.
+    """
     if not recordings:
         raise ValueError("there is no recording to report on")
     reports = [measure(recording) for recording in recordings]
-    return DataReport(reports, _warnings(reports, least_frames or 0))
+    doubts = reading_warnings(recordings if as_read is None else as_read)
+    return DataReport(reports, doubts + _warnings(reports, least_frames or 0))
 
 
 def _recording_rows(reports: Sequence[RecordingReport]) -> list[tuple[str, ...]]:
@@ -93,21 +100,24 @@ def _warnings(reports: Sequence[RecordingReport], least_frames: int) -> list[str
     many = f"more than {MANY_JUMPS:.0%} of the steps are longer than a body"
     swaps = f"individuals seem to change places at {sum(one.swaps for one in tracked)} frames"
     found = [
-        *_sentence("nobody is ever tracked", nobody, "leave these recordings out"),
-        *_sentence("keypoints never tracked", never, "leave them out; --keypoints names those to keep"),
-        *_sentence(f"individuals tracked in less than {HARDLY:.0%} of the frames", rare, tracklets),
-        *_sentence(f"less than {LITTLE:.0%} is tracked", little, "a better tracker, or a lower threshold, would help"),
-        *_sentence(many, jumping, "--max_jump removes jumps, --min_confidence doubtful positions"),
-        *_sentence("keypoints that do not move", still, "if they mark the arena, leave them out with --keypoints"),
-        *_sentence(swaps, swapped, "correct the identities in the tracker"),
+        *sentence("nobody is ever tracked", nobody, "leave these recordings out"),
+        *sentence("keypoints never tracked", never, "leave them out; --keypoints names those to keep"),
+        *sentence(f"individuals tracked in less than {HARDLY:.0%} of the frames", rare, tracklets),
+        *sentence(f"less than {LITTLE:.0%} is tracked", little, "a better tracker, or a lower threshold, would help"),
+        *sentence(many, jumping, "--max_jump removes jumps, --min_confidence doubtful positions"),
+        *sentence("keypoints that do not move", still, "if they mark the arena, leave them out with --keypoints"),
+        *sentence(swaps, swapped, "correct the identities in the tracker"),
         *_common_warnings(tracked),
     ]
     longest = max(one.frames for one in reports)
     if longest < least_frames:
         said = f"the longest has {longest} frames, {least_frames} are needed"
         mend = "lower skip_frames and hoa_window, or add longer recordings"
-        found.append(f"all recordings are too short to learn from: {said}; {mend}")
-    return found
+        return [*found, f"all recordings are too short to learn from: {said}; {mend}"]
+    few = [(f"{one.name} ({one.frames})", "") for one in reports if one.frames < least_frames]
+    return found + sentence(
+        f"fewer than the {least_frames} frames that learning needs", few, "training leaves them out"
+    )
 
 
 def _stand_still(one: RecordingReport) -> np.ndarray:
@@ -133,23 +143,12 @@ def _common_warnings(reports: Sequence[RecordingReport]) -> list[str]:
         found.append(f"frame rates differ ({', '.join(rates)}): resample to one rate, or give fps where it is unknown")
     names = _all_keypoints(reports)
     lacking = [(one.name, name) for one in reports for name in names if name not in one.keypoint_names]
-    found += _sentence("keypoints that only others have", lacking, "make them the same with --rename and --keypoints")
+    found += sentence("keypoints that only others have", lacking, "make them the same with --rename and --keypoints")
     if not lacking and len({tuple(one.keypoint_names) for one in reports}) > 1:
         found.append("keypoints are in different orders: --keypoints gives them one order")
     if len({one.dims for one in reports}) > 1:
         found.append("recordings have different numbers of coordinates: learn from one kind")
     return found
-
-
-def _sentence(problem: str, cases: Sequence[tuple[str, str]], advice: str) -> list[str]:
-    """One sentence about cases, pairs of a recording and a part of it or ""; no sentence if there is no case."""
-    by_recording, alike = defaultdict(list), defaultdict(list)
-    for recording, part in cases:
-        by_recording[recording].append(part)
-    for recording, parts in by_recording.items():
-        alike[listed(parts)].append(recording)
-    said = [f"{parts} in {listed(names)}" if parts else listed(names) for parts, names in alike.items()]
-    return [f"{problem}: {listed(said, '; ')}: {advice}"] if said else []
 
 
 def plot_report(report: DataReport | Sequence[Recording]) -> "Figure":

@@ -1,52 +1,75 @@
 """Files of DeepLabCut, and of other tools in its layout (LightningPose): a table of frames by keypoints."""
 
-import csv
+import re
 import sys
-from collections.abc import Mapping, Sequence
-from itertools import product
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bams.recordings.frames import as_float32, as_names, as_text, by_frame
-from bams.recordings.recording import Recording
+from bams.recordings.columns import KINDS, recording_of
+from bams.recordings.frames import as_float32, as_names, as_text
+from bams.recordings.recording import Recording, listed
+from bams.recordings.text import Row, as_numbers, layout_of, read_body
 from bams.storage.files import optional, unpickle_data
 
-HEADER = ("scorer", "individuals", "bodyparts", "coords")  # rows of the header; individuals only for several animals
+TITLES = ("scorer", "individuals", "bodyparts", "coords")  # of the header rows, where they have titles
 LABELS = "it holds labels made by hand, of single images; analyse the videos and give the tracks that this writes"
-EXPECTED = "expected the header rows scorer, [individuals,] bodyparts, coords of DeepLabCut, with commas between cells"
-Columns = Sequence[tuple[str, ...]]  # of each column, (scorer, [individual,] keypoint, coordinate)
-Table = tuple[Columns, np.ndarray, np.ndarray]  # columns, frame number of each row, values (rows, columns) float32
+INDEX = ("index", "frame", "frames", "level_0")  # names of an index that pandas has made a column
+IMAGE = re.compile(r".*\.(png|jpe?g|bmp|tiff?)", re.IGNORECASE)
+Column = tuple[str, ...]  # the names of a column from the top: [scorer,] [individual,] keypoint, coordinate
+NAMELESS = "its columns have no names of [scorer,] [individual,] bodypart and coordinate"
+
+
+def header_rows(rows: Sequence[Row]) -> int:
+    """The number of header rows above the values, of which the last names the coordinates; 0 if there are none."""
+    found = [i for i, (_, cells) in enumerate(rows[:4]) if {"x", "y"} & {cell.lower() for cell in cells}]
+    return found[-1] + 1 if found and found[-1] > 0 else 0
 
 
 def read_csv(path: Path) -> Recording:
-    """Tracks of a `.csv`: three header rows for one animal or four for several, then one row per frame."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = [row for row, _ in zip(csv.reader(file), HEADER, strict=False)]
-    titles = [row[0].strip() for row in rows if row]
-    header = [title for title in HEADER if title != "individuals" or title in titles]
-    if titles[: len(header)] != header:
-        raise ValueError(f"its first rows begin with {', '.join(repr(title[:30]) for title in titles)}; {EXPECTED}")
-    rows = rows[: len(header)]
-    if len(set(map(len, rows))) > 1:
-        raise ValueError(f"its header rows have {' and '.join(str(len(row)) for row in rows)} cells")
-    if not all(rows[-1][1:]) or not all(row[1] for row in rows[1:]):  # columns for the folder, video and image
+    """Tracks of a `.csv`: header rows (scorer, individuals, bodyparts, coords; the first two may be missing), frames.
+
+    Columns without names and values are passed over. Rows are frames by the number in the first column; if that is a
+    column of coordinates, by their order.
+    """
+    layout = layout_of(path)
+    count = header_rows(layout.rows)
+    header = [cells for _, cells in layout.rows[:count]]
+    body = layout.rows[count:]
+    if any(IMAGE.fullmatch(cell) for _, cells in body for cell in cells[:3]):
         raise ValueError(LABELS)
-    cells = len(rows[0])
-    with path.open("rb") as file:
-        file.seek(-min(path.stat().st_size, 100 * cells), 2)
-        last = file.read().rstrip(b"\r\n").rpartition(b"\n")[2].count(b",") + 1
-    if last != cells:  # pandas would fill the row with NaN
-        raise ValueError(f"its last row has {last} cells, not {cells}; it is damaged or cut off")
-    pandas = optional("pandas")
-    names = range(cells)
-    table = pandas.read_csv(path, skiprows=len(header), header=None, names=names, dtype={0: str}, skipinitialspace=True)
-    frames = pandas.to_numeric(table.pop(0), errors="coerce").to_numpy(float)
-    if len(frames) and not np.isfinite(frames).any():  # paths of images
-        raise ValueError(LABELS)
-    columns = list(zip(*(row[1:] for row in rows), strict=True))
-    return _as_recording(columns, frames, as_float32(table.to_numpy(float)), path)
+    if body and not any(body[0][1][1:]) and not re.match(r"[\d.,+-]", body[0][1][0]):  # the name of the index
+        count += 1
+    table = read_body(path, layout, count)
+    columns, titles = _named_columns(header, table.shape[1])
+    known = {*TITLES, *(cell for cells in header for cell in cells)}
+    index = None
+    if any(titles) or (titles and table[0].notna().any()):  # the first column is the index
+        table = table.dropna(how="all")
+        index, columns[0] = as_numbers(table[0], known), ()
+    return _as_recording(
+        columns, titles, index, lambda i: as_numbers(table[i], known), len(table), path, table.index.to_numpy()
+    )
+
+
+def _named_columns(header: list[list[str]], width: int) -> tuple[list[Column], list[str]]:
+    """The names of each column, and the titles of the header rows; () for columns without names."""
+    *upper, coordinates = header
+    named = max(i for i, cell in enumerate(coordinates) if cell) + 1
+    for cells in upper:
+        if len(cells) < named or any(cells[len(coordinates) :]):
+            said = " and ".join(str(len(row)) for row in header)
+            raise ValueError(f"its header rows have {said} cells; put names with separators in quotes")
+    rows = [cells + [""] * (width - len(cells)) for cells in header]
+    titles = [] if rows[-1][0].lower() in KINDS else [cells[0].lower() for cells in rows]
+    for cells in rows[:-1]:
+        for i in range(2 if titles else 1, named):
+            if rows[-1][i] and not cells[i]:  # merged cells have their name in the first one
+                cells[i] = cells[i - 1]
+    return [names if any(names) else () for names in zip(*rows, strict=True)], titles
 
 
 def tables(file: Mapping[str, Any]) -> list[Any]:
@@ -61,62 +84,103 @@ def read_hdf5(path: Path) -> Recording:
         if len(found) != 1:
             raise ValueError(f"it holds {len(found)} tables; give a file with one")
         fixed = as_text(found[0].attrs["pandas_type"]) == "frame"
-        return _as_recording(*(_fixed_table(found[0]) if fixed else _appended_table(found[0])), path)
+        columns, titles, index, values = _fixed_table(found[0]) if fixed else _appended_table(found[0])
+    if not all(isinstance(names, tuple) for names in columns) or len(columns) != values.shape[1]:
+        raise ValueError(NAMELESS)
+    names = [tuple(str(name).strip() for name in column) for column in columns]
+    return _as_recording(names, titles, index, lambda i: values[:, i], len(values), path)
 
 
-def _fixed_table(group: Any) -> Table:
-    if as_text(group.attrs.get("axis1_variety", "")) != "regular" or group["axis1"].dtype.kind not in "iu":
+def _check_index(kind: Any, texts: Iterable[np.ndarray]) -> None:
+    if any(IMAGE.fullmatch(name) for names in texts for name in as_names(names)):
         raise ValueError(LABELS)
-    columns, blocks = [], []
+    if as_text(kind) not in ("integer", "float"):
+        raise ValueError(f"the index of its rows is of type {as_text(kind)}; expected frame numbers")
+
+
+def _fixed_table(group: Any) -> tuple[list[Any], list[str], np.ndarray, np.ndarray]:
+    single = "axis1" in group
+    parts = [group[name] for name in group if name.startswith("axis1")]
+    kind = group["axis1"].attrs.get("kind", "integer") if single else "level"
+    _check_index(kind, [part[()] for part in parts if part.dtype.kind in "SO"])
+    columns, blocks, titles = [], [], []
     for i in range(int(group.attrs["nblocks"])):
         levels = []
-        for level in range(int(group.attrs.get(f"block{i}_items_nlevels", 1))):
-            names = np.array(as_names(group[f"block{i}_items_level{level}"][()]))
+        count = int(group.attrs.get(f"block{i}_items_nlevels", 1))
+        places = [group[f"block{i}_items_level{level}"] for level in range(count)]
+        titles = [as_text(place.attrs.get("name", "")) for place in places]
+        for level, place in enumerate(places):
+            names = np.array([*as_names(place[()]), ""])  # the number of an empty name is -1
             levels.append(names[group[f"block{i}_items_label{level}"][()]].tolist())
         columns += zip(*levels, strict=True)
         values = group[f"block{i}_values"]
         blocks.append(as_float32(values[()] if values.attrs.get("transposed") else values[()].T))
-    return columns, group["axis1"][()], np.concatenate(blocks, axis=1)
+    return columns, titles, group["axis1"][()], np.concatenate(blocks, axis=1)
 
 
-def _appended_table(group: Any) -> Table:
+def _appended_table(group: Any) -> tuple[list[Any], list[str], np.ndarray, np.ndarray]:
     table = group["table"]
-    several_indices = "multi" in as_text(group.attrs.get("table_type", ""))  # folder, video and image
-    if several_indices or as_text(table.attrs.get("index_kind", "")) != "integer":
-        raise ValueError(LABELS)
     rows = table[()]
+    several = "multi" in as_text(group.attrs.get("table_type", ""))
+    kind = "level" if several else table.attrs.get("index_kind", "")
+    _check_index(kind, [rows[field] for field in rows.dtype.names if rows[field].dtype.kind in "SO"])
     columns, blocks = [], []
     for field in rows.dtype.names:
         if field != "index":
             columns += unpickle_data(bytes(table.attrs[f"{field}_kind"]))
             blocks.append(as_float32(rows[field].reshape(len(rows), -1)))
-    return columns, rows["index"], np.concatenate(blocks, axis=1)
+    about = unpickle_data(bytes(group.attrs["info"])) if "info" in group.attrs else {}
+    titles = [str(title) for title in about.get(1, {}).get("names", ())]
+    return columns, titles, rows["index"], np.concatenate(blocks, axis=1)
 
 
-def _as_recording(columns: Columns, frames: np.ndarray, values: np.ndarray, path: Path) -> Recording:
-    named = all(isinstance(column, tuple) and all(isinstance(part, str) for part in column) for column in columns)
-    if not named or len(columns) != values.shape[1] or {*map(len, columns)} not in ({3}, {4}):
-        raise ValueError("its columns have no names of scorer, [individual,] bodypart and coordinate")
-    # without the scorer, which is the network and the same in all columns
-    keys = [tuple(part.strip() for part in column[1:]) for column in columns]
-    keys = [key if len(key) == 3 else ("individual0", *key) for key in keys]
-    column_of = {key: i for i, key in enumerate(keys)}
-    for i, key in enumerate(keys):
-        if column_of[key] != i:
-            raise ValueError(f"it holds the column {' '.join(key)} twice; keep one scorer in a file")
-    individuals = list(dict.fromkeys(individual for individual, _, _ in keys))
-    if "single" in individuals and len(individuals) > 1:  # DeepLabCut's unique body parts, such as corners of the arena
-        print(f"{path}: left out 'single', which holds points that belong to no animal", file=sys.stderr)
-        individuals.remove("single")
-    keypoints = list(dict.fromkeys(keypoint for individual, keypoint, _ in keys if individual in individuals))
-    found = {coordinate for individual, _, coordinate in keys if individual in individuals}
-    coordinates = [name for name in "xyz" if name in found]
-    if coordinates[:2] != ["x", "y"]:
-        raise ValueError(f"its columns are {', '.join(sorted(found))}, not x, y and likelihood")
-    # a column of NaN at the end, for keypoints that an individual lacks
-    values = np.column_stack([values, np.full(len(values), np.nan, np.float32)])
-    first, values = by_frame(frames, values, path)
-    wanted = [column_of.get(key, -1) for key in product(individuals, keypoints, (*coordinates, "likelihood"))]
-    selected = values[:, wanted].reshape(len(values), len(individuals), len(keypoints), -1).swapaxes(0, 1)
-    confidence = selected[..., -1] if "likelihood" in found else None
-    return Recording(path.stem, selected[..., :-1], confidence, individuals, keypoints, None, path, first)
+def _as_recording(
+    columns: Sequence[Column],
+    titles: Sequence[str],
+    index: np.ndarray | None,
+    values_of: Callable[[int], np.ndarray],
+    count: int,
+    path: Path,
+    lines: np.ndarray | None = None,
+) -> Recording:
+    """A recording from named columns, whose values (R,) `values_of` gives; frames are rows if there is no index."""
+    valued = [names for names in columns if names and names[-1].lower() in KINDS]
+    levels = {*map(len, valued)}
+    if not valued or max(levels) not in (2, 3, 4) or len(levels) > 1:
+        raise ValueError(NAMELESS)
+    individual, keypoint = _levels(valued, [title.lower() for title in titles])
+    keys: dict[tuple[str, str, str], int] = {}
+    chosen, left_out = [], []
+    for i, names in enumerate(columns):
+        if names and names[-1].lower() in KINDS:
+            kind = KINDS[names[-1].lower()]
+            key = "individual0" if individual is None else names[individual], names[keypoint], kind
+            if not all(key):
+                raise ValueError(f"column {i + 1} holds {kind} of no bodypart; name it, or delete it")
+            if key in keys:
+                raise ValueError(f"it holds the column {' '.join(key)} twice; give each its name, and keep one scorer")
+            keys[key] = len(chosen)
+            chosen.append(i)
+        elif names and not names[-1] and names[0].lower() in INDEX:
+            index = values_of(i)
+        elif names and not names[-1]:
+            left_out.append(" ".join(names).strip())
+    if left_out:
+        print(f"{path}: left out the columns {listed(left_out)}, which are no coordinates", file=sys.stderr)
+    values = np.empty((count, len(chosen)), np.float32)
+    for i, column in enumerate(chosen):
+        values[:, i] = as_float32(values_of(column))
+    frames = np.arange(count) if index is None else index
+    return recording_of(keys, values, frames, path, lines)
+
+
+def _levels(columns: Sequence[Column], titles: Sequence[str]) -> tuple[int | None, int]:
+    """Which of the names of columns are individuals, if there are any, and which are keypoints."""
+    known = {title: level for level, title in enumerate(titles)}
+    count = len(columns[0])
+    individual = known.get("individuals", count - 3 if count > 3 else None)
+    if count == 3 and not {"scorer", "individuals"} & known.keys():
+        # a scorer is the same in all columns, or numbered in each; an individual has several keypoints
+        times = Counter(names[0] for names in columns).values()
+        individual = 0 if len(times) > 1 and min(times) > 1 else None
+    return individual, known.get("bodyparts", count - 2)

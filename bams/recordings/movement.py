@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bams.recordings.frames import as_float32, by_frame
+from bams.recordings.frames import as_float32, by_frame, by_time, chosen_view
 from bams.recordings.recording import Recording
 from bams.storage.files import optional
 
@@ -13,23 +13,27 @@ if TYPE_CHECKING:
     import xarray
 
 
-def read_netcdf(path: Path) -> Recording:
-    """A dataset that movement saved, as netCDF 3 or 4."""
+def read_netcdf(path: Path, view: str | None = None) -> Recording:
+    """A dataset that movement saved, as netCDF 3 or 4; `view` as in `read_dataset`."""
     with path.open("rb") as file:
         engine = "scipy" if file.read(3) == b"CDF" else "h5netcdf"
     optional(engine)
     # times stay numbers, whatever unit they have
     with optional("xarray").open_dataset(path, engine=engine, decode_times=False) as dataset:
-        return read_dataset(dataset, path)
+        return read_dataset(dataset, view, path)
 
 
-def read_dataset(dataset: "xarray.Dataset", path: Path | None = None) -> Recording:
+def read_dataset(dataset: "xarray.Dataset", view: str | None = None, path: Path | None = None) -> Recording:
     """A dataset with `position` and perhaps `confidence`, over time, space, keypoints and perhaps individuals.
 
-    Its attributes `fps`, `time_unit` and `source_file` are optional; without `fps` the rate follows from the times.
+    Of several views, those of cameras, `view` names the one to take. The attributes `fps`, `time_unit` and
+    `source_file` are optional; without `fps` the rate follows from the times.
     """
     if "position" not in dataset:
         raise ValueError(f"it has the variables {', '.join(map(str, dataset)) or 'none'}; expected position")
+    views = list(map(str, dataset["view"].values)) if "view" in dataset["position"].dims else []
+    if taken := chosen_view(views, view):
+        dataset = dataset.isel(view=views.index(taken))
     # older versions of movement name these axes in the plural
     plural = {"individuals": "individual", "keypoints": "keypoint"}
     dataset = dataset.rename({old: new for old, new in plural.items() if old in dataset["position"].dims})
@@ -38,6 +42,8 @@ def read_dataset(dataset: "xarray.Dataset", path: Path | None = None) -> Recordi
     position = dataset["position"]
     if not {"time", "space", "keypoint"} <= set(position.dims):
         found = ", ".join(map(str, position.dims))
+        if dataset.attrs.get("ds_type") == "bboxes" or "shape" in dataset:
+            raise ValueError("it is a bounding-box dataset, which has no keypoints; give a dataset of poses")
         raise ValueError(f"its position has the axes {found}; keypoints need time, space, keypoint and individual")
     space = list(map(str, position["space"].values)) if "space" in position.coords else ["x", "y", "z"]
     if space != ["x", "y", "z"][: len(space)]:
@@ -62,18 +68,8 @@ def _frames(position: "xarray.DataArray", attributes: dict) -> tuple[np.ndarray,
     if "time" not in position.coords:
         return np.arange(position.sizes["time"]), fps
     times = position["time"].values
-    steps = np.diff(times)
-    in_frames = attributes.get("time_unit") == "frames" or (times.dtype.kind in "iu" and (steps == 1).all())
-    if len(times) < 2 or in_frames:
+    ones = times.dtype.kind in "iu" and (np.diff(times) == 1).all()
+    if len(times) < 2 or ones or attributes.get("time_unit") == "frames":
         return times, fps
-    if steps.min() <= 0:
-        raise ValueError("its times do not increase")
-    step = steps[steps < 1.5 * steps.min()].mean()  # of one frame; longer steps go over frames that are left out
-    passed = np.rint(steps / step)
-    if (np.abs(steps / step - passed) > 0.25).any():
-        raise ValueError("its times are not evenly spaced; interpolate them to a constant rate")
-    rate = float(passed.sum() / (times[-1] - times[0]))
-    if fps is not None and not np.isclose(rate, fps, rtol=0.01):
-        raise ValueError(f"its fps says {fps:g} and its times {rate:g}; correct one of them")
-    fps = fps or float(f"{rate:.6g}")
-    return np.rint(times[0] * fps) + np.concatenate([[0], np.cumsum(passed)]), fps
+    frames, fps = by_time(times, fps)
+    return np.rint(times[0] * fps) + frames, fps

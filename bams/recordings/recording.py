@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from bams.features.gaps import check_keypoints, frames_present
+from bams.recordings.arrays import INFINITE, Third, check_order_of_axes, untracked_as_nan
+from bams.storage.files import listed as listed
 from bams.storage.files import read_arrays
 
-LISTED = 5  # names in a message
+NAMES = ("keypoint_names", "recording_ids", "individual_names", "groups")  # arrays of names in an `.npz`
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,11 @@ def as_recordings(
     lengths: Sequence[int] | None = None,
     fps: float | None = None,
     path: Path | None = None,
+    *,
+    confidence: np.ndarray | None = None,
+    groups: Sequence[str] | None = None,
+    missing_value: float | None = None,
+    third: Third = "height",
 ) -> list[Recording]:
     """Recordings from one padded array; ValueError if the arguments do not fit together, or hold infinite values.
 
@@ -81,14 +88,36 @@ def as_recordings(
         keypoints: series (N, T, F), tracks (N, T, K, d) or animals together (S, A, T, K, d); NaN = missing or padding.
         names: `recording_ids` (S or N), `individual_names` (A), `keypoint_names` (K), as far as known.
         lengths: frames of each recording; without them, each recording ends with the last frame that holds anything.
+        confidence: with the axes of the keypoints but the last; below 0 = not tracked.
+        groups: S or N names, see `Recording.group`.
+        missing_value: keypoints whose coordinates all have this value, or values of series that have it, are NaN.
+        third: whether the third coordinate is a height or a confidence.
     """
-    keypoints = np.asarray(keypoints)
+    keypoints, names = np.asarray(keypoints), names or {}
+    if keypoints.ndim == 2:
+        hint = f"keypoints.reshape(1, {len(keypoints)}, -1, 2) of columns x, y, x, y; or keypoints[None] of a series"
+        raise ValueError(
+            f"keypoints have axes {keypoints.shape}; if these are the frames of one recording, give {hint}"
+        )
     if keypoints.ndim not in (3, 4, 5) or 0 in keypoints.shape:
         raise ValueError(
             f"keypoints have axes {keypoints.shape}; expected (tracks, frames, features), (tracks, frames, keypoints, "
             "coordinates) or (recordings, individuals, frames, keypoints, coordinates), none of them 0"
         )
     check_rate(fps)
+    if confidence is not None and np.shape(confidence) != keypoints.shape[:-1]:
+        raise ValueError(f"confidence has axes {np.shape(confidence)}; the keypoints need {keypoints.shape[:-1]}")
+    if keypoints.dtype.kind in "fiub":
+        if ("individual_names" if keypoints.ndim == 5 else "recording_ids") not in names:
+            check_order_of_axes(keypoints)
+        if keypoints.ndim > 3:
+            keypoints, confidence = untracked_as_nan(keypoints, confidence, missing_value, third)
+        elif confidence is not None or third == "confidence":
+            raise ValueError(f"keypoints have axes {keypoints.shape}: series of features have no confidences")
+        elif missing_value is not None:
+            keypoints = np.where(keypoints == missing_value, np.float32(np.nan), keypoints)
+        if np.isinf(keypoints).any():
+            raise ValueError(f"keypoints hold infinite values; {INFINITE}")
     grouped = keypoints if keypoints.ndim == 5 else keypoints[:, None]
     arrays = [np.stack([check_keypoints(track) for track in recording]) for recording in grouped]
     count, individuals, frames = grouped.shape[:3]
@@ -97,31 +126,37 @@ def as_recordings(
     if np.shape(lengths) != (count,) or not np.isin(lengths, np.arange(1, frames + 1)).all():
         raise ValueError(f"lengths must be {count} whole numbers from 1 to {frames}, the frames of the array")
     counts = {"recording_ids": count, "individual_names": individuals, "keypoint_names": keypoints.shape[-2]}
-    known = {kind: [f"{kind.split('_')[0]}{i}" for i in range(number)] for kind, number in counts.items()}
-    known |= names or {}
+    known = {kind: [f"{kind.split('_')[0]}{i}" for i in range(number)] for kind, number in counts.items()} | dict(names)
     if keypoints.ndim == 3:
         counts["keypoint_names"], known["keypoint_names"] = 0, []
+    counts["groups"], known["groups"] = count, [None] * count if groups is None else list(groups)
     for kind, given in known.items():
         if len(given) != counts.get(kind):
             raise ValueError(f"there are {len(given)} {kind} for {counts.get(kind, 'none')} in the keypoints")
-    tracks = [array[:, : int(length)] for array, length in zip(arrays, lengths, strict=True)]
-    about = None, list(known["individual_names"]), list(known["keypoint_names"]), fps, path
-    return [Recording(name, track, *about) for name, track in zip(known["recording_ids"], tracks, strict=True)]
+    confidences = [None] * count if confidence is None else confidence.reshape(grouped.shape[:-1])
+    about = list(known["individual_names"]), list(known["keypoint_names"]), fps, path
+    return [
+        Recording(name, track[:, :length], None if sure is None else sure[:, :length], *about, group=group)
+        for name, track, sure, length, group in zip(
+            known["recording_ids"], arrays, confidences, map(int, lengths), known["groups"], strict=True
+        )
+    ]
 
 
-def read_padded(path: Path) -> list[Recording]:
+def read_padded(path: Path, missing_value: float | None = None, third: Third = "height") -> list[Recording]:
     """Recordings from a `.npy` array, or from the array `keypoints` of an `.npz`, with axes as in `as_recordings`.
 
-    The `.npz` may also hold `keypoint_names` (K), `recording_ids` (S or N), `individual_names` (A), `lengths` in
-    frames (S or N), and `fps`.
+    The `.npz` may also hold `keypoint_names` (K), `recording_ids` and `groups` (S or N), `individual_names` (A),
+    `lengths` in frames (S or N), `confidence` with the axes of the keypoints but the last, and `fps`.
     """
     arrays = read_arrays(path)
     if "keypoints" not in arrays:
         raise ValueError(f"{path} has the arrays {', '.join(arrays) or 'none'}; expected one named keypoints")
-    kinds = arrays.keys() & {"keypoint_names", "recording_ids", "individual_names"}
-    names = {kind: arrays[kind].astype(str).tolist() for kind in kinds}
+    names = {kind: arrays[kind].astype(str).tolist() for kind in NAMES if kind in arrays}
+    groups = names.pop("groups", None)
     fps = float(arrays["fps"].item()) if "fps" in arrays else None
-    found = as_recordings(arrays["keypoints"], names, arrays.get("lengths"), fps, path)
+    options = {"confidence": arrays.get("confidence"), "groups": groups, "missing_value": missing_value, "third": third}
+    found = as_recordings(arrays["keypoints"], names, arrays.get("lengths"), fps, path, **options)
     return [replace(found[0], name=path.stem)] if len(found) == 1 and "recording_ids" not in names else found
 
 
@@ -134,12 +169,6 @@ def check_rate(fps: float | None) -> None:
     """Raise ValueError unless the frames per second are above 0 and finite, or None = not known."""
     if fps is not None and not (math.isfinite(fps) and fps > 0):
         raise ValueError(f"fps is {fps}; the frames per second must be above 0 and finite")
-
-
-def listed(names: Sequence[str], between: str = ", ") -> str:
-    """The first names of a list, and the number of the others."""
-    more = len(names) - LISTED
-    return between.join(names[:LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def track_names(recordings: Sequence[Recording]) -> list[str]:

@@ -1,16 +1,13 @@
 """Parts of recordings, listed in a CSV, as recordings of their own."""
 
-import csv
-import io
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 from bams.recordings.recording import Recording, listed
-from bams.storage.files import existing
+from bams.recordings.text import read_rows
 
 COLUMNS = ("recording", "start", "end")
 WHOLE = re.compile(r"([+-]?\d{1,15})(\.0*)?")  # spreadsheets may write whole numbers with decimals
@@ -33,12 +30,8 @@ def read_segments(path: str | Path) -> list[Segment]:
     Its first row names the columns, among them `recording`, `start` and `end`, in any order and case. Cells are
     separated by commas, semicolons or tabs. Text is UTF-8, or as Excel writes it.
     """
-    path = existing(path)
-    lines = io.StringIO(_text(path), newline=None).readlines()
-    first = next((line for line in lines if line.strip()), "")
-    reader = csv.reader(lines, delimiter=max(",;\t", key=first.count), skipinitialspace=True)
-    found = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
-    rows = [(line, cells) for line, cells in found if any(cells) and cells[0].lower() != "sep="]  # Excel's first row
+    path = Path(path)
+    rows = read_rows(path)
     names = [name.lower() for name in rows[0][1]] if rows else []
     if any(names.count(column) != 1 for column in COLUMNS):
         shown = listed([name[:30] for name in names]) or "empty"
@@ -55,16 +48,6 @@ def read_segments(path: str | Path) -> list[Segment]:
             raise ValueError(f"row {line} of {path} has {said}; expected frame numbers")
         segments.append(Segment(recording, *(int(number.partition(".")[0]) for number in numbers)))
     return segments
-
-
-def _text(path: Path) -> str:
-    content = path.read_bytes()
-    encodings = ("utf-16",) if content.startswith((b"\xff\xfe", b"\xfe\xff")) else ("utf-8-sig", "cp1252")
-    if not content.startswith((b"PK", b"\xd0\xcf\x11\xe0")):  # Excel's own files
-        for encoding in encodings:
-            with suppress(UnicodeDecodeError):
-                return content.decode(encoding)
-    raise ValueError(f"{path} is not a text file: save the segments as CSV in UTF-8")
 
 
 def cut_segments(recordings: Sequence[Recording], segments: Sequence[Segment]) -> list[Recording]:

@@ -20,8 +20,9 @@ from bams.storage.arrays import check_size
 from bams.storage.files import optional
 
 AXES = ("track", "frame", "node", "xy")
-# the order of axes that SLEAP writes, and the one it writes untransposed; sleap-io names its order in the file
-LAYOUTS = (("track", "xy", "node", "frame"), ("frame", "node", "xy", "track"))
+# the orders of axes that SLEAP and sleap-anipose write, each also the other way round, as MATLAB shows and writes them
+ANIPOSE = (("frame", "track", "node", "xy"), ("xy", "node", "track", "frame"))
+LAYOUTS = (("track", "xy", "node", "frame"), ("frame", "node", "xy", "track"), *ANIPOSE)
 
 
 def read_slp(path: Path, individuals: int | None = None) -> list[Recording]:
@@ -140,10 +141,12 @@ def _different(names: list[str]) -> list[str]:
 
 
 def read_analysis(path: Path) -> Recording:
-    """Tracks of an `.analysis.h5`, with its axes in any of the orders that SLEAP and sleap-io write."""
+    """Tracks of an `.analysis.h5`, with its axes in any of the orders that SLEAP, sleap-io and sleap-anipose write.
+
+    sleap-anipose gives three coordinates and no names.
+    """
     with optional("h5py").File(path) as file:
-        nodes = as_names(file["node_names"][()])
-        tracks = as_names(file["track_names"][()]) if "track_names" in file else []
+        nodes, tracks = (as_names(file[name][()]) if name in file else [] for name in ("node_names", "track_names"))
         axes = _layout(file["tracks"], len(nodes), len(tracks))
         keypoints = as_float32(file["tracks"][()].transpose([axes.index(axis) for axis in AXES]))
         confidence = None
@@ -151,13 +154,20 @@ def read_analysis(path: Path) -> Recording:
             axes = [axis for axis in axes if axis != "xy"]
             confidence = as_float32(file["point_scores"][()].transpose([axes.index(axis) for axis in AXES[:3]]))
     names = _different(tracks) or [f"individual{i}" for i in range(len(keypoints))]
+    nodes = nodes or [f"keypoint{i}" for i in range(keypoints.shape[2])]
     return Recording(path.stem.removesuffix(".analysis"), keypoints, confidence, names, nodes, path=path)
 
 
 def _layout(dataset: Any, nodes: int, tracks: int) -> Sequence[str]:
+    """The order of the axes; of those that fit, the one with most frames. Nodes or tracks are 0 without their names."""
     named = json.loads(as_text(dataset.attrs.get("dims", "[]")))
-    for axes in (named,) if sorted(named) == sorted(AXES) else LAYOUTS:
+    fitting = {}
+    for axes in [named] if sorted(named) == sorted(AXES) else LAYOUTS if nodes else ANIPOSE:
         sizes = dict(zip(axes, dataset.shape, strict=True))
-        if sizes["xy"] == 2 and sizes["node"] == nodes and sizes["track"] in (tracks or sizes["track"],):
-            return axes
-    raise ValueError(f"its tracks have axes {dataset.shape}, which do not fit {nodes} nodes and {tracks} tracks")
+        as_named = sizes["node"] == (nodes or sizes["node"]) and sizes["track"] == (tracks or sizes["track"])
+        if as_named and sizes["xy"] in ((2, 3) if nodes else (3,)):
+            fitting.setdefault(sizes["frame"], axes)
+    if not fitting:
+        found = " x ".join(map(str, dataset.shape))
+        raise ValueError(f"its tracks have axes {found}, which do not fit {nodes} node_names and {tracks} track_names")
+    return fitting[max(fitting)]

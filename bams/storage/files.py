@@ -12,7 +12,7 @@ import os
 import pickle
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
@@ -24,6 +24,7 @@ import numpy as np
 from bams.storage.arrays import read_npy, read_npz
 from bams.storage.pickles import DataUnpickler
 
+LISTED = 5  # names in a message
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 
 
@@ -220,6 +221,12 @@ def existing(path: str | Path) -> Path:
     return path
 
 
-def short(error: Exception) -> str:
-    """The message of an error, on one line."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
+def short(error: Exception, most: int = 200) -> str:
+    """The message of an error, on one line of at most this number of characters."""
+    return " ".join(str(error).split())[:most] or type(error).__name__
+
+
+def listed(names: Sequence[str], between: str = ", ") -> str:
+    """The first names of a list, and the number of the others."""
+    more = len(names) - LISTED
+    return between.join(names[:LISTED]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,46 @@
+"""Files that hold the same recording, which must not be learnt from, or held out, as two."""
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from bams.recordings.recording import Recording
+from bams.storage.files import content_key
+
+SOME_FRAMES = 1000  # of a recording that are compared
+# what trackers append to the name of a video: SLEAP .analysis, .predictions and versions, DeepLabCut its network
+APPENDED = (r"\.analysis$", r"_filtered$", r"(\.\w+)?\.predictions$", r"\.v\d{3}$", r"(?<=.)(DLC_|_superanimal_).*$")
+OF_PROJECT = re.compile(r"\.\d{3}_.*\.analysis$")  # what SLEAP appends to the name of a project for each of its videos
+
+
+def check_names_differ(files: Iterable[Path]) -> None:
+    """Raise ValueError if two files of a folder have the names that trackers give to the tracks of one video."""
+    by_name: dict[Path, Path] = {}
+    files = sorted(set(files))
+    projects = {file.with_suffix(""): file for file in files if file.suffix.lower() == ".slp"}
+    for file in files:
+        stem = file.stem
+        for pattern in APPENDED:
+            stem = re.sub(pattern, "", stem)
+        project = projects.get(file.with_name(OF_PROJECT.sub("", file.stem)), file)
+        other = by_name.setdefault(file.with_name(stem), file) if project == file else project
+        if other != file:
+            raise ValueError(
+                f"{other.name} and {file.name} in {file.parent} seem to be the same recording; give a pattern "
+                "that matches only one of them, such as '*.h5', or a list of files, or leave one of them out"
+            )
+
+
+def check_keypoints_differ(recordings: Sequence[Recording]) -> None:
+    """Raise ValueError if two files hold the same keypoints."""
+    found: dict[str, Recording] = {}
+    for one in recordings:
+        there = np.flatnonzero(np.isfinite(one.keypoints).any(axis=(0, *range(2, one.keypoints.ndim))))
+        if len(there):  # in arrays a recording may be empty
+            tracked = one.keypoints[:, there[0] : there[-1] + 1]
+            every = -(-tracked.shape[1] // SOME_FRAMES)
+            other = found.setdefault(content_key(str(tracked.shape), tracked[:, ::every]), one)
+            if other.path != one.path:
+                raise ValueError(f"{other.source} and {one.source} hold the same keypoints; leave one of them out")
