@@ -1,6 +1,7 @@
 """Your own recordings with labels: train without them, and see what can be read out of the embedding.
 
     python custom_dataset_w_labels.py --job train --data_root labelled.npz
+    python custom_dataset_w_labels.py --job train --data_root "tracks/*.csv" --labels events.csv --about recordings.csv
     python custom_dataset_w_labels.py --job compute_representations --data_root labelled.npz \
         --ckpt_path bams-custom-DATE.pt
 

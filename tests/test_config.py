@@ -54,8 +54,8 @@ def test_a_setting_without_a_docstring_has_no_help_text():
 @pytest.mark.parametrize(
     ("cls", "own"),
     [
-        (CustomConfig, {"segments", "format", "view"}),
-        (LabelConfig, {"segments", "format", "view"}),
+        (CustomConfig, {"segments", "format", "view", "about"}),
+        (LabelConfig, {"segments", "format", "view", "about", "labels"}),
         (GroupConfig, {"submission", "labels", "splits", "tasks", "baselines"}),
         (QuadrupedConfig, set()),
     ],

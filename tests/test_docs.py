@@ -86,6 +86,11 @@ def recordings(folder: Path) -> Path:  # noqa: F811 - pytest's way
     mice = tracks(12, 240).reshape(4, 3, 240, 12, 2)
     for i, name in enumerate(("tracks/a", "tracks/b", "tracks/c", "new/d")):
         write_deeplabcut(folder / f"{name}.csv", mice[i, : 2 + i % 2, : 240 - 20 * i], first_frame=100)
+    events = [
+        f"{name},{start},{start + 19},{what}" for name in "abc" for start, what in ((110, "groom"), (170, "rear"))
+    ]
+    (folder / "events.csv").write_text("\n".join(["recording,start,end,behaviour", *events]))
+    (folder / "recordings.csv").write_text("recording,group,sex,weight\na,x,m,21.5\nb,y,f,19\nc,z,m,24")
     (folder / "configs").symlink_to(ROOT / "configs")
     return folder
 

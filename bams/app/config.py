@@ -83,6 +83,9 @@ class CustomConfig(FeatureConfig, CleaningConfig):
     """what a third coordinate is: the height, or the confidence of the other two"""
     segments: str | None = field(default=None, metadata=NOT_KEPT | OWN)
     """CSV file with the columns recording, start and end: only these parts are trained on, or embedded"""
+    about: str | None = field(default=None, metadata=NOT_KEPT)
+    """CSV file with the column recording, perhaps individual, and others about it: recordings of the same group are
+    held out together; the others are labels to read out"""
     hoa_window_s: float = field(default=0, metadata=REPORTED)
     """seconds to come that are predicted; 0: hoa_window frames"""
     format: Literal["auto", "arrays", "csv", "parquet", "hdf5", "npz"] = field(
@@ -101,6 +104,9 @@ class CustomConfig(FeatureConfig, CleaningConfig):
 class LabelConfig(CustomConfig):
     """Your own recordings, with labels."""
 
+    labels: str | None = field(default=None, metadata=NOT_KEPT)
+    """events that somebody scored, of BORIS or as a CSV: a file, a folder or a pattern; unless given, the labels are
+    those in the .npz of the keypoints"""
     ignore_classes: str = ""
     """classes that count as not labelled, as label:class by name or number, several joined by commas"""
     eval_every: int = 10

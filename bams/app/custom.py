@@ -14,7 +14,7 @@ from bams import checkpoint
 from bams.app import cli, overview
 from bams.app.config import CustomConfig, LabelConfig
 from bams.app.flags import jobs_of
-from bams.app.labelled import Annotations, LabelEvaluation, with_labels
+from bams.app.labelled import Annotations, LabelEvaluation, labelled
 from bams.checkpoint import CUSTOM, Checkpoint, kept, part_of
 from bams.compute import distributed
 from bams.compute.devices import pick_device
@@ -27,6 +27,7 @@ from bams.features.config import FeatureConfig
 from bams.features.gaps import tracked_presence
 from bams.quality.reading import reading_warnings
 from bams.quality.report import data_report, plot_report
+from bams.recordings.about import read_about, with_about
 from bams.recordings.cleaning import CleaningConfig, clean
 from bams.recordings.recording import Recording, track_names
 from bams.recordings.segments import cut_segments, read_segments
@@ -57,7 +58,7 @@ def main(argv: Sequence[str], load_data: LoadData, load_labels: Callable[[str], 
         if job != "all" and not series:  # `all` has reported them already
             _warn(data_report(cleaned, embedder.train_config(cleaned).least_frames, recordings).warnings)
         plan, training = embedder.plan(cleaned, settings.resume, kept(settings.run, settings.script))
-        evaluation = LabelEvaluation(settings, cleaned, plan, eval_utils) if eval_utils else None
+        evaluation = LabelEvaluation(settings, cleaned, plan, eval_utils) if eval_utils is not None else None
         path = cli.run_training(settings, plan, evaluation, cleaned[0].fps)
         if distributed.is_first():
             trained, device = checkpoint.load(path), pick_device(settings.train.device)
@@ -81,9 +82,12 @@ def read_recordings(
     options = {"fps": config.fps or None, "individuals": config.individuals or None, "view": config.view}
     options |= {"missing_value": config.missing_value, "third": config.third if config.third != "height" else None}
     recordings = load_data(root, **{name: value for name, value in options.items() if value is not None})
+    if config.about:
+        recordings = with_about(recordings, read_about(config.about))
+        if not load_labels and not any(one.group for one in recordings):
+            raise ValueError(f"{config.about} has no column group, and this script reads no labels out: leave it out")
     if load_labels:
-        annotations, eval_utils = load_labels(root)
-        recordings = with_labels(recordings, (annotations, eval_utils))
+        recordings, eval_utils = labelled(recordings, root, config.labels, load_labels)
     return cut_segments(recordings, read_segments(config.segments)) if config.segments else recordings, eval_utils
 
 

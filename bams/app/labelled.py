@@ -5,7 +5,7 @@ Axes: A individuals in a recording, T frames, C embedding channels, M frames tha
 
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,7 @@ from bams.models.bams import BAMS
 from bams.readout.baselines import InputAlone, moving_mean, random_weights
 from bams.readout.linear_eval import evaluate_labels
 from bams.readout.scores import Table
+from bams.recordings.events import label_recordings, read_events
 from bams.recordings.recording import Recording
 from bams.storage import files
 from bams.training.plan import Plan
@@ -39,10 +40,22 @@ Annotations = tuple[dict[str, Any], dict[str, Any]]  # annotations and eval_util
 
 
 def read_labels(path: str) -> Annotations:
-    """Labels in the `.npz` of the keypoints, see `bams.data.labels.annotations_of`."""
-    if not Path(path).is_file():
-        raise ValueError(f"{path} is not a file; labels are read from one .npz, with the keypoints that they are of")
-    return annotations_of(files.read_arrays(path))
+    """Labels in the `.npz` of the keypoints, see `bams.data.labels.annotations_of`; none if there are none."""
+    arrays = files.read_arrays(path) if Path(path).is_file() and Path(path).suffix.lower() == ".npz" else {}
+    return annotations_of(arrays) if any(name.startswith(("labels_", "seq_labels_")) for name in arrays) else ({}, {})
+
+
+def labelled(
+    recordings: list[Recording], root: str, events: str | None, load_labels: Callable[[str], Annotations]
+) -> tuple[list[Recording], dict[str, Any]]:
+    """Recordings that carry their labels, and what these are as far as the file says; ValueError if there is none."""
+    annotations, eval_utils = ({}, {}) if events else load_labels(root)
+    recordings = label_recordings(recordings, read_events(events)) if events else recordings
+    recordings = with_labels(recordings, (annotations, eval_utils)) if annotations else recordings
+    if not any(one.labels or one.about for one in recordings):
+        wanted = "arrays labels_X in the .npz of the keypoints, --labels events.csv, or --about recordings.csv"
+        raise ValueError(f"there are no labels with {root}; give {wanted} (see docs/tutorials/labels.md)")
+    return recordings, eval_utils
 
 
 def with_labels(recordings: Sequence[Recording], labels: Annotations) -> list[Recording]:
@@ -71,7 +84,8 @@ def labels_of(recordings: Sequence[Recording], eval_utils: Mapping[str, Any]) ->
         for name in dict.fromkeys(name for recording in recordings for name in getattr(recording, kind)):
             rows = _rows_of([getattr(recording, kind).get(name) for recording in recordings], recordings, axes)
             if not any(name in utils[tag] for tag in TAGS):
-                rows, tag, class_names = as_label(rows, name)
+                is_number = axes == 0 and all(row.dtype.kind == "f" for row in rows)
+                rows, tag, class_names = (rows, TAGS[1], None) if is_number else as_label(rows, name)
                 utils[tag].append(name)
                 utils["class_names"] |= {} if class_names is None else {name: class_names}
             utils["sequence_level_dict"][name] = axes == 0
@@ -123,7 +137,7 @@ class LabelEvaluation:
             except ValueError as error:
                 if len(notes.labels) == 1:
                     raise
-                print(f"left out the label {label.name}: {error}", file=sys.stderr)
+                print(f"left out a label: {error}", file=sys.stderr)
         if not kept:
             raise ValueError(f"none of the labels {', '.join(label.name for label in notes.labels)} can be read out")
         dataset.annotations = replace(notes, labels=kept)
