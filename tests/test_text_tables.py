@@ -115,6 +115,7 @@ CHANGES = {
     "no index": lambda rows: [row[1:] for row in rows],
     "float index": lambda rows: rows[:3] + [[row[0] + ".0", *row[1:]] for row in rows[3:]],
     "merged cells": merged,
+    "spaces": lambda rows: rows[:3] + [[f" {cell or 'NaN'} " for cell in row] for row in rows[3:]],
     "upper case": lambda rows: [[cell.upper() for cell in row] if i in (0, 2) else row for i, row in enumerate(rows)],
     "confidence": lambda rows: [[cell.replace("likelihood", "Confidence") for cell in row] for row in rows],
     "numbered scorers": lambda rows: [[rows[0][0], *(f"{c}.{i}" for i, c in enumerate(rows[0][1:]))], *rows[1:]],

@@ -164,7 +164,7 @@ def _as_recording(
         elif names and not names[-1] and names[0].lower() in INDEX:
             index = values_of(i)
         elif names and not names[-1]:
-            left_out.append(" ".join(names).strip())
+            left_out.append(" ".join(names).strip() or "without a name")
     if left_out:
         print(f"{path}: left out the columns {listed(left_out)}, which are no coordinates", file=sys.stderr)
     values = np.empty((count, len(chosen)), np.float32)
