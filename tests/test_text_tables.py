@@ -108,6 +108,7 @@ def column_of_frames(rows):
 CHANGES = {
     "no scorer": lambda rows: rows[1:],
     "index name": index_name,
+    "a title above": lambda rows: [["exported", *[""] * 9], *rows],
     "no titles": lambda rows: [["", *row[1:]] for row in rows[:3]] + rows[3:],
     "no titles, no scorer": lambda rows: [["", *row[1:]] for row in rows[1:3]] + rows[3:],
     "index reset": lambda rows: [["index", *rows[0][1:]], *([["", *row[1:]] for row in rows[1:3]]), *rows[3:]],
@@ -233,6 +234,12 @@ def test_rows_may_lack_empty_cells_at_their_ends_but_never_have_too_many(tmp_pat
     rows[100] += ["1", "2"]
     with refused("row 101 has 12 cells instead of 10"):
         load_poses(write(tmp_path / "b.csv", rows))
+
+
+def test_a_table_about_animals_is_not_taken_for_tracks(tmp_path):
+    path = write(tmp_path / "a.csv", [["mouse", "group"], ["a", "x"], ["b", "y"]], ";")
+    with refused("is a CSV with the columns mouse, group: expected the header rows", path):
+        load_poses(path)
 
 
 # --- refusals ----------------------------------------------------------------------------------

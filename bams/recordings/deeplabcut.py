@@ -25,8 +25,12 @@ NAMELESS = "its columns have no names of [scorer,] [individual,] bodypart and co
 
 def header_rows(rows: Sequence[Row]) -> int:
     """The number of header rows above the values, of which the last names the coordinates; 0 if there are none."""
-    found = [i for i, (_, cells) in enumerate(rows[:4]) if {"x", "y"} & {cell.lower() for cell in cells}]
-    return found[-1] + 1 if found and found[-1] > 0 else 0
+    last = 0
+    for i, (_, cells) in enumerate(rows[:4]):
+        found = {"x", "y"} & {cell.lower() for cell in cells}
+        if len(found) == 2 or (found and cells[0].lower() in TITLES):
+            last = i
+    return last + 1 if last else 0
 
 
 def read_csv(path: Path) -> Recording:
@@ -178,7 +182,8 @@ def _levels(columns: Sequence[Column], titles: Sequence[str]) -> tuple[int | Non
     """Which of the names of columns are individuals, if there are any, and which are keypoints."""
     known = {title: level for level, title in enumerate(titles)}
     count = len(columns[0])
-    individual = known.get("individuals", count - 3 if count > 3 else None)
+    unnamed = 1 if count == 4 and 1 not in (known.get("scorer"), known.get("bodyparts")) else None
+    individual = known.get("individuals", unnamed)
     if count == 3 and not {"scorer", "individuals"} & known.keys():
         # a scorer is the same in all columns, or numbered in each; an individual has several keypoints
         times = Counter(names[0] for names in columns).values()
