@@ -108,7 +108,9 @@ def column_of_frames(rows):
 CHANGES = {
     "no scorer": lambda rows: rows[1:],
     "index name": index_name,
-    "a title above": lambda rows: [["exported", *[""] * 9], *rows],
+    "a line above": lambda rows: [["exported", *[""] * 9], *rows],
+    "a short line above": lambda rows: [["exported by me"], *rows],
+    "a scorer without name": lambda rows: [["scorer", *[""] * 9], *rows[1:]],
     "no titles": lambda rows: [["", *row[1:]] for row in rows[:3]] + rows[3:],
     "no titles, no scorer": lambda rows: [["", *row[1:]] for row in rows[1:3]] + rows[3:],
     "index reset": lambda rows: [["index", *rows[0][1:]], *([["", *row[1:]] for row in rows[1:3]]), *rows[3:]],

@@ -26,7 +26,7 @@ NAMELESS = "its columns have no names of [scorer,] [individual,] bodypart and co
 def header_rows(rows: Sequence[Row]) -> int:
     """The number of header rows above the values, of which the last names the coordinates; 0 if there are none."""
     last = 0
-    for i, (_, cells) in enumerate(rows[:4]):
+    for i, (_, cells) in enumerate(rows[:5]):
         found = {"x", "y"} & {cell.lower() for cell in cells}
         if len(found) == 2 or (found and cells[0].lower() in TITLES):
             last = i
@@ -41,7 +41,7 @@ def read_csv(path: Path) -> Recording:
     """
     layout = layout_of(path)
     count = header_rows(layout.rows)
-    header = [cells for _, cells in layout.rows[:count]]
+    header = [cells for _, cells in layout.rows[:count] if any(cells[1:])]  # without a line above the header
     body = layout.rows[count:]
     if any(IMAGE.fullmatch(cell) for _, cells in body for cell in cells[:3]):
         raise ValueError(LABELS)
