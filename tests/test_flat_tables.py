@@ -1,5 +1,7 @@
 """Tables with a column for each coordinate: Anipose, SimBA, SLEAP, ultralytics, idtracker.ai and their kin."""
 
+import re
+
 import numpy as np
 import pytest
 from pose_writers import numbers
@@ -89,6 +91,12 @@ def test_animals_of_simba(tmp_path):
         header, rows = header + names, [a + b for a, b in zip(rows, values, strict=True)]
     found = load(write(tmp_path / "a.csv", header, rows))
     assert_read(found, individuals=["individual1", "individual2"])
+    named = [re.sub("(.*_)1(_.)", r"Simon_\g<1>1\2", re.sub("(.*_)2(_.)", r"JJ_\g<1>2\2", name)) for name in header]
+    rows = [[t + 3, *row[1:]] for t, row in enumerate(rows)]
+    above = [["scorer", *["DLC"] * 18], ["bodyparts", *["DLC"] * 18], ["coords", *named[1:]]]
+    found = load(write(tmp_path / "input.csv", above[0], [*above[1:], *rows]))
+    assert_read(found, individuals=["Simon", "JJ"])
+    assert found.first_frame == 3
     path = tmp_path / "imported.csv"
     path.write_text(",".join(["", *["IMPORTED_POSE"] * 18]) + "\n" + (tmp_path / "a.csv").read_text())
     assert_read(load(path), individuals=["individual1", "individual2"])

@@ -108,6 +108,9 @@ def column_of_frames(rows):
 CHANGES = {
     "no scorer": lambda rows: rows[1:],
     "index name": index_name,
+    "a line above": lambda rows: [["exported", *[""] * 9], *rows],
+    "a short line above": lambda rows: [["exported by me"], *rows],
+    "a scorer without name": lambda rows: [["scorer", *[""] * 9], *rows[1:]],
     "no titles": lambda rows: [["", *row[1:]] for row in rows[:3]] + rows[3:],
     "no titles, no scorer": lambda rows: [["", *row[1:]] for row in rows[1:3]] + rows[3:],
     "index reset": lambda rows: [["index", *rows[0][1:]], *([["", *row[1:]] for row in rows[1:3]]), *rows[3:]],
@@ -115,6 +118,7 @@ CHANGES = {
     "no index": lambda rows: [row[1:] for row in rows],
     "float index": lambda rows: rows[:3] + [[row[0] + ".0", *row[1:]] for row in rows[3:]],
     "merged cells": merged,
+    "spaces": lambda rows: rows[:3] + [[f" {cell or 'NaN'} " for cell in row] for row in rows[3:]],
     "upper case": lambda rows: [[cell.upper() for cell in row] if i in (0, 2) else row for i, row in enumerate(rows)],
     "confidence": lambda rows: [[cell.replace("likelihood", "Confidence") for cell in row] for row in rows],
     "numbered scorers": lambda rows: [[rows[0][0], *(f"{c}.{i}" for i, c in enumerate(rows[0][1:]))], *rows[1:]],
@@ -232,6 +236,12 @@ def test_rows_may_lack_empty_cells_at_their_ends_but_never_have_too_many(tmp_pat
     rows[100] += ["1", "2"]
     with refused("row 101 has 12 cells instead of 10"):
         load_poses(write(tmp_path / "b.csv", rows))
+
+
+def test_a_table_about_animals_is_not_taken_for_tracks(tmp_path):
+    path = write(tmp_path / "a.csv", [["mouse", "group"], ["a", "x"], ["b", "y"]], ";")
+    with refused("is a CSV with the columns mouse, group: expected the header rows", path):
+        load_poses(path)
 
 
 # --- refusals ----------------------------------------------------------------------------------

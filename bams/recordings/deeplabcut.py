@@ -25,8 +25,12 @@ NAMELESS = "its columns have no names of [scorer,] [individual,] bodypart and co
 
 def header_rows(rows: Sequence[Row]) -> int:
     """The number of header rows above the values, of which the last names the coordinates; 0 if there are none."""
-    found = [i for i, (_, cells) in enumerate(rows[:4]) if {"x", "y"} & {cell.lower() for cell in cells}]
-    return found[-1] + 1 if found and found[-1] > 0 else 0
+    last = 0
+    for i, (_, cells) in enumerate(rows[:5]):
+        found = {"x", "y"} & {cell.lower() for cell in cells}
+        if len(found) == 2 or (found and cells[0].lower() in TITLES):
+            last = i
+    return last + 1 if last else 0
 
 
 def read_csv(path: Path) -> Recording:
@@ -37,7 +41,7 @@ def read_csv(path: Path) -> Recording:
     """
     layout = layout_of(path)
     count = header_rows(layout.rows)
-    header = [cells for _, cells in layout.rows[:count]]
+    header = [cells for _, cells in layout.rows[:count] if any(cells[1:])]  # without a line above the header
     body = layout.rows[count:]
     if any(IMAGE.fullmatch(cell) for _, cells in body for cell in cells[:3]):
         raise ValueError(LABELS)
@@ -164,7 +168,7 @@ def _as_recording(
         elif names and not names[-1] and names[0].lower() in INDEX:
             index = values_of(i)
         elif names and not names[-1]:
-            left_out.append(" ".join(names).strip())
+            left_out.append(" ".join(names).strip() or "without a name")
     if left_out:
         print(f"{path}: left out the columns {listed(left_out)}, which are no coordinates", file=sys.stderr)
     values = np.empty((count, len(chosen)), np.float32)
@@ -178,7 +182,8 @@ def _levels(columns: Sequence[Column], titles: Sequence[str]) -> tuple[int | Non
     """Which of the names of columns are individuals, if there are any, and which are keypoints."""
     known = {title: level for level, title in enumerate(titles)}
     count = len(columns[0])
-    individual = known.get("individuals", count - 3 if count > 3 else None)
+    unnamed = 1 if count == 4 and 1 not in (known.get("scorer"), known.get("bodyparts")) else None
+    individual = known.get("individuals", unnamed)
     if count == 3 and not {"scorer", "individuals"} & known.keys():
         # a scorer is the same in all columns, or numbered in each; an individual has several keypoints
         times = Counter(names[0] for names in columns).values()

@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ POINT = re.compile(r"([xy])_?(\d+)", re.IGNORECASE)  # of idtracker.ai, whose an
 # names of columns in lower case, with _ for spaces, dots and hyphens
 NUMBER = "_?(id|idx|index|num|number|no|nr|name)"
 FRAMES = re.compile(f"fnum|(video_)?frames?({NUMBER})?")
-INDEX = re.compile("index|")  # of the rows, as pandas writes it
+INDEX = re.compile("index|coords|")  # of the rows, as pandas and SimBA write it
 TIMES = re.compile(r"times?(stamps?)?(_?\(?(s|sec|seconds)\)?)?|seconds")
 TRACKS = re.compile(f"(track|tracklet|animal|individual|identity|object|subject)s?({NUMBER})?"), re.compile("id")
 # by-products of tracking, of which nothing need be said
@@ -111,17 +112,34 @@ def _columns(names: Sequence[str]) -> dict[Key, int]:
 
 
 def _split(columns: dict[Key, int]) -> dict[Key, int]:
-    """The columns by individuals, if the numbers at the ends of keypoints have the same names before them (SimBA)."""
+    """The columns by individuals, if numbers at the ends of keypoints have the same keypoints before them (SimBA).
+
+    What is before the keypoints of one number alone names the individual: `JJ_Nose_2` and `JJ_Tail_2`.
+    """
     parts = {keypoint: re.fullmatch(r"(.+)_(\d+)", keypoint) for _, keypoint, _ in columns}
     if not all(parts.values()) or any(kind == "z" for _, _, kind in columns):
         return columns
-    animals: dict[str, set[str]] = {}
+    animals: dict[str, list[str]] = {}
     for part in parts.values():
-        animals.setdefault(part[2], set()).add(part[1])
-    first, *others = animals.values()
-    if len(first) == 1 or not others or any(other != first for other in others):
+        animals.setdefault(part[2], []).append(part[1])
+    prefixes = dict.fromkeys(animals, "")
+    if len({*map(frozenset, animals.values())}) > 1:
+        prefixes = {number: _common_words(names) for number, names in animals.items()}
+    found = [{name.removeprefix(prefixes[number]) for name in names} for number, names in animals.items()]
+    if len(found) == 1 or len(found[0]) == 1 or any(other != found[0] for other in found):
         return columns
-    return {(f"individual{parts[name][2]}", parts[name][1], kind): i for (_, name, kind), i in columns.items()}
+    named = {number: prefix.rstrip("_") or f"individual{number}" for number, prefix in prefixes.items()}
+    keys = {}
+    for (_, keypoint, kind), i in columns.items():
+        name, number = parts[keypoint].groups()
+        keys[named[number], name.removeprefix(prefixes[number]), kind] = i
+    return keys
+
+
+def _common_words(names: Sequence[str]) -> str:
+    """The words that all names begin with, each with the _ behind it."""
+    alike = takewhile(lambda words: len({*words}) == 1, zip(*(name.split("_") for name in names), strict=False))
+    return "".join(f"{words[0]}_" for words in alike)
 
 
 def _by_animal(names: Sequence[str]) -> bool:

@@ -148,6 +148,7 @@ def as_numbers(cells: "pandas.Series", header: set[str]) -> np.ndarray:
     if pandas.api.types.is_numeric_dtype(cells) and not pandas.api.types.is_bool_dtype(cells):
         return cells.to_numpy(float)
     given = cells.dropna().astype(str).str.strip()
+    given = given[~given.str.lower().isin(("", "nan", "na", "none", "null"))]  # pandas knows them without spaces
     numbers = pandas.to_numeric(given.str.replace(",", ".", regex=False), errors="coerce")
     if numbers.isna().any():
         line = numbers.index[numbers.isna()][0]
