@@ -70,9 +70,9 @@ class CustomConfig(FeatureConfig, CleaningConfig):
     """frames per second; 0: what the files say, if they do"""
     individuals: int = 0
     """animals in a recording, where the tracker gives more tracklets than animals; 0: each track is an animal"""
-    missing_value: float | None = None
+    missing_value: float | None = field(default=None, metadata=FIXED)
     """a number that stands for not tracked where all coordinates of a keypoint have it, such as -1, 0 or inf"""
-    third: Third = "height"
+    third: Third = field(default="height", metadata=FIXED)
     """what a third coordinate is: the height, or the confidence of the other two"""
     segments: str | None = field(default=None, metadata=NOT_KEPT)
     """CSV file with the columns recording, start and end: only these parts are trained on, or embedded"""

@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 Source = Union[str, Path, "xarray.Dataset"]
 DATASET = Kind("one of movement", lambda dataset, individuals: [movement.read_dataset(dataset)])
 NO_TRACKS = ", which hold no tracks"
+OTHERS = (
+    "is empty",
+    "is a video",
+    "is a Python pickle",
+    "is of an unknown kind",
+)  # unless their names end as of tracks
 
 
 class Problem(NamedTuple):
@@ -143,7 +149,7 @@ def _left_out(problems: Sequence[Problem]) -> list[str]:
     """Which files, or recordings in them, have which problem."""
     names = defaultdict(list)
     for one in problems:
-        is_other = Path(one.path).suffix.lower() not in SUFFIXES and one.said.startswith("is ")
+        is_other = Path(one.path).suffix.lower() not in SUFFIXES and one.said.startswith(OTHERS)
         names[NO_TRACKS if is_other else f": {one.said.removeprefix('is ')}"].append(one.name)
     return [listed(alike) + said for said, alike in names.items()]
 
