@@ -26,12 +26,8 @@ if TYPE_CHECKING:
 Source = Union[str, Path, "xarray.Dataset"]
 DATASET = Kind("one of movement", lambda dataset, individuals: [movement.read_dataset(dataset)])
 NO_TRACKS = ", which hold no tracks"
-OTHERS = (
-    "is empty",
-    "is a video",
-    "is a Python pickle",
-    "is of an unknown kind",
-)  # unless their names end as of tracks
+# what is said of files that nobody takes for tracks, unless their suffix is one of tracks
+OTHERS = ("is empty", "is a video", "is a Python pickle", "is of an unknown kind")
 
 
 class Problem(NamedTuple):
@@ -149,8 +145,8 @@ def _left_out(problems: Sequence[Problem]) -> list[str]:
     """Which files, or recordings in them, have which problem."""
     names = defaultdict(list)
     for one in problems:
-        is_other = Path(one.path).suffix.lower() not in SUFFIXES and one.said.startswith(OTHERS)
-        names[NO_TRACKS if is_other else f": {one.said.removeprefix('is ')}"].append(one.name)
+        other = Path(one.path).suffix.lower() not in SUFFIXES and one.said.startswith(OTHERS)
+        names[NO_TRACKS if other else f": {one.said.removeprefix('is ')}"].append(one.name)
     return [listed(alike) + said for said, alike in names.items()]
 
 
