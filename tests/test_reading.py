@@ -134,7 +134,7 @@ def test_a_third_coordinate_that_is_a_confidence(tmp_path):
     joined = np.concatenate([kp, sure[..., None]], axis=-1)[None]
     path = saved(tmp_path / "a.npz", keypoints=joined)
     (said,) = [one for one in reading_warnings(load_poses(path)) if "third" in one]
-    assert said.endswith("confidence and no height: a: --third confidence takes it as confidence")
+    assert said.endswith("confidence, and no height: a: --third confidence takes it as confidence")
     (found,) = load_poses(path, third="confidence")
     expected = np.where((sure == 0)[..., None], NAN, kp)
     np.testing.assert_array_equal(found.keypoints, expected.astype(np.float32))

@@ -23,7 +23,7 @@ from bams.embedder.defaults import DEFAULTS
 from bams.embedder.drift import say_drift, with_reference
 from bams.embedder.estimator import BAMSEmbedder, prepare_like
 from bams.features.config import FeatureConfig
-from bams.quality.reading import reading_warnings
+from bams.quality.reading import say_reading_warnings
 from bams.quality.report import data_report, plot_report
 from bams.recordings.cleaning import CleaningConfig, clean
 from bams.recordings.recording import Recording, track_names
@@ -53,7 +53,9 @@ def main(argv: Sequence[str], load_data: LoadData, load_labels: Callable[[str], 
         embedder = as_embedder(settings)
         cleaned = embedder.prepare(recordings)
         if job != "all" and not series:  # `all` has reported them already
-            _warn(data_report(cleaned, embedder.train_config(cleaned).least_frames, recordings).warnings)
+            least = embedder.train_config(cleaned).least_frames
+            for doubt in data_report(cleaned, least, recordings).warnings:
+                print(f"warning: {doubt}", file=sys.stderr)
         plan, training = embedder.plan(cleaned, settings.resume, kept(settings.run, settings.script))
         evaluation = LabelEvaluation(settings, cleaned, plan, labels) if labels else None
         path = cli.run_training(settings, plan, evaluation, cleaned[0].fps)
@@ -92,11 +94,6 @@ def report(settings: cli.Settings, recordings: Sequence[Recording]) -> None:
     _write_figure(plot_report(found), target)
 
 
-def _warn(doubts: Sequence[str]) -> None:
-    for doubt in doubts:
-        print(f"warning: {doubt}", file=sys.stderr)
-
-
 def as_embedder(settings: cli.Settings) -> BAMSEmbedder:
     """The embedder that the settings describe."""
     shared = ("sequence_length", "val_share", "hoa_bins", "cache_path")
@@ -114,7 +111,7 @@ def write_representations(settings: cli.Settings, path: Path, recordings: Sequen
     """The job `compute_representations`: embed each recording whole, into files beside the checkpoint."""
     trained = BAMSEmbedder.load(path).checkpoint_
     if settings.run.job != "all":  # `all` has reported them already
-        _warn(reading_warnings(recordings))
+        say_reading_warnings(recordings)
     recordings = prepare_like(recordings, trained)
     target, kind = path.with_name(f"{path.stem}_representations"), _kind(settings, recordings)
     files.check_writable(target.parent if kind == "arrays" else target)

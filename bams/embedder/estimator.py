@@ -23,6 +23,7 @@ from bams.embedder.drift import find_drift, say_drift, tracked_alone, with_refer
 from bams.features.config import FeatureConfig
 from bams.features.recording import as_data
 from bams.quality.drift import DriftReport
+from bams.quality.reading import say_reading_warnings
 from bams.recordings.cleaning import CleaningConfig, clean
 from bams.recordings.recording import Recording, as_recordings, check_same_rate, check_same_skeleton, check_skeleton
 from bams.training.config import TrainConfig
@@ -76,7 +77,9 @@ class BAMSEmbedder(TransformerMixin, BaseEstimator):
 
     def fit(self, X: Recordings, y: Any = None) -> Self:  # noqa: N803 - scikit-learn's name
         """Train on recordings, on arrays (T, K, d) or (A, T, K, d), or on one padded array; NaN = not tracked."""
-        plan, recordings = self.plan(self.prepare(X))
+        given = _as_list(X)
+        say_reading_warnings(given)
+        plan, recordings = self.plan(self.prepare(given))
         with TemporaryDirectory() as folder:
             log_dir = self.log_dir or Path(folder) / "runs"
             trained = train(**vars(plan), ckpt_path=Path(folder) / "model.pt", log_dir=log_dir)
@@ -132,7 +135,9 @@ class BAMSEmbedder(TransformerMixin, BaseEstimator):
     def transform(self, X: Recordings) -> list[TrackEmbedding]:  # noqa: N803
         """Embed each individual of each recording whole; stderr says how they differ from the training recordings."""
         check_is_fitted(self)
-        recordings, device = prepare_like(_as_list(X), self.checkpoint_), pick_device(self.device)
+        given = _as_list(X)
+        say_reading_warnings(given)
+        recordings, device = prepare_like(given, self.checkpoint_), pick_device(self.device)
         say_drift(self.checkpoint_, recordings, device)
         return [one for found in embed(self.checkpoint_, recordings, device) for one in found]
 

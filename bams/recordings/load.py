@@ -156,7 +156,8 @@ def _refusal(path: Any, problems: Sequence[Problem]) -> Exception:
     if len(problems) == 1 and not (isinstance(path, str | Path) and Path(path).expanduser() != Path(problems[0].path)):
         return ValueError(f"{problems[0].path} {problems[0].said}")
     kind = FileNotFoundError if all(one.endswith(NO_TRACKS) for one in said) else ValueError
-    return kind(f"there is no file with tracks in {path}" + (f", only {'; '.join(said)}" if said else ""))
+    where = path if isinstance(path, str | Path) else "the list"
+    return kind(f"there is no file with tracks in {where}" + (f", only {'; '.join(said)}" if said else ""))
 
 
 def _finish(recording: Recording, individuals: int | None) -> Recording:
