@@ -71,7 +71,7 @@ def test_a_number_that_stands_for_not_tracked(tmp_path, number, dtype):
         (said,) = reading_warnings(load_poses(path))
         assert f"not tracked: individual0, individual1 in a: --missing_value {number:g} takes" in said
     else:
-        with pytest.raises(ValueError, match=r"infinite values; write NaN .* or give missing_value inf"):
+        with pytest.raises(ValueError, match=r"infinite values; write NaN .* or give missing_value=inf"):
             load_poses(path)
 
 
