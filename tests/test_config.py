@@ -71,6 +71,7 @@ def test_the_settings_that_a_run_cannot_change():
         *("batch_size", "hoa_window", "skip_frames", "seed", "sequence_length", "hoa_bins", "val_share"),
         *("features", "heading", "predict"),
         *("resample", "rename", "keypoints", "min_confidence", "max_jump", "interpolate", "unit"),
+        *("missing_value", "third"),
     }
 
 

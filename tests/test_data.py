@@ -16,7 +16,7 @@ from bams import statistics
 from bams.data import feature_tables
 from bams.data.dataset import Dataset, cut_windows
 from bams.data.keypoints import KeypointsDataset
-from bams.data.split import choose_held_out, long_enough
+from bams.data.split import choose_held_out, long_enough, with_somebody
 from bams.features.config import FeatureConfig
 from bams.features.skeletons import Body, PoseTable, Segment, pose_features
 from bams.recordings.recording import as_recordings, track_names
@@ -432,6 +432,10 @@ def test_recordings_that_are_too_short_are_skipped_with_a_notice(capsys):
     out, err = capsys.readouterr()
     assert out == "" and err.count("\n") == 1
     assert "skipped 1 " in err and "99 frames" in err
+    long_enough([100, *[20] * 7], 99, list("abcdefgh"))
+    assert "skipped 7 recordings shorter than 99 frames: b, c, d, e, f and 2 more" in capsys.readouterr().err
+    with_somebody([np.zeros((1, 5, 2)), np.full((1, 5, 2), NAN)], ["there", "nobody"])
+    assert "skipped 1 recordings in which nobody is tracked: nobody" in capsys.readouterr().err
     assert long_enough([100, 99], 99).tolist() == [0, 1]
     assert capsys.readouterr() == ("", "")
     with pytest.raises(ValueError, match=r"longest has 98 frames.* need 99"):

@@ -255,8 +255,8 @@ def test_folders_decide_between_videos_of_one_name(capsys):
 
 def test_tracks_of_a_file_get_the_events_of_its_video(tmp_path):
     header = ["scorer,m,m,m", "bodyparts,nose,nose,nose", "coords,x,y,likelihood"]
-    rows = [f"{i},{i},{i},0.9" for i in range(60)]
-    for name in ("a", "b"):
+    for at, name in enumerate(("a", "b")):
+        rows = [f"{i},{i},{i + at},0.9" for i in range(60)]
         write(tmp_path / f"{name}DLC_resnet50_pOct5shuffle1_100.csv", "\n".join(header + rows))
     recordings = load_poses(tmp_path / "*.csv", fps=30)
     events = read_events(write(tmp_path / "boris.txt", LIVE.replace("NA", "a.mp4").replace(",1.8", ",0.5")))

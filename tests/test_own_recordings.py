@@ -122,3 +122,36 @@ def test_a_report_says_what_to_mend(mice, capsys):
 def re_row(said: str, name: str) -> list[str]:
     (line,) = [line for line in said.splitlines() if line.startswith(f"{name} ")]
     return line.removeprefix(name).split()[:3]
+
+
+def test_numbers_that_are_no_positions_are_named_and_taken_as_asked(folder, capsys):  # noqa: F811
+    points = tracks(2, 200)[:, :, :3].round()  # (N, T, K, 2)
+    points[0, 50:90] = points[1, ::9, 1] = -1
+    np.savez("a.npz", keypoints=points[None].astype(np.int16), fps=30)
+    np.save("b.npy", np.concatenate([tracks(2, 200)[:, :, :3], np.full((2, 200, 3, 1), 0.9)], axis=-1))
+    for file, doubt, mend in (
+        ("a.npz", "! keypoints at -1 in all coordinates", "--missing_value -1"),
+        ("b.npy", "! the third coordinate lies in 0 ... 1 throughout", "--third confidence"),
+    ):
+        run(f"custom_dataset.py --job report --data_root {file}")
+        said = capsys.readouterr().out
+        assert doubt in said and mend in said
+        run(f"custom_dataset.py --job report --data_root {file} {mend}")
+        assert doubt not in capsys.readouterr().out
+    assert "expected a number" in refused("custom_dataset.py --data_root a.npz --missing_value none", capsys)
+    Path("run.yaml").write_text("missing_value: -1\n")
+    run("custom_dataset.py --job report --data_root a.npz --config run.yaml")
+    assert "keypoints at -1" not in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_one_bad_recording_does_not_stop_the_others_and_is_named(mice, capsys):
+    points = load_poses(mice / "my tracks/day 1.CSV")[0].keypoints
+    write_deeplabcut(mice / "my tracks/part.csv", points[:, :35])
+    write_deeplabcut(mice / "my tracks/one.csv", points[:, :1])
+    common = "--data_root 'my tracks' --fps 30 --ckpt_path m.pt"
+    for job, also in (("report", "part (35)"), ("train", ": part\n"), ("compute_representations", "")):
+        run(f"custom_dataset.py --job {job} {common} {QUICK if job == 'train' else ''}")
+        said = "".join(capsys.readouterr())
+        assert "warning: left out one.csv: " in said and also in said, job
+    assert len(rows_of("m_representations/part_embeddings.csv")) == 2 * 35

@@ -68,7 +68,7 @@ def test_a_table_of_something_else_is_left_out_by_name_and_nothing_there_is_an_e
     tracks_csv(tmp_path / "a.csv")
     (tmp_path / "metadata.csv").write_text("mouse,age\n1,2\n")
     assert [one.name for one in load_poses(tmp_path)] == ["a"]
-    assert "left out metadata.csv: a CSV with the columns mouse, age: expected" in capsys.readouterr().err
+    assert "warning: left out metadata.csv: a CSV with the columns mouse, age: expected" in capsys.readouterr().err
     refused(tmp_path / "metadata.csv", "is a CSV with the columns mouse, age: expected")
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "a.yaml").write_text("a: 1\n")

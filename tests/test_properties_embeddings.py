@@ -37,8 +37,9 @@ def test_blocks_and_single_frames_give_the_embeddings_of_the_whole(data, count, 
     whole = outcome(lambda: compute_representations(trained.model, made), refused=False)
     for name, size in trained.model.sizes.items():
         assert whole[name].shape == (made.n_tracks, max(made.lengths), size) and whole[name].dtype == np.float32
-        for row, length in zip(whole[name], made.lengths, strict=True):
-            assert np.isfinite(row[:length]).all() and np.isnan(row[length:]).all()
+        for row, present in zip(whole[name], made.present, strict=True):
+            there = np.pad(present, (0, len(row) - len(present)))
+            assert np.isfinite(row[there]).all() and np.isnan(row[~there]).all()
     with patch.object(offline, "BLOCK", block):
         parts = outcome(lambda: compute_representations(trained.model, made), refused=False)
     encoder = outcome(lambda: StreamingEncoder(trained), refused=False)

@@ -71,7 +71,7 @@ def test_a_number_that_stands_for_not_tracked(tmp_path, number, dtype):
         (said,) = reading_warnings(load_poses(path))
         assert f"not tracked: individual0, individual1 in a: --missing_value {number:g} takes" in said
     else:
-        with pytest.raises(ValueError, match=r"infinite values; write NaN .* or give missing_value inf"):
+        with pytest.raises(ValueError, match=r"infinite values; write NaN .* or give missing_value=inf"):
             load_poses(path)
 
 
@@ -134,7 +134,7 @@ def test_a_third_coordinate_that_is_a_confidence(tmp_path):
     joined = np.concatenate([kp, sure[..., None]], axis=-1)[None]
     path = saved(tmp_path / "a.npz", keypoints=joined)
     (said,) = [one for one in reading_warnings(load_poses(path)) if "third" in one]
-    assert said.endswith("confidence and no height: a: --third confidence takes it as confidence")
+    assert said.endswith("confidence, and no height: a: --third confidence takes it as confidence")
     (found,) = load_poses(path, third="confidence")
     expected = np.where((sure == 0)[..., None], NAN, kp)
     np.testing.assert_array_equal(found.keypoints, expected.astype(np.float32))
@@ -192,12 +192,14 @@ def test_a_folder_as_the_tool_leaves_it(tmp_path, capsys):
     for metric in ("temporal_norm", "pca_singleview_error"):
         (tmp_path / f"Video1_{metric}.csv").write_text(",nose,ear\n0,0.5,0.5\n1,0.5,0.5\n")
     (tmp_path / "v1_labeled.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + bytes(64))
+    (tmp_path / "tracks.mat").write_bytes(b"MATLAB 5.0 MAT-file" + bytes(200))
     for source in (tmp_path, f"{tmp_path}/*.csv"):
         assert [one.name for one in load_poses(source)] == ["Video1", stem]
         said = capsys.readouterr().err
-        assert "left out Video1_pca_singleview_error.csv, Video1_temporal_norm.csv: a CSV whose first row" in said
-        assert f"left out {stem}_skeleton.csv: cannot be read" in said
+        assert "left out Video1_pca_singleview_error.csv, Video1_temporal_norm.csv: a CSV" in said
+        assert f"left out {stem}_skeleton.csv: " in said
         assert (f"left out {stem}_meta.pickle, v1_labeled.mp4, which hold no tracks" in said) == (source == tmp_path)
+        assert ("left out tracks.mat: a MATLAB file: save the keypoints" in said) == (source == tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -212,6 +214,8 @@ def test_a_folder_as_the_tool_leaves_it(tmp_path, capsys):
         ("labels.v001.slp", "labels.v001.000_mouse1.analysis.h5"),
         ("mouse1.mp4.predictions.slp", "mouse1.mp4.predictions.000_mouse1.analysis.h5"),
         ("mouse1.mp4.predictions.slp", "mouse1.csv"),
+        ("labels.v001.slp", "labels.v001.analysis.h5"),
+        ("a_superanimal_topviewmouse_hrnet_w32.csv", "a_superanimal_topviewmouse_resnet_50.csv"),
     ],
 )
 def test_copies_are_noticed_by_their_names(tmp_path, one, other):
@@ -235,9 +239,10 @@ def test_copies_are_noticed_by_their_names(tmp_path, one, other):
 
 
 def test_copies_are_noticed_by_their_content_and_other_recordings_are_not(tmp_path):
-    for folder, name, seed in (("a", "v1", 0), ("a", "v1 (1)", 1), ("a", "v2", 2), ("b", "w", 0)):
-        tracks_csv(tmp_path / folder / f"{name}.csv", seed)
-    assert len(load_poses(tmp_path / "a")) == 3
+    for seed, name in enumerate(("v1", "v1 (1)", "v2", "mouse_DLC_day1", "mouse_DLC_day2", "mouse.v001", "mouse.v002")):
+        tracks_csv(tmp_path / "a" / f"{name}.csv", seed)
+    tracks_csv(tmp_path / "b" / "w.csv", 0)
+    assert len(load_poses(tmp_path / "a")) == 7
     with pytest.raises(ValueError, match=r"v1.csv and .*w.csv hold the same keypoints"):
         load_poses(f"{tmp_path}/*/*.csv")
     for video in (0, 1):  # of one project

@@ -103,7 +103,7 @@ def write_tracker_files(track: np.ndarray) -> None:
     body = [[number, *(f"{value:.2f}" for value in row)] for number, row in enumerate(cells)]
     for name, rows in {
         "tracks/a": [*heads, *body],
-        "tracks/b": [*heads, *body],
+        "tracks/b": [*heads, *([row[0], *other[1:]] for row, other in zip(body, reversed(body), strict=True))],
         "mixed/a": [*heads, *body],
         "mixed/b": [heads[0], ["bodyparts", *(name.upper() for name, _ in columns)], heads[2], *body],
         "bad/plain": [["frame", "x", "y"], *([i, i, i] for i in range(50))],

@@ -77,9 +77,9 @@ class CustomConfig(FeatureConfig, CleaningConfig):
     """animals in a recording, where the tracker gives more tracklets than animals; 0: each track is an animal"""
     view: str | None = field(default=None, metadata=NOT_KEPT | OWN)
     """camera to take from datasets of movement that hold several views"""
-    missing_value: float | None = field(default=None, metadata=OWN)
+    missing_value: float | None = field(default=None, metadata=FIXED | OWN)
     """a number that stands for not tracked where all coordinates of a keypoint have it, such as -1, 0 or inf"""
-    third: Third = field(default="height", metadata=OWN)
+    third: Third = field(default="height", metadata=FIXED | OWN)
     """what a third coordinate is: the height, or the confidence of the other two"""
     segments: str | None = field(default=None, metadata=NOT_KEPT | OWN)
     """CSV file with the columns recording, start and end: only these parts are trained on, or embedded"""

@@ -25,7 +25,7 @@ from bams.embedder.drift import say_drift, with_reference
 from bams.embedder.estimator import BAMSEmbedder, prepare_like
 from bams.features.config import FeatureConfig
 from bams.features.gaps import tracked_presence
-from bams.quality.reading import reading_warnings
+from bams.quality.reading import say_reading_warnings
 from bams.quality.report import data_report, plot_report
 from bams.recordings.about import read_about, with_about
 from bams.recordings.cleaning import CleaningConfig, clean
@@ -56,7 +56,9 @@ def main(argv: Sequence[str], load_data: LoadData, load_labels: Callable[[str], 
         embedder = as_embedder(settings)
         cleaned = embedder.prepare(recordings)
         if job != "all" and not series:  # `all` has reported them already
-            _warn(data_report(cleaned, embedder.train_config(cleaned).least_frames, recordings).warnings)
+            least = embedder.train_config(cleaned).least_frames
+            for doubt in data_report(cleaned, least, recordings).warnings:
+                print(f"warning: {doubt}", file=sys.stderr)
         plan, training = embedder.plan(cleaned, settings.resume, kept(settings.run, settings.script))
         evaluation = LabelEvaluation(settings, cleaned, plan, eval_utils) if eval_utils is not None else None
         path = cli.run_training(settings, plan, evaluation, cleaned[0].fps)
@@ -102,11 +104,6 @@ def report(settings: cli.Settings, recordings: Sequence[Recording]) -> None:
     _write_figure(plot_report(found), target)
 
 
-def _warn(doubts: Sequence[str]) -> None:
-    for doubt in doubts:
-        print(f"warning: {doubt}", file=sys.stderr)
-
-
 def as_embedder(settings: cli.Settings) -> BAMSEmbedder:
     """The embedder that the settings describe."""
     shared = ("sequence_length", "val_share", "hoa_bins", "cache_path")
@@ -136,7 +133,7 @@ def write_representations(settings: cli.Settings, path: Path, recordings: Sequen
     """The job `compute_representations`: embed each recording whole, into files beside the checkpoint."""
     trained = BAMSEmbedder.load(path).checkpoint_
     if settings.run.job != "all":  # `all` has reported them already
-        _warn(reading_warnings(recordings))
+        say_reading_warnings(recordings)
     recordings = prepare_like(recordings, trained, new_cleaning(settings, trained))
     target, kind = path.with_name(f"{path.stem}_representations"), _kind(settings, recordings)
     files.check_writable(target.parent if kind == "arrays" else target)

@@ -24,6 +24,7 @@ from bams.embedder.drift import find_drift, say_drift, tracked_alone, with_refer
 from bams.features.config import FeatureConfig
 from bams.features.recording import as_data
 from bams.quality.drift import DriftReport
+from bams.quality.reading import say_reading_warnings
 from bams.recordings.cleaning import CleaningConfig, check_renames, clean
 from bams.recordings.recording import Recording, as_recordings, check_same_rate, check_same_skeleton, check_skeleton
 from bams.training.config import TrainConfig
@@ -77,7 +78,9 @@ class BAMSEmbedder(TransformerMixin, BaseEstimator):
 
     def fit(self, X: Recordings, y: Any = None) -> Self:  # noqa: N803 - scikit-learn's name
         """Train on recordings, on arrays (T, K, d) or (A, T, K, d), or on one padded array; NaN = not tracked."""
-        plan, recordings = self.plan(self.prepare(X))
+        given = _as_list(X)
+        say_reading_warnings(given)
+        plan, recordings = self.plan(self.prepare(given))
         with using_threads(plan.config.threads) as threads:
             plan = replace(plan, config=replace(plan.config, threads=threads))
             trained = train(**vars(plan), ckpt_path=None, log_dir=self.log_dir)
@@ -133,7 +136,9 @@ class BAMSEmbedder(TransformerMixin, BaseEstimator):
         stderr says how the recordings differ from those in training.
         """
         check_is_fitted(self)
-        recordings, device = prepare_like(_as_list(X), self.checkpoint_), pick_device(self.device)
+        given = _as_list(X)
+        say_reading_warnings(given)
+        recordings, device = prepare_like(given, self.checkpoint_), pick_device(self.device)
         with using_threads((self.settings or {}).get("threads", 0)):
             say_drift(self.checkpoint_, recordings, device)
             return [one for found in embed(self.checkpoint_, recordings, device) for one in found]

@@ -1,5 +1,6 @@
 """Signs that the numbers of recordings are not what they are read as, and which setting reads them right."""
 
+import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
@@ -44,8 +45,14 @@ def reading_warnings(recordings: Sequence[Recording]) -> list[str]:
     problem = "keypoints that jump to or from exactly one place, which seems to stand for not tracked or to be held"
     warnings += sentence(problem, still, "write NaN where they are not tracked")
     thirds = [(one.name, "") for one in recordings if third_seems_confidence(one.keypoints)]
-    problem = "the third coordinate lies in 0 ... 1 throughout, so it is probably a confidence and no height"
+    problem = "the third coordinate lies in 0 ... 1 throughout (or is 0, 1, 2): probably a confidence, and no height"
     return warnings + sentence(problem, thirds, "--third confidence takes it as confidence")
+
+
+def say_reading_warnings(recordings: Sequence[Recording]) -> None:
+    """Say on stderr what seems to be read wrongly, if anything does."""
+    for warning in reading_warnings(recordings):
+        print(f"warning: {warning}", file=sys.stderr)
 
 
 def placeholders(keypoints: np.ndarray) -> dict[float, np.ndarray]:

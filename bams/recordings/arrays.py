@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 
 Third = Literal["height", "confidence"]
-INFINITE = "write NaN where a keypoint is not tracked, or give missing_value inf if infinite values stand for that"
+INFINITE = "write NaN where a keypoint is not tracked, or give missing_value=inf (--missing_value inf) for that"
 SOME = 300  # tracks and frames of an array that are compared
 
 

@@ -10,9 +10,11 @@ from bams.recordings.recording import Recording
 from bams.storage.files import content_key
 
 SOME_FRAMES = 1000  # of a recording that are compared
-# what trackers append to the name of a video: SLEAP .analysis, .predictions and versions, DeepLabCut its network
-APPENDED = (r"\.analysis$", r"_filtered$", r"(\.\w+)?\.predictions$", r"\.v\d{3}$", r"(?<=.)(DLC_|_superanimal_).*$")
-OF_PROJECT = re.compile(r"\.\d{3}_.*\.analysis$")  # what SLEAP appends to the name of a project for each of its videos
+# what trackers append to the name of a video: SLEAP .predictions, DeepLabCut its network and the way it tracks
+NETWORK = r"(DLC_\w+shuffle\d+|_superanimal_(topviewmouse|quadruped|bird|humanbody)).*$"
+APPENDED = (r"\.analysis$", r"_filtered$", r"(\.\w+)?\.predictions$", r"_(el|sk|bx)$", f"(?<=.){NETWORK}")
+VERSION = r"\.v\d{3}$"  # of a project of SLEAP
+OF_PROJECT = r"(\.\d{3}_.*)?\.analysis$"  # what SLEAP appends to the name of a project for one of its videos
 
 
 def check_names_differ(files: Iterable[Path]) -> None:
@@ -21,10 +23,10 @@ def check_names_differ(files: Iterable[Path]) -> None:
     files = sorted(set(files))
     projects = {file.with_suffix(""): file for file in files if file.suffix.lower() == ".slp"}
     for file in files:
-        stem = file.stem
+        stem = re.sub(VERSION, "", file.stem) if file.suffix.lower() == ".slp" else file.stem
         for pattern in APPENDED:
             stem = re.sub(pattern, "", stem)
-        project = projects.get(file.with_name(OF_PROJECT.sub("", file.stem)), file)
+        project = projects.get(file.with_name(re.sub(OF_PROJECT, "", file.stem)), file)
         other = by_name.setdefault(file.with_name(stem), file) if project == file else project
         if other != file:
             raise ValueError(

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 Source = Union[str, Path, "xarray.Dataset"]
 DATASET = Kind("one of movement", lambda dataset, individuals, view: [movement.read_dataset(dataset, view)], views=True)
 NO_TRACKS = ", which hold no tracks"
+# what is said of files that nobody takes for tracks, unless their suffix is one of tracks
+OTHERS = ("is empty", "is a video", "is a Python pickle", "is of an unknown kind")
 
 
 class Problem(NamedTuple):
@@ -153,8 +155,8 @@ def _left_out(problems: Sequence[Problem]) -> list[str]:
     """Which files, or recordings in them, have which problem."""
     names = defaultdict(list)
     for one in problems:
-        is_other = Path(one.path).suffix.lower() not in SUFFIXES and one.said.startswith("is ")
-        names[NO_TRACKS if is_other else f": {one.said.removeprefix('is ')}"].append(one.name)
+        other = Path(one.path).suffix.lower() not in SUFFIXES and one.said.startswith(OTHERS)
+        names[NO_TRACKS if other else f": {one.said.removeprefix('is ')}"].append(one.name)
     return [listed(alike) + said for said, alike in names.items()]
 
 
@@ -164,7 +166,8 @@ def _refusal(path: Any, problems: Sequence[Problem]) -> Exception:
     if len(problems) == 1 and not (isinstance(path, str | Path) and Path(path).expanduser() != Path(problems[0].path)):
         return ValueError(f"{problems[0].path} {problems[0].said}")
     kind = FileNotFoundError if all(one.endswith(NO_TRACKS) for one in said) else ValueError
-    return kind(f"there is no file with tracks in {path}" + (f", only {'; '.join(said)}" if said else ""))
+    where = path if isinstance(path, str | Path) else "the list"
+    return kind(f"there is no file with tracks in {where}" + (f", only {'; '.join(said)}" if said else ""))
 
 
 def _finish(recording: Recording, individuals: int | None) -> Recording:

@@ -10,8 +10,7 @@ import numpy as np
 
 from bams.features.gaps import check_keypoints, frames_present
 from bams.recordings.arrays import INFINITE, Third, check_order_of_axes, untracked_as_nan
-from bams.storage.files import listed as listed
-from bams.storage.files import read_arrays
+from bams.storage.files import listed, read_arrays
 
 NAMES = ("keypoint_names", "recording_ids", "individual_names", "groups")  # arrays of names in an `.npz`
 
@@ -151,7 +150,7 @@ def read_padded(path: Path, missing_value: float | None = None, third: Third = "
     """
     arrays = read_arrays(path)
     if "keypoints" not in arrays:
-        raise ValueError(f"{path} has the arrays {', '.join(arrays) or 'none'}; expected one named keypoints")
+        raise ValueError(f"{path} has the arrays {listed(list(arrays)) or 'none'}; expected one named keypoints")
     names = {kind: arrays[kind].astype(str).tolist() for kind in NAMES if kind in arrays}
     groups = names.pop("groups", None)
     fps = float(arrays["fps"].item()) if "fps" in arrays else None
