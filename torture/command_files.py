@@ -101,11 +101,12 @@ def write_tracker_files(track: np.ndarray) -> None:
     heads += [["bodyparts", *(name for name, _ in columns)], ["coords", *(kind for _, kind in columns)]]
     cells = np.concatenate([np.nan_to_num(track), np.full((*track.shape[:2], 1), 0.9)], -1).reshape(len(track), -1)
     body = [[number, *(f"{value:.2f}" for value in row)] for number, row in enumerate(cells)]
+    backwards = [[row[0], *other[1:]] for row, other in zip(body, reversed(body), strict=True)]
     for name, rows in {
         "tracks/a": [*heads, *body],
-        "tracks/b": [*heads, *([row[0], *other[1:]] for row, other in zip(body, reversed(body), strict=True))],
+        "tracks/b": [*heads, *backwards],
         "mixed/a": [*heads, *body],
-        "mixed/b": [heads[0], ["bodyparts", *(name.upper() for name, _ in columns)], heads[2], *body],
+        "mixed/b": [heads[0], ["bodyparts", *(name.upper() for name, _ in columns)], heads[2], *backwards],
         "bad/plain": [["frame", "x", "y"], *([i, i, i] for i in range(50))],
         "bad/words": [*heads, *body[:50], [50, *["?"] * len(columns)], *body[51:]],
         "bad/ragged": [*heads, *body[:50], body[50][:4], *body[51:]],
