@@ -115,5 +115,6 @@ def _labelled(animals: list[Detection], count: int) -> list[Detection]:
 
 
 def say_dropped(source: str, dropped: int, of: int, why: str) -> None:
+    """Say on stderr how many detections of a file are dropped, if any."""
     if dropped:
         print(f"{source}: dropped {dropped} of {of} detections: {why}", file=sys.stderr)

@@ -28,7 +28,7 @@ Source = Union[str, Path, "xarray.Dataset"]
 DATASET = Kind("one of movement", lambda dataset, individuals, view: [movement.read_dataset(dataset, view)], views=True)
 NO_TRACKS = ", which hold no tracks"
 # what is said of files that nobody takes for tracks, unless their suffix is one of tracks
-OTHERS = ("is empty", "is a video", "is a Python pickle", "is of an unknown kind")
+OTHERS = ("is empty", "is a video", "is a Python pickle", "is of an unknown kind", "is a pickle of DeepLabCut")
 
 
 class Problem(NamedTuple):

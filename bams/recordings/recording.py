@@ -93,16 +93,7 @@ def as_recordings(
         third: whether the third coordinate is a height or a confidence.
     """
     keypoints, names = np.asarray(keypoints), names or {}
-    if keypoints.ndim == 2:
-        hint = f"keypoints.reshape(1, {len(keypoints)}, -1, 2) of columns x, y, x, y; or keypoints[None] of a series"
-        raise ValueError(
-            f"keypoints have axes {keypoints.shape}; if these are the frames of one recording, give {hint}"
-        )
-    if keypoints.ndim not in (3, 4, 5) or 0 in keypoints.shape:
-        raise ValueError(
-            f"keypoints have axes {keypoints.shape}; expected (tracks, frames, features), (tracks, frames, keypoints, "
-            "coordinates) or (recordings, individuals, frames, keypoints, coordinates), none of them 0"
-        )
+    _check_axes(keypoints)
     check_rate(fps)
     if confidence is not None and np.shape(confidence) != keypoints.shape[:-1]:
         raise ValueError(f"confidence has axes {np.shape(confidence)}; the keypoints need {keypoints.shape[:-1]}")
@@ -140,6 +131,19 @@ def as_recordings(
             known["recording_ids"], arrays, confidences, map(int, lengths), known["groups"], strict=True
         )
     ]
+
+
+def _check_axes(keypoints: np.ndarray) -> None:
+    if keypoints.ndim == 2:
+        hint = f"keypoints.reshape(1, {len(keypoints)}, -1, 2) of columns x, y, x, y; or keypoints[None] of a series"
+        raise ValueError(
+            f"keypoints have axes {keypoints.shape}; if these are the frames of one recording, give {hint}"
+        )
+    if keypoints.ndim not in (3, 4, 5) or 0 in keypoints.shape:
+        raise ValueError(
+            f"keypoints have axes {keypoints.shape}; expected (tracks, frames, features), (tracks, frames, keypoints, "
+            "coordinates) or (recordings, individuals, frames, keypoints, coordinates), none of them 0"
+        )
 
 
 def read_padded(path: Path, missing_value: float | None = None, third: Third = "height") -> list[Recording]:
