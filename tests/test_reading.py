@@ -238,13 +238,17 @@ def test_copies_are_noticed_by_their_names(tmp_path, one, other):
     assert len(load_poses([tmp_path / one, tmp_path / other])) == 2
 
 
-def test_copies_are_noticed_by_their_content_and_other_recordings_are_not(tmp_path):
+def test_copies_are_noticed_by_their_content_and_other_recordings_are_not(tmp_path, capsys):
     for seed, name in enumerate(("v1", "v1 (1)", "v2", "mouse_DLC_day1", "mouse_DLC_day2", "mouse.v001", "mouse.v002")):
         tracks_csv(tmp_path / "a" / f"{name}.csv", seed)
     tracks_csv(tmp_path / "b" / "w.csv", 0)
     assert len(load_poses(tmp_path / "a")) == 7
-    with pytest.raises(ValueError, match=r"v1.csv and .*w.csv hold the same keypoints"):
-        load_poses(f"{tmp_path}/*/*.csv")
+    assert len(load_poses(f"{tmp_path}/*/*.csv")) == 8
+    assert "v1.csv and " in (said := capsys.readouterr().err) and "w.csv hold the same keypoints" in said
+    for copy in ("Copy of v1", "v1_backup", "v1"):
+        tracks_csv(tmp_path / "b" / f"{copy}.csv", 0)
+        with pytest.raises(ValueError, match=rf"{copy}.csv hold the same keypoints"):
+            load_poses([tmp_path / "a" / "v1.csv", tmp_path / "b" / f"{copy}.csv"])
     for video in (0, 1):  # of one project
         path = tmp_path / f"labels.v001.00{video}_mouse{video}.analysis.h5"
         write_analysis(path, numbers(1, 2, 3, 9) + video, NODES, [])
