@@ -84,6 +84,14 @@ def test_other_names_and_orders_of_columns(tmp_path, kind, join, change):
     assert_read(load(write(tmp_path / "a.csv", header, rows)), points, names=names)
 
 
+def test_animals_before_the_keypoints(tmp_path):
+    header, rows = ["frame"], [[t] for t in range(T)]
+    for animal in (0, 1):
+        names, values = wide("xyp", [f"mouse{animal + 1}_{name}" for name in NAMES], animal)
+        header, rows = header + names, [a + b for a, b in zip(rows, values, strict=True)]
+    assert_read(load(write(tmp_path / "a.csv", header, rows)), individuals=["mouse1", "mouse2"])
+
+
 def test_animals_of_simba(tmp_path):
     header, rows = [""], [[t] for t in range(T)]
     for animal in (0, 1):

@@ -26,6 +26,7 @@ from bams.storage.files import optional
 if TYPE_CHECKING:
     import pandas
 
+ANIMAL_FIRST = re.compile(r"([a-z]+[_ -]?\d+)[_. -](.+)", re.IGNORECASE)  # mouse1_nose
 COLUMN = re.compile(rf"(.+)[_. :-]({'|'.join(KINDS)})", re.IGNORECASE)  # a keypoint, and what of it
 POINT = re.compile(r"([xy])_?(\d+)", re.IGNORECASE)  # of idtracker.ai, whose animals are one point each
 # names of columns in lower case, with _ for spaces, dots and hyphens
@@ -112,10 +113,15 @@ def _columns(names: Sequence[str]) -> dict[Key, int]:
 
 
 def _split(columns: dict[Key, int]) -> dict[Key, int]:
-    """The columns by individuals, if numbers at the ends of keypoints have the same keypoints before them (SimBA).
+    """The columns by individuals, if each has the same keypoints: `mouse1_nose`, or with a number at the end (SimBA).
 
     What is before the keypoints of one number alone names the individual: `JJ_Nose_2` and `JJ_Tail_2`.
     """
+    heads = {keypoint: ANIMAL_FIRST.fullmatch(keypoint) for _, keypoint, _ in columns}
+    if all(heads.values()):
+        of = {head[1]: {other[2] for other in heads.values() if other[1] == head[1]} for head in heads.values()}
+        if len(of) > 1 and len({*map(frozenset, of.values())}) == 1:
+            return {(heads[keypoint][1], heads[keypoint][2], kind): i for (_, keypoint, kind), i in columns.items()}
     parts = {keypoint: re.fullmatch(r"(.+)_(\d+)", keypoint) for _, keypoint, _ in columns}
     if not all(parts.values()) or any(kind == "z" for _, _, kind in columns):
         return columns
