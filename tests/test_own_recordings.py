@@ -149,9 +149,14 @@ def test_one_bad_recording_does_not_stop_the_others_and_is_named(mice, capsys):
     points = load_poses(mice / "my tracks/day 1.CSV")[0].keypoints
     write_deeplabcut(mice / "my tracks/part.csv", points[:, :35])
     write_deeplabcut(mice / "my tracks/one.csv", points[:, :1])
-    common = "--data_root 'my tracks' --fps 30 --ckpt_path m.pt"
-    for job, also in (("report", "part (35)"), ("train", ": part\n"), ("compute_representations", "")):
-        run(f"custom_dataset.py --job {job} {common} {QUICK if job == 'train' else ''}")
+    model = "--ckpt_path m.pt"
+    jobs = (
+        ("report", "part (35)", ""),
+        ("train", ": part\n", f"{model} {QUICK}"),
+        ("compute_representations", "", model),
+    )
+    for job, also, flags in jobs:
+        run(f"custom_dataset.py --job {job} --data_root 'my tracks' --fps 30 {flags}")
         said = "".join(capsys.readouterr())
         assert "warning: left out one.csv: " in said and also in said, job
     assert len(rows_of("m_representations/part_embeddings.csv")) == 2 * 35

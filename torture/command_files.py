@@ -86,8 +86,6 @@ def write_labels(tracks: np.ndarray) -> None:
         "labelled": {},
         "l_frames": {"labels_act": act[:, :70]},
         "l_halves": {"labels_act": act + 0.5},
-        "l_one_class": {"labels_act": np.zeros_like(act)},
-        "l_rare": {"seq_labels_sort": [1, 0, 0, 0, 0, 0]},
         "l_code": {"labels_act": CODE},
     }.items():
         np.savez(f"{name}.npz", **{"keypoints": tracks, **good, **changes})
@@ -116,7 +114,6 @@ def write_tracker_files(track: np.ndarray) -> None:
         path.parent.mkdir(exist_ok=True)
         with path.open("w", newline="") as file:
             csv.writer(file).writerows(rows)
-    Path("bad/semicolons.csv").write_text(Path("tracks/a.csv").read_text().replace(",", ";"))
     segments = {"good": "a,0,59\nb,10,100", "overlap": "a,0,59\na,59,100", "outside": "a,0,500", "seconds": "a,0.5,1.5"}
     for name, rows in segments.items():
         Path(f"segments_{name}.csv").write_text(f"recording,start,end\n{rows}\n")

@@ -66,7 +66,6 @@ RECORDINGS = [
     Row("--data_root short.npy", "30 frames"),
     Row("--data_root same_names.npz", "nose"),
     Row("--data_root long_lengths.npz", "lengths"),
-    Row("--data_root bad/semicolons.csv", "commas"),
     Row("--data_root mixed", "keypoint"),
     Row("--data_root tracks/a.csv", "pandas", hidden="pandas"),
     Row("--segments segments_overlap.csv --data_root tracks", "overlap"),
@@ -99,10 +98,7 @@ LABELS = [
     Row("--data_root l_code.npz", "l_code.npz"),
     Row("--data_root l_frames.npz", "act has 70 frames"),
     Row("--data_root l_halves.npz", "act holds numbers that are not whole"),
-    Row("--data_root l_one_class.npz", "act has 1 classes"),
-    Row("--data_root l_rare.npz", "--ignore_classes sort:1"),
     Row("--ignore_classes act:fly", "rest, walk, run"),
-    Row("--segments segments_good.csv", "segments"),
 ]
 EVALUATE = "--job evaluate --submission submission"
 MICE = [

@@ -81,14 +81,13 @@ def as_recordings(
     missing_value: float | None = None,
     third: Third = "height",
 ) -> list[Recording]:
-    """Recordings from one padded array; ValueError if the arguments do not fit together, or hold infinite values.
+    """Recordings from one padded array; ValueError if the arguments do not fit together.
 
     Args:
         keypoints: series (N, T, F), tracks (N, T, K, d) or animals together (S, A, T, K, d); NaN = missing or padding.
         names: `recording_ids` (S or N), `individual_names` (A), `keypoint_names` (K), as far as known.
         lengths: frames of each recording; without them, each recording ends with the last frame that holds anything.
-        confidence: with the axes of the keypoints but the last; below 0 = not tracked.
-        groups: S or N names, see `Recording.group`.
+        confidence, groups: with the axes of the keypoints but the last, below 0 = not tracked; and S or N names.
         missing_value: keypoints whose coordinates all have this value, or values of series that have it, are NaN.
         third: whether the third coordinate is a height or a confidence.
     """
@@ -125,11 +124,10 @@ def as_recordings(
             raise ValueError(f"there are {len(given)} {kind} for {counts.get(kind, 'none')} in the keypoints")
     confidences = [None] * count if confidence is None else confidence.reshape(grouped.shape[:-1])
     about = list(known["individual_names"]), list(known["keypoint_names"]), fps, path
+    parts = zip(known["recording_ids"], arrays, confidences, map(int, lengths), known["groups"], strict=True)
     return [
         Recording(name, track[:, :length], None if sure is None else sure[:, :length], *about, group=group)
-        for name, track, sure, length, group in zip(
-            known["recording_ids"], arrays, confidences, map(int, lengths), known["groups"], strict=True
-        )
+        for name, track, sure, length, group in parts
     ]
 
 
