@@ -413,7 +413,7 @@ def test_windows_cover_every_frame_with_as_few_as_possible(lengths, window):
 @settings(max_examples=100, deadline=None)
 @given(count=st.integers(1, 200), share=st.floats(0, 0.99), seed=st.integers(0, 1000))
 def test_recordings_are_held_out_whole_and_by_seed(count, share, seed):
-    train, held_out = choose_held_out(range(count), share, seed)
+    train, held_out = choose_held_out(count, share, seed)
     assert sorted([*train, *held_out]) == list(range(count))
     assert list(train) == sorted(train) and list(held_out) == sorted(held_out)
     assert len(train) >= 1
@@ -422,8 +422,8 @@ def test_recordings_are_held_out_whole_and_by_seed(count, share, seed):
     else:
         assert len(held_out) >= 1
         assert abs(len(held_out) - count * share) <= 1
-    assert len({tuple(choose_held_out(range(50), 0.2, seed)[1]) for seed in range(5)}) == 5
-    for same, again in zip((train, held_out), choose_held_out(range(count), share, seed), strict=True):
+    assert len({tuple(choose_held_out(50, 0.2, seed)[1]) for seed in range(5)}) == 5
+    for same, again in zip((train, held_out), choose_held_out(count, share, seed), strict=True):
         np.testing.assert_array_equal(same, again)
 
 
@@ -603,7 +603,7 @@ def test_options_that_do_not_fit_are_refused(options, message):
 @pytest.mark.parametrize("share", [-0.1, 1, NAN])
 def test_a_share_outside_0_to_1_is_refused(share):
     with pytest.raises(ValueError, match="held-out share"):
-        choose_held_out(range(5), share, 0)
+        choose_held_out(5, share, 0)
 
 
 def test_statistics_of_other_data_are_refused():

@@ -146,7 +146,7 @@ def test_parts_of_a_recording_are_on_one_side(tmp_path):
 def test_recordings_of_a_group_are_on_one_side(tmp_path):
     litters = ["x", "y", "x", "y"]
     for seed in range(5):
-        for part in choose_held_out(litters, 0.3, seed):
+        for part in choose_held_out(4, 0.3, seed, litters):
             assert len({litters[i] for i in part}) == 1
     _, _, recordings, kinds = prepared(tmp_path)
     given = [labelled.replace(one, group=litter) for one, litter in zip(recordings, litters, strict=True)]

@@ -23,11 +23,13 @@ def choose_parts(
     there = np.array(with_somebody(recordings, names))
     lengths = [recordings[i].shape[1] for i in there]
     kept = there[long_enough(lengths, least, None if names is None else [names[i] for i in there])]
-    training, held_out = choose_held_out(kept if groups is None else [groups[i] for i in kept], share, seed)
+    training, held_out = choose_held_out(len(kept), share, seed, None if groups is None else [groups[i] for i in kept])
     return kept[training], kept[held_out]
 
 
-def choose_held_out(groups: Sequence[Hashable], share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def choose_held_out(
+    count: int, share: float, seed: int, groups: Sequence[Hashable] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Sorted indices of the recordings for training and of those held out, drawn at random.
 
     Recordings of the same group are on the same side. At least one of two or more groups is held out if `share` is
@@ -35,6 +37,7 @@ def choose_held_out(groups: Sequence[Hashable], share: float, seed: int) -> tupl
     """
     if not 0 <= share < 1:
         raise ValueError(f"the held-out share is {share}; it must be from 0 to below 1")
+    groups = range(count) if groups is None else groups
     places = {group: i for i, group in enumerate(dict.fromkeys(groups))}
     count = len(places)
     held_out = min(max(round(count * share), 1), count - 1) if share > 0 else 0
