@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bams.recordings.recording import Recording, listed
-from bams.storage.files import existing
+from bams.storage.files import existing, short
 
 COLUMNS = ("recording", "start", "end")
 WHOLE = re.compile(r"([+-]?\d{1,15})(\.0*)?")  # spreadsheets may write whole numbers with decimals
@@ -37,7 +37,10 @@ def read_segments(path: str | Path) -> list[Segment]:
     lines = io.StringIO(_text(path), newline=None).readlines()
     first = next((line for line in lines if line.strip()), "")
     reader = csv.reader(lines, delimiter=max(",;\t", key=first.count), skipinitialspace=True)
-    found = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
+    try:
+        found = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
+    except csv.Error as error:
+        raise ValueError(f"{path} is not a readable CSV: {short(error)}") from error
     rows = [(line, cells) for line, cells in found if any(cells) and cells[0].lower() != "sep="]  # Excel's first row
     names = [name.lower() for name in rows[0][1]] if rows else []
     if any(names.count(column) != 1 for column in COLUMNS):
