@@ -52,6 +52,8 @@ class StreamingEncoder:
         features: (A, T, K, d) or (A, T, F) float32 -> `Features`. Each frame may depend on itself, the frame before
             and the last observed positions. Needed only where the checkpoint, of a version before 0.2, does not say.
         keypoint_names: K names of the keypoints of a frame, in their order; those of training unless given.
+
+    Raises FileNotFoundError or ValueError as `bams.checkpoint.load`, or ValueError if the features are not known.
     """
 
     def __init__(

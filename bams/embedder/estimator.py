@@ -44,6 +44,8 @@ class BAMSEmbedder(TransformerMixin, BaseEstimator):
         cleaning: what is done to the keypoints of these and new recordings; nothing unless given.
         hoa_window_s: seconds to come whose actions are predicted; unless given `hoa_window` frames, 30.
         settings: other fields of `TrainConfig`, by name; the defaults equal those of `custom_dataset.py`.
+        seed: every random draw follows from it.
+        device: auto, cpu, cuda, cuda:1, mps, ...
         log_dir: folder for TensorBoard files; none are kept unless given.
         val_share: share of the recordings that is held out, to log the skill on.
         hoa_bins: Q, bins of the histogram of actions.
@@ -75,7 +77,10 @@ class BAMSEmbedder(TransformerMixin, BaseEstimator):
     cache_path: str | Path | None = None
 
     def fit(self, X: Recordings, y: Any = None) -> Self:  # noqa: N803 - scikit-learn's name
-        """Train on recordings, on arrays (T, K, d) or (A, T, K, d), or on one padded array; NaN = not tracked."""
+        """Train on recordings, on arrays (T, K, d) or (A, T, K, d), or on one padded array; NaN = not tracked.
+
+        Raises ValueError if recordings differ in their keypoints or rate, or there is nothing to learn from.
+        """
         plan, recordings = self.plan(self.prepare(X))
         with TemporaryDirectory() as folder:
             log_dir = self.log_dir or Path(folder) / "runs"
@@ -129,7 +134,10 @@ class BAMSEmbedder(TransformerMixin, BaseEstimator):
         return TrainConfig(**given)
 
     def transform(self, X: Recordings) -> list[TrackEmbedding]:  # noqa: N803
-        """Embed each individual of each recording whole; stderr says how they differ from the training recordings."""
+        """Embed each individual of each recording whole; stderr says how they differ from the training recordings.
+
+        Raises ValueError if their keypoints are not those of training.
+        """
         check_is_fitted(self)
         recordings, device = prepare_like(_as_list(X), self.checkpoint_), pick_device(self.device)
         say_drift(self.checkpoint_, recordings, device)
