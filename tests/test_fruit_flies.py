@@ -1,6 +1,7 @@
 """Fly groups: their simulation, features in the fly's own frame, and files in the form of MABe 2022."""
 
 import re
+import shutil
 from itertools import pairwise
 
 import numpy as np
@@ -264,6 +265,16 @@ def test_zeros_are_values_in_fly_files_and_missing_in_those_of_mice(tmp_path):
     assert (clip == 0).all()
     _, (clip,) = mabe_files.load_sequences(tmp_path / "a.npy", keypoints=24, individuals=11)
     assert np.isnan(clip).all()
+
+
+def test_features_whose_held_out_part_is_lost_are_made_again(simulated, tmp_path, capsys):
+    argv = ["--data_root", str(simulated), "--cache_path", str(tmp_path), "--skip_frames", "10", "--hoa_window", "5"]
+    settings, path = cli.parse(argv, "", "fly_group", mabe_jobs.GroupConfig), simulated / "fly_group_train.npy"
+    before = mabe_jobs.training_tables(settings, fruit_flies.FLIES, path)
+    shutil.rmtree(next(tmp_path.glob("*/held_out")))
+    after = mabe_jobs.training_tables(settings, fruit_flies.FLIES, path)
+    assert len(before) == len(after) == 2 and capsys.readouterr().out.count("making the features") == 2
+    np.testing.assert_array_equal(after[1].actions, before[1].actions)
 
 
 def test_missing_flies_do_not_count_in_the_group(tmp_path, monkeypatch):

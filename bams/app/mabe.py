@@ -122,9 +122,11 @@ def training_tables(settings: cli.Settings, group: Group, path: Path) -> list[Ta
                 tracks, part = recording_tracks(tracked, group.features), files.make_folder(folder / name)
                 made = build_table(tracks, bins=run.hoa_bins, statistics=statistics, folder=part)
                 statistics = made.statistics
+        files.write_json(folder / "tables.json", {name: (folder / name).exists() for name in TABLES})
 
     def read(folder: Path) -> list[Table]:
-        return [read_table(one) for one in (folder / TABLES[0], *folder.glob(TABLES[1]))]
+        there = files.read_json(folder / "tables.json")
+        return [read_table(folder / name) for name in TABLES if there[name]]
 
     asked = run.hoa_bins, run.val_share, train.seed, train.skip_frames, train.hoa_window
     # features of made-up frames are part of the key, so that a change in how they are made is noticed
