@@ -134,6 +134,8 @@ def trained_features(trained: Checkpoint) -> FeatureSource:
     if trained.dataset != CUSTOM:
         message = f"this checkpoint of {trained.dataset} is from before version 0.2 and does not say how"
         raise ValueError(f"{message} its features are made: give them, for example mouse_triplets.features")
+    if trained.settings.get("tracks") == "joint" or trained.settings.get("features") == "camera":
+        raise ValueError("the model was trained with --tracks joint or --features camera, which only bams 0.1 has")
     return part_of(trained.settings, FeatureConfig)
 
 
@@ -159,6 +161,7 @@ def load_released(
     """Rebuild a model from the bare weights that the paper's released code saves; its input is not scaled.
 
     The bases of the `dilations`, by encoder, are not in such a file: unless given, 4 for long_term and 2 for others.
+    Raises FileNotFoundError, or ValueError if the file is damaged or does not hold such weights.
     """
     weights = _read(path)
     if not is_released(weights):

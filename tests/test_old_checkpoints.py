@@ -3,6 +3,7 @@
 Inputs in and after a gap differ since version 0.2 (see CHANGELOG.md), so that frames before the first one are compared.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,3 +47,11 @@ def test_a_model_of_mouse_triplets(expected):
         np.testing.assert_allclose(embs, expected[f"mouse_triplet_{name}"], atol=ATOL)
     with pytest.raises(ValueError, match="does not say how its features are made"):
         bams.StreamingEncoder(path)
+
+
+@pytest.mark.parametrize("change", [{"tracks": "joint"}, {"features": "camera"}])
+def test_features_that_are_not_made_any_more_are_refused_by_their_name(change):
+    trained = bams.checkpoint.load(DATA / "custom_0.1.pt")
+    other = replace(trained, settings=trained.settings | change)
+    with pytest.raises(ValueError, match=r"--tracks joint or --features camera, which only bams 0\.1 has"):
+        bams.checkpoint.trained_features(other)
