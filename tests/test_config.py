@@ -98,6 +98,12 @@ def test_settings_that_make_no_run_are_refused_by_name(field):
             TrainConfig(**{field: value})
 
 
+@pytest.mark.parametrize("share", [-0.1, 1, float("nan")])
+def test_a_held_out_share_is_refused_in_every_job(share):
+    with pytest.raises(ValueError, match=r"^val_share is"):
+        RunConfig(job="report", val_share=share)
+
+
 def test_settings_at_their_bounds_are_taken():
     assert TrainConfig(epochs=1, batch_size=1, hoa_window=1, skip_frames=0, hoa_frames=1, lr=0).hoa_frames == 1
 

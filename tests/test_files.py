@@ -85,7 +85,7 @@ def test_a_written_file_has_the_permissions_of_any_new_file(tmp_path, umask):
 def test_a_folder_whose_parent_is_a_file_is_an_error_with_its_path(tmp_path):
     folder = write(tmp_path / "blocker", b"a file") / "below"
     for make in (files.make_folder, files.check_writable, lambda folder: files.write_text(folder / "a.txt", "x")):
-        with refused(r"cannot (make|write in) the folder", folder, OSError):
+        with refused("cannot make the folder", folder, OSError):
             make(folder)
     assert files.check_writable(tmp_path / "a" / "b") == tmp_path / "a" / "b"
     assert os.listdir(tmp_path) == ["blocker"]

@@ -251,6 +251,7 @@ def test_whole_numbers_and_a_task_named_twice_are_taken(tmp_path):
         ({}, {"task_id_list": None}, "task_id_list"),
         ({}, {"task_id_list": ["odd"]}, "odd"),
         ({}, {"task_id_list": ["infinite"]}, "infinite"),
+        *(({}, {"seeds": seeds}, "'seeds' is not a list") for seeds in ([], ["42"], [-1], 42)),
     ],
 )
 def test_splits_and_tasks_that_do_not_fit_are_refused(tmp_path, split, tasks, named):

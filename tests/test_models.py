@@ -106,6 +106,7 @@ def test_input_that_does_not_fit_is_refused_with_the_way_out(x, message):
         ({"a": {"kernel_size": 3}}, "a: .*num_channels"),
         ({"a": {"num_channels": (3,), "bootstrap": "close"}}, "a: .*'close'.*near, far, none"),
         ({"a": {"num_channels": ()}}, "at least 1"),
+        ({}, "at least one encoder"),
         ({"half": {"num_channels": (3,)}}, "half"),
         ({"0.5s": {"num_channels": (3,)}}, "0.5s"),
     ],
@@ -113,6 +114,11 @@ def test_input_that_does_not_fit_is_refused_with_the_way_out(x, message):
 def test_encoders_that_make_no_network_are_refused(encoders, message):
     with pytest.raises(ValueError, match=message):
         BAMS(4, **encoders, predictor={"hidden_layers": (-1, 6)})
+
+
+def test_layers_of_one_size_are_no_network():
+    with pytest.raises(ValueError, match=r"hidden_layers must be two or more sizes, not \(3,\)"):
+        MLP((3,))
 
 
 @pytest.mark.parametrize("predictor", [{}, {"hidden_layers": (-1,)}, {"hidden_layers": (-1, 5), "dropout": 0.1}])

@@ -70,6 +70,7 @@ def test_ways_to_write_the_same_segments(tmp_path, text):
         ("sep=,\nrecording,start,end\na,0,9\na,1\n", "row 4 of .* the start '1' and the end ''"),
         ("recording,start,end\na,00:01:10,00:02:00\n", "expected frame numbers"),
         ("recording,start,end\n,0,9\n", "row 2 of .* names no recording"),
+        (f"recording,start,end\n{'a' * 200_000},0,9\n", "is not a readable CSV"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_sentence(tmp_path, text, message):

@@ -33,6 +33,7 @@ FLAGS = [
 ]
 CONFIGS = [
     *(Row(f"--config {name}.yaml", name) for name in ("none", "empty", "broken", "list", "code")),
+    Row("--config ''", "--config is empty"),
     Row("--config unknown.yaml", "did you mean epochs"),
     Row("--config twice.yaml", "twice in twice.yaml"),
     Row("--config null.yaml", "epochs in null.yaml"),

@@ -58,6 +58,8 @@ class RunConfig:
     def __post_init__(self):
         if not 2 <= self.hoa_bins <= 256:
             raise ValueError(f"hoa_bins is {self.hoa_bins}; it must be from 2 to 256")
+        if not 0 <= self.val_share < 1:
+            raise ValueError(f"val_share is {self.val_share}; it must be from 0 to below 1")
         _check_least(self, sequence_length=2)
         if self.job == "compute_representations" and not self.ckpt_path:
             raise ValueError("--job compute_representations needs --ckpt_path, the checkpoint to embed with")

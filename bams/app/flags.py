@@ -157,6 +157,8 @@ def _converted(value: Any, kind: Any) -> Any:
 
 def _read_yaml(path: str, kinds: Mapping[str, Any]) -> dict[str, Any]:
     """The settings in a file, each named once."""
+    if not path:
+        raise ValueError("--config is empty; name a YAML file with settings, or leave it out")
     try:
         node = yaml.compose(existing(path).read_text("utf-8"), Loader=yaml.SafeLoader)
         if not isinstance(node, yaml.MappingNode):

@@ -81,7 +81,10 @@ def read_protocol(splits: str | Path, tasks: str | Path, labels: Labels) -> Prot
             raise ValueError(f"the labels of {name} are neither 0, 1 nor NaN")
         if np.isinf(values).any():
             raise ValueError(f"the labels of {name} hold infinite values")
-    return Protocol(*parts, ids, frozenset(whole), tuple(content.get("seeds", SEEDS)))
+    seeds = content.get("seeds", list(SEEDS))
+    if not isinstance(seeds, list) or not seeds or not all(type(s) is int and 0 <= s < 2**32 for s in seeds):
+        raise ValueError(f"{tasks}: 'seeds' is not a list of whole numbers of at least 0")
+    return Protocol(*parts, ids, frozenset(whole), tuple(seeds))
 
 
 def _read_splits(path: str | Path, rows: FrameMap) -> list[list[str]]:

@@ -48,6 +48,8 @@ class MLP(nn.Module):
     def __init__(self, hidden_layers: Sequence[int]):
         super().__init__()
         check_sizes(hidden_layers)
+        if len(hidden_layers) < 2:
+            raise ValueError(f"hidden_layers must be two or more sizes, not {tuple(hidden_layers)}")
         layers = [layer for sizes in pairwise(hidden_layers) for layer in (nn.Linear(*sizes), PReLU(0.1))]
         self.layers = nn.Sequential(*layers[:-1])
 
@@ -65,6 +67,8 @@ class BAMS(nn.Module):
         encoders: by name, the arguments of `TemporalConvNet`, and `bootstrap`: 'near', 'far' or 'none' (unless given,
             short_term is near, long_term is far, and others have none).
 
+    Raises ValueError if there is no encoder, or a size makes no sense.
+
     Example:
         >>> encoders = dict(short_term=dict(num_channels=(64, 32)), long_term=dict(num_channels=(64, 32), dilation=4))
         >>> model = BAMS(67, **encoders, predictor=dict(hidden_layers=(-1, 256, 17 * 32)))
@@ -76,6 +80,8 @@ class BAMS(nn.Module):
     def __init__(self, input_size: int, *, predictor: Mapping[str, Any], **encoders: Mapping[str, Any]):
         super().__init__()
         check_sizes([input_size])
+        if not encoders:
+            raise ValueError("BAMS needs at least one encoder, for example short_term=dict(num_channels=(64, 64))")
         self.config: dict[str, Any] = {"input_size": input_size}
         self.bootstrap_kinds: dict[str, str] = {}
         self.scale = InputScale(input_size)

@@ -107,6 +107,8 @@ def check_writable(folder: str | Path) -> Path:
     """Raise OSError before a long job begins if `folder`, or its nearest parent that exists, cannot be written."""
     folder = Path(folder)
     nearest = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    if not nearest.is_dir():
+        raise OSError(f"cannot make the folder {folder}: {nearest} is a file; choose another folder")
     try:
         with tempfile.TemporaryFile(dir=nearest):
             return folder
