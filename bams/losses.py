@@ -67,9 +67,9 @@ class HoALoss:
 
     bins: int
     window: int
-    skip_frames: int  # the first frames of a track, where the encoders lack context, have no weight
-    marginal: Tensor  # (D,) float32, the marginal loss m of each action feature, see `marginal_loss`
-    normalised: bool = True  # minimise the weighted mean of l / m; else of l, as the paper does
+    skip_frames: int  #: the first frames of a track, where the encoders lack context, have no weight
+    marginal: Tensor  #: (D,) float32, the marginal loss m of each action feature, see `marginal_loss`
+    normalised: bool = True  #: minimise the weighted mean of l / m; else of l, as the paper does
 
     def predicted_frames(self, total: int, share: float, generator: torch.Generator | None = None) -> Tensor:
         """A random `share` of the frames that have a weight: (M,) int64, sorted, on the CPU."""

@@ -37,6 +37,8 @@ class Dataset(torch.utils.data.Dataset):
         labels: by name (N, ...) or a list of N, for the items; those per frame are cut like the input.
         cache_path: folder for what is computed here, used if `cache`; its files are keyed by content and settings.
 
+    Raises ValueError for arrays that do not fit each other or the statistics, infinite inputs, or nothing valid.
+
     Example:
         Two tracks of 5 frames, one input and one action, two bins:
 

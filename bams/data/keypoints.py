@@ -31,6 +31,8 @@ class KeypointsDataset(Dataset):
         annotations, eval_utils: labels of the tracks or recordings, see `bams.data.labels`; also in the items.
         options: all others of `Dataset`.
 
+    Raises ValueError as `Dataset` does, and if labels or names do not fit the tracks.
+
     Attributes:
         feature_names: `inputs`, F names, and `actions`, D names.
         present: N arrays (T_i,) bool, from the first to the last frame in which the track was observed.

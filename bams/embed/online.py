@@ -58,6 +58,8 @@ class StreamingEncoder:
             model was trained on positions in body lengths (`unit="body"`), and only there.
 
     If other cleaning was used in training, or its rate is known, stderr says what the frames must be like.
+
+    Raises FileNotFoundError or ValueError as `bams.checkpoint.load`, or ValueError if the features are not known.
     """
 
     def __init__(

@@ -21,15 +21,15 @@ NO_ENCODERS = {*ABOUT, "individuals", "fps", "frame_step"}  # other names in a f
 
 @dataclass(frozen=True)
 class TrackEmbedding:
-    """Embeddings of an individual in a recording, or in a part of it."""
+    """Embeddings of an individual in a recording, or in a part of it; ValueError if these do not fit each other."""
 
-    recording: str  # name
-    individual: str  # name; `GROUP` = the individuals pooled, as `bams.pool_individuals` does
-    embs: dict[str, np.ndarray]  # by encoder name, (T, C) float32, also in mapped files; NaN = there is no embedding
-    first_frame: int = 0  # number, in the recording, of the frame at index 0
-    fps: float | None = None  # embedded frames per second, None = not known
-    tracked: np.ndarray | None = None  # (T,) float32, share of the keypoints observed, see `tracked_share`
-    frame_step: float = 1.0  # frames of the recording's file from one embedded frame to the next
+    recording: str  #: name
+    individual: str  #: name; `GROUP` = the individuals pooled, as `bams.pool_individuals` does
+    embs: dict[str, np.ndarray]  #: by encoder name, (T, C) float32, also in mapped files; NaN = there is no embedding
+    first_frame: int = 0  #: number, in the recording, of the frame at index 0
+    fps: float | None = None  #: embedded frames per second, None = not known
+    tracked: np.ndarray | None = None  #: (T,) float32, share of the keypoints observed, see `tracked_share`
+    frame_step: float = 1.0  #: frames of the recording's file from one embedded frame to the next
 
     def __post_init__(self):
         whose = f"the embeddings of {self.individual!r} in {self.recording!r}"

@@ -46,6 +46,8 @@ class BAMSEmbedder(TransformerMixin, BaseEstimator):
         cleaning: what is done to the keypoints of these and new recordings; nothing unless given.
         hoa_window_s: seconds to come whose actions are predicted; unless given `hoa_window` frames, 30.
         settings: other fields of `TrainConfig`, by name; the defaults equal those of `custom_dataset.py`.
+        seed: every random draw follows from it.
+        device: auto, cpu, cuda, cuda:1, mps, ...
         log_dir: folder for TensorBoard files; none are kept unless given.
         val_share: share of the recordings that is held out, to log the skill on.
         hoa_bins: Q, bins of the histogram of actions.
@@ -77,7 +79,10 @@ class BAMSEmbedder(TransformerMixin, BaseEstimator):
     cache_path: str | Path | None = None
 
     def fit(self, X: Recordings, y: Any = None) -> Self:  # noqa: N803 - scikit-learn's name
-        """Train on recordings, on arrays (T, K, d) or (A, T, K, d), or on one padded array; NaN = not tracked."""
+        """Train on recordings, on arrays (T, K, d) or (A, T, K, d), or on one padded array; NaN = not tracked.
+
+        Raises ValueError if recordings differ in their keypoints or rate, or there is nothing to learn from.
+        """
         given = _as_list(X)
         say_reading_warnings(given)
         plan, recordings = self.plan(self.prepare(given))
@@ -133,7 +138,8 @@ class BAMSEmbedder(TransformerMixin, BaseEstimator):
     def transform(self, X: Recordings) -> list[TrackEmbedding]:  # noqa: N803
         """Embed each individual of each recording whole; NaN before its first and after its last tracked frame.
 
-        stderr says how the recordings differ from those in training.
+        stderr says how the recordings differ from those in training. Raises ValueError if
+        these lack keypoints of the model.
         """
         check_is_fitted(self)
         given = _as_list(X)

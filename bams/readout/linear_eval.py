@@ -91,6 +91,8 @@ def evaluate_labels(
         folds: number of folds; at most the number of groups is used.
         alpha: strength of the ridge penalty.
         classifier, regressor: scikit-learn estimators to use instead of RidgeClassifier and Ridge.
+
+    Raises ValueError if lengths do not fit, or a label has too few groups or classes, or a class that one group has.
     """
     group = np.unique(groups, return_inverse=True)[1]
     taken = slice(None) if frames is None else np.asarray(frames)
